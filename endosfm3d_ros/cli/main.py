@@ -1,0 +1,50 @@
+"""Entry point of `endosfm3d`: finds the subcommands and turns known errors into one sentence."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+
+import typer
+from rich.console import Console
+
+import endosfm3d_ros.cli as commands
+from endosfm3d_ros.errors import EndoError
+
+NOTICE = "Research software: not a medical device, not for clinical use."
+
+
+def build_app() -> typer.Typer:
+    """The application with every module of this package that has a `register` function.
+
+    Those modules import what they need inside the command, so `--help` stays quick.
+    """
+    app = typer.Typer(
+        name="endosfm3d",
+        help=f"Live 3-D scenes from endoscope video. {NOTICE}",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+    )
+    for module in pkgutil.iter_modules(commands.__path__):
+        register = getattr(
+            importlib.import_module(f"{commands.__name__}.{module.name}"), "register", None
+        )
+        if register is not None:
+            register(app)
+    return app
+
+
+def main() -> None:
+    """Run the command line; an `EndoError` prints its sentence and exits with 1."""
+    try:
+        build_app()()
+    except EndoError as error:
+        Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False, markup=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

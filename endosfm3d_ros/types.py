@@ -1,0 +1,153 @@
+"""Floor 0: what the stages hand to each other. Frozen; arrays inside are never written to.
+
+Units are SI. Camera frames are optical (REP 103): x right, y down, z forward.
+Time stamps are integer nanoseconds of the clock that stamped the image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+
+from endosfm3d_ros.geometry.camera import PinholeCamera
+
+
+class ScaleSource(str, Enum):
+    """Where metres come from. `RELATIVE` means that there are none."""
+
+    STEREO = "stereo"
+    TOPIC = "topic"
+    KINEMATICS = "kinematics"
+    TOOL_SHAFT = "tool_shaft"
+    CONSTANT = "constant"
+    RELATIVE = "relative"
+
+
+class TrackingState(str, Enum):
+    """Whether the pose of this frame can be believed."""
+
+    INITIALISING = "initialising"
+    TRACKING = "tracking"
+    LOST = "lost"
+
+
+@dataclass(frozen=True)
+class StereoGeometry:
+    """A calibrated pair: rectified point = R_left @ raw left point; P carries the baseline.
+
+    `R_*` are 3x3 and `P_*` 3x4 as in sensor_msgs/CameraInfo, so `P_right[0, 3] = -fx * baseline`.
+    """
+
+    left: PinholeCamera
+    right: PinholeCamera
+    R_left: np.ndarray
+    P_left: np.ndarray
+    R_right: np.ndarray
+    P_right: np.ndarray
+
+    @property
+    def baseline(self) -> float:
+        """Distance of the rectified optical centres in metres; positive for a right-hand eye."""
+        return float(self.P_left[0, 3] - self.P_right[0, 3]) / float(self.P_left[0, 0])
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image and everything that came with it."""
+
+    stamp: int
+    image: np.ndarray  # (H, W, 3) uint8 RGB
+    frame_id: str = "camera"
+    camera: PinholeCamera | None = None  # as given from outside; None when absent
+    right_image: np.ndarray | None = None  # (H, W, 3) uint8 RGB
+    stereo: StereoGeometry | None = None
+    depth: np.ndarray | None = None  # (H, W) float32 metres from outside, NaN invalid
+    tool_labels: np.ndarray | None = None  # (H, W) uint8, 0 = tissue, 1.. = tool id
+    pose: np.ndarray | None = None  # 4x4 camera-to-world from outside (kinematics, reference)
+
+    @property
+    def seconds(self) -> float:
+        """The stamp in seconds."""
+        return self.stamp * 1e-9
+
+
+@dataclass(frozen=True)
+class DepthMap:
+    """Depth along z of an undistorted pinhole in the raw left optical frame."""
+
+    depth: np.ndarray  # (H, W) float32 metres (or scale-free units), NaN invalid
+    confidence: np.ndarray  # (H, W) float32 0..1, 0 where invalid
+    camera: PinholeCamera
+    source: str
+    scale: ScaleSource
+    stamp: int
+
+    @property
+    def valid(self) -> np.ndarray:
+        """(H, W) bool: where the depth is a number."""
+        return np.isfinite(self.depth)
+
+    @property
+    def coverage(self) -> float:
+        """Share of valid pixels, 0..1."""
+        return float(self.valid.mean())
+
+
+@dataclass(frozen=True)
+class IntrinsicsEstimate:
+    """The camera as the estimator believes it, with its covariance."""
+
+    camera: PinholeCamera
+    covariance: np.ndarray  # (4, 4) of fx fy cx cy in px^2
+    state: str  # uninitialised | converging | converged | changed | fixed
+    count: int  # observations fused
+    mode: str  # estimate | prior | fixed
+
+
+@dataclass(frozen=True)
+class CameraPose:
+    """Where the camera is. Both matrices map camera points into the named frame."""
+
+    T_odom_camera: np.ndarray  # 4x4, never jumps
+    T_map_odom: np.ndarray  # 4x4, may jump
+    covariance: np.ndarray  # (6, 6) x y z rx ry rz in m^2, rad^2
+    state: TrackingState
+    inliers: int
+
+    @property
+    def T_map_camera(self) -> np.ndarray:
+        """4x4 camera-to-map."""
+        return self.T_map_odom @ self.T_odom_camera
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """Coloured points with what they are worth; every array has N rows."""
+
+    points: np.ndarray  # (N, 3) float32
+    colors: np.ndarray  # (N, 3) uint8 RGB
+    normals: np.ndarray  # (N, 3) float32 towards the camera, NaN where unknown
+    confidence: np.ndarray  # (N,) float32 0..1
+    labels: np.ndarray  # (N,) uint8, see CloudLabel
+
+
+class CloudLabel(int, Enum):
+    """What a point of the complete cloud is."""
+
+    MEASURED = 0
+    RETAINED = 1
+    INFERRED = 2
+    TOOL = 16  # 16 + tool id
+
+
+@dataclass(frozen=True)
+class SceneUpdate:
+    """Everything that one image produced; all parts share its stamp."""
+
+    frame: Frame
+    depth: DepthMap
+    intrinsics: IntrinsicsEstimate
+    pose: CameraPose
+    timings: dict[str, float] = field(default_factory=dict)  # stage -> milliseconds
