@@ -91,7 +91,7 @@ class Dinov2(nn.Module):
         patches = self.patches(image)  # (B, C, rows, columns); the remainder of H, W is unseen
         rows, columns = patches.shape[-2:]
         tokens = patches.flatten(2).transpose(1, 2)  # (B, N, C)
-        tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1)
+        tokens = torch.cat([self.class_token.expand(tokens.shape[0], -1, -1), tokens], dim=1)
         tokens = tokens + self.positions(rows, columns)
         outputs = []
         for number, block in enumerate(self.blocks, start=1):
