@@ -1,0 +1,1 @@
+"""Floor 4: recordings and simulated clips, all read through one `Sequence`."""
