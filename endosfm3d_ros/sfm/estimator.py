@@ -1,0 +1,85 @@
+"""The sfm stage as one verb: a frame in; depth, intrinsics and pose out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.sfm.external import ExternalSource
+from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig, IntrinsicsFilter
+from endosfm3d_ros.sfm.motion import MotionConfig, MotionTracker
+from endosfm3d_ros.sfm.scale import ScaleNormaliser
+from endosfm3d_ros.sfm.shading import ShadingConfig, ShadingSource
+from endosfm3d_ros.sfm.source import DepthSource
+from endosfm3d_ros.sfm.stereo import StereoConfig, StereoSource
+from endosfm3d_ros.timing import StageClock
+from endosfm3d_ros.types import CameraPose, DepthMap, Frame, IntrinsicsEstimate
+
+SourceName = Literal["auto", "topic", "stereo", "endosfm3d", "shading"]
+
+
+@dataclass(frozen=True)
+class EstimatorConfig:
+    """Settings of every part of the stage."""
+
+    depth_source: SourceName = "auto"
+    stereo: StereoConfig = field(default_factory=StereoConfig)
+    shading: ShadingConfig = field(default_factory=ShadingConfig)
+    motion: MotionConfig = field(default_factory=MotionConfig)
+    intrinsics: IntrinsicsConfig = field(default_factory=IntrinsicsConfig)
+
+
+class Estimator:
+    """Depth, self-calibration and motion of one video stream.
+
+    The depth source is chosen at the first frame and kept until `reset`: a stream whose scale
+    changed from metric to relative half-way would be worse than one that stops.
+    """
+
+    def __init__(self, config: EstimatorConfig | None = None) -> None:
+        self.config = config or EstimatorConfig()
+        self._makers: dict[str, Callable[[], DepthSource]] = {
+            "topic": ExternalSource,
+            "stereo": lambda: StereoSource(self.config.stereo),
+            "shading": lambda: ShadingSource(self.config.shading),
+        }
+        if self.config.depth_source not in ("auto", *self._makers):
+            raise ConfigurationError(
+                f"depth source '{self.config.depth_source}': accepted are auto, "
+                f"{', '.join(self._makers)}"
+            )
+        self._intrinsics = IntrinsicsFilter(self.config.intrinsics)
+        self._motion = MotionTracker(self.config.motion)
+        self._scale = ScaleNormaliser()
+        self.source: DepthSource | None = None
+
+    def reset(self) -> None:
+        """Forget the stream; the next frame is a first frame."""
+        self.source = None
+        for part in (self._intrinsics, self._motion, self._scale):
+            part.reset()
+
+    def estimate(
+        self, frame: Frame, clock: StageClock
+    ) -> tuple[DepthMap, IntrinsicsEstimate, CameraPose]:
+        """One frame through the stage."""
+        if self.source is None:
+            self.source = self._makers[self._choose(frame)]()
+        intrinsics = self._intrinsics.update(frame)
+        with clock.stage("depth"):
+            depth = self._scale.apply(self.source.estimate(frame, intrinsics.camera))
+        with clock.stage("motion"):
+            pose = self._motion.track(frame, depth)
+        return depth, intrinsics, pose
+
+    def _choose(self, frame: Frame) -> str:
+        """The best source that this frame can feed."""
+        if self.config.depth_source != "auto":
+            return self.config.depth_source
+        if frame.depth is not None:
+            return "topic"
+        if frame.right_image is not None and frame.stereo is not None:
+            return "stereo"
+        return "shading"

@@ -1,0 +1,31 @@
+"""`pip install .`: the library and its scripts, without the ROS messages that CMake generates."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+RESOURCE = ROOT / "resource"
+
+
+def lines(path: Path) -> list[str]:
+    """The lines of a table that are neither empty nor comments."""
+    return [row for row in path.read_text().splitlines() if row and not row.startswith("#")]
+
+
+setup(
+    name="endosfm3d_ros",
+    version="0.1.0",
+    description="Live 3-D scenes from endoscope video as ROS 2 nodes",
+    long_description=(ROOT / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["endosfm3d_ros", "endosfm3d_ros.*"]),
+    package_data={"endosfm3d_ros": ["**/*.yaml", "**/*.json", "**/*.safetensors"]},
+    install_requires=lines(RESOURCE / "requirements" / "base.txt"),
+    extras_require={
+        name: lines(RESOURCE / "requirements" / f"{name}.txt") for name in ("ros", "test", "train")
+    },
+    entry_points={"console_scripts": lines(RESOURCE / "console_scripts.txt")},
+)
