@@ -55,6 +55,6 @@ def _read_torch(path: Path) -> object:
             f"{path} is refused because it is no plain file of tensors (a pickle with code in it, "
             "or no PyTorch file): save its state_dict, or a .safetensors file"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
+    except Exception as error:  # the unpickler raises anything for arbitrary bytes
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigurationError(f"{path} is damaged or no PyTorch file ({reason})") from error

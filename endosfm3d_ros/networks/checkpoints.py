@@ -20,7 +20,7 @@ from endosfm3d_ros.networks.checkpoint_keys import (
     unwrapped,
 )
 from endosfm3d_ros.networks.depth import DepthNetwork
-from endosfm3d_ros.networks.dora import DoRAConfig, merged_weight
+from endosfm3d_ros.networks.dora import DoRAConfig, attach_adapters, merged_weight
 from endosfm3d_ros.networks.pose import PoseNetwork
 
 WHOLE_DEPTH_FILES = ("depth_model.pth", "depth.pth", "full_model.pth")
@@ -72,6 +72,14 @@ def depth_network(
     """Depth network from tensors with own names (`depth_tensors`), adapters merged."""
     network = DepthNetwork()
     fill_exactly(network, merge_adapters_into(tensors, alpha, source), [DEPTH_KEYS], source)
+    return network.eval()
+
+
+def adapted_depth_network(tensors: dict[str, Tensor]) -> DepthNetwork:
+    """Depth network with its adapters beside the weights, from tensors with own names."""
+    network = DepthNetwork()
+    attach_adapters(network)
+    fill_exactly(network, tensors, [DEPTH_KEYS], "adapted weights")
     return network.eval()
 
 

@@ -1,0 +1,41 @@
+"""Numerical agreement with the published code, from a folder of golden vectors.
+
+Each .npz file has one function that yields its checks; `PARTS` joins them. To add one, write
+`checks(folder) -> Iterator[Check]` in a module of its own and enter it below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from endosfm3d_ros.errors import InputError
+from endosfm3d_ros.evaluation.parity import depth, pending, pose
+from endosfm3d_ros.evaluation.parity.check import Check
+from endosfm3d_ros.evaluation.parity.golden import GoldenFolder
+
+PARTS: dict[str, Callable[[GoldenFolder], Iterator[Check]]] = {
+    "endosfm3d_depth": depth.checks,
+    "endosfm3d_pose": pose.checks,
+    "eval_depth": pending.eval_depth,
+    "eval_pose": pending.eval_pose,
+    "openlrm_base": pending.openlrm,
+    "openlrm_tiny": pending.openlrm,
+    "openlrm_io": pending.openlrm_io,
+    "opjpo": pending.opjpo,
+}
+
+
+def run(path: Path) -> Iterator[tuple[str, Check]]:
+    """(npz stem, check) one by one, as they are computed; stems that are absent are passed over.
+
+    Raises:
+        InputError: the folder has no part that is known, or one of another layout.
+    """
+    folder = GoldenFolder(path)
+    stems = [stem for stem in PARTS if folder.has(stem)]
+    if not stems:
+        raise InputError(f"{path} holds none of {', '.join(f'{stem}.npz' for stem in PARTS)}")
+    for stem in stems:
+        for check in PARTS[stem](folder):
+            yield stem, check

@@ -1,0 +1,1 @@
+"""Floor 4: losses and steps of self-supervised training."""
