@@ -1,0 +1,1 @@
+"""Floor 2: differentiable Gaussian splatting, one signature for CUDA and CPU tensors."""

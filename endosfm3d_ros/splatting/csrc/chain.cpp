@@ -1,0 +1,86 @@
+#include "state.hpp"
+
+namespace splat {
+namespace {
+
+// From sums over pixels of s * {1, u, v, uu, uv, vv}, s the derivative by log(alpha), to the
+// footprint: with the conic L L^T and e = L^T d,  d/d(mean) = L sum(s e)  and
+// d/d(covariance) = 1/2 L sum(s e e^T) L^T. No inverse is differentiated, so nothing cancels.
+FootprintGradient footprint_gradient(const Projection& p, const float* sums) {
+  const double scale = 1.0 / kWhitenSquare, root = std::sqrt(scale);
+  const double xx = std::sqrt(p.yy / p.det), yx = -xx * p.xy / p.yy, yy = 1.0 / std::sqrt(p.yy);
+  const double u = root * sums[1], v = root * sums[2];
+  const double uu = 0.5 * scale * sums[3], uv = 0.5 * scale * sums[4], vv = 0.5 * scale * sums[5];
+  FootprintGradient g;
+  g.mean_x = xx * u;
+  g.mean_y = yx * u + yy * v;
+  g.xx = xx * xx * uu;
+  g.xy = xx * (yx * uu + yy * uv);
+  g.yy = yx * yx * uu + 2 * yx * yy * uv + yy * yy * vv;
+  g.opacity = sums[0] / p.opacity;
+  g.depth = 0.0;
+  return g;
+}
+
+template <class T>
+void add(float* out, const T* in, int count) {
+  for (int i = 0; i < count; ++i) out[i] += static_cast<float>(in[i]);
+}
+
+// One Gaussian; returns its share of the camera's gradient in `view` (rows of [R | t]).
+void chain_one(const SplatScene& scene, int camera, const SplatGradients& out, const View& view,
+               uint32_t rank, const float* sums, double* partial) {
+  const int64_t index = view.splats[rank].index;
+  const int d = scene.color_channels;
+  Projection p;
+  project(scene, view.camera, index, &p);
+  FootprintGradient footprint = footprint_gradient(p, sums);
+  if (scene.depth != kNoDepth) footprint.depth = sums[kMoments + d];
+  GaussianGradient g;
+  project_backward(scene, view.camera, index, p, footprint, &g);
+  add(out.means + 3 * index, g.mean, 3);
+  add(out.quats + 4 * index, g.quat, 4);
+  add(out.scales + 3 * index, g.scale, 3);
+  add(out.opacities + index, &g.opacity, 1);
+  const int64_t row = scene.colors_per_camera ? camera * scene.count + index : index;
+  add(out.colors + row * d, sums + kMoments, d);
+  for (int i = 0; i < 3; ++i) {
+    for (int j = 0; j < 3; ++j) partial[4 * i + j] += g.rotation[3 * i + j];
+    partial[4 * i + 3] += g.translation[i];
+  }
+}
+
+}  // namespace
+
+void add_band(const SplatScene& scene, int camera, const SplatGradients& gradients, State* state) {
+  const View& view = *state->views[camera];
+  const Binning& b = view.binning;
+  const int stride = kMoments + channels(scene), d = scene.color_channels;
+#pragma omp parallel for schedule(static) num_threads(scene.threads)
+  for (int64_t rank = 0; rank < view.visible; ++rank)
+    for (int64_t slot = b.rank_begin[rank]; slot < b.rank_begin[rank + 1]; ++slot)
+      add(state->sums.data() + rank * stride, state->raster.entries.data() + slot * stride, stride);
+  if (gradients.backgrounds == nullptr) return;
+  for (int tile = 0; tile < b.band.last - b.band.first; ++tile)
+    add(gradients.backgrounds + camera * d,
+        state->raster.backgrounds.data() + tile * channels(scene), d);
+}
+
+void chain_view(const SplatScene& scene, int camera, const SplatGradients& gradients, State* state) {
+  const View& view = *state->views[camera];
+  const int stride = kMoments + channels(scene);
+  const int64_t chunks = (view.visible + kChunk - 1) / kChunk;
+  double* partial = state->partial.resize(12 * chunks);
+  std::fill_n(partial, 12 * chunks, 0.0);
+#pragma omp parallel for schedule(dynamic, 1) num_threads(scene.threads)
+  for (int64_t chunk = 0; chunk < chunks; ++chunk)
+    for (int64_t rank = chunk * kChunk; rank < std::min(view.visible, (chunk + 1) * kChunk); ++rank)
+      chain_one(scene, camera, gradients, view, static_cast<uint32_t>(rank),
+                state->sums.data() + rank * stride, partial + 12 * chunk);
+  double total[16] = {};
+  for (int64_t chunk = 0; chunk < chunks; ++chunk)
+    for (int i = 0; i < 12; ++i) total[i] += partial[12 * chunk + i];
+  add(gradients.viewmats + 16 * camera, total, 16);
+}
+
+}  // namespace splat

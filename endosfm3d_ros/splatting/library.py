@@ -1,0 +1,124 @@
+"""Finds, and in a source checkout builds, the CPU rasteriser; its C interface in ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.splatting import build
+
+
+class SplatScene(ctypes.Structure):
+    """Mirror of csrc/abi.hpp; pointers are torch data pointers."""
+
+    _fields_ = (
+        ("means", ctypes.c_void_p),
+        ("quats", ctypes.c_void_p),
+        ("scales", ctypes.c_void_p),
+        ("opacities", ctypes.c_void_p),
+        ("colors", ctypes.c_void_p),
+        ("viewmats", ctypes.c_void_p),
+        ("intrinsics", ctypes.c_void_p),
+        ("backgrounds", ctypes.c_void_p),
+        ("count", ctypes.c_int64),
+        ("cameras", ctypes.c_int32),
+        ("color_channels", ctypes.c_int32),
+        ("colors_per_camera", ctypes.c_int32),
+        ("width", ctypes.c_int32),
+        ("height", ctypes.c_int32),
+        ("depth", ctypes.c_int32),
+        ("antialiased", ctypes.c_int32),
+        ("threads", ctypes.c_int32),
+        ("near_plane", ctypes.c_double),
+        ("far_plane", ctypes.c_double),
+        ("radius_clip", ctypes.c_double),
+        ("eps2d", ctypes.c_double),
+    )
+
+
+class SplatImages(ctypes.Structure):
+    """Mirror of csrc/abi.hpp."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_void_p)
+        for name in ("renders", "alphas", "radii", "means2d", "depths", "conics")
+    )
+
+
+class SplatGradients(ctypes.Structure):
+    """Mirror of csrc/abi.hpp; the first two are read, the others written."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_void_p)
+        for name in (
+            *("renders", "alphas"),
+            *("means", "quats", "scales", "opacities", "colors", "viewmats", "backgrounds"),
+        )
+    )
+
+
+def supported_instruction_sets() -> list[str]:
+    """Instruction sets that this processor runs, best first."""
+    capability = torch.backends.cpu.get_cpu_capability().lower()
+    names = list(build.instruction_sets())
+    return names[names.index(capability) :] if capability in names else names[-1:]
+
+
+def cache_folder() -> Path:
+    """Where a source checkout keeps compiled libraries: $ENDOSFM3D_CACHE or ~/.cache/endosfm3d."""
+    return Path(os.environ.get("ENDOSFM3D_CACHE") or Path.home() / ".cache" / "endosfm3d")
+
+
+def find_library() -> Path:
+    """The library beside this module, else one from the cache, which is built when missing.
+
+    A library beside the module that is older than the sources beside it does not count.
+    Raises ConfigurationError where it has to be built and cannot be.
+    """
+    names = supported_instruction_sets()
+    changed = max((path.stat().st_mtime for path in build.sources()), default=0.0)
+    for name in names:
+        installed = Path(__file__).parent / build.library_name(name)
+        if installed.is_file() and installed.stat().st_mtime >= changed:
+            return installed
+    if not build.sources():
+        raise ConfigurationError(
+            f"no compiled CPU rasteriser in {Path(__file__).parent}: accepted are "
+            f"{', '.join(map(build.library_name, names))}; install the package again"
+        )
+    folder = cache_folder() / "splatting" / build.build_key(names[0])
+    cached = folder / build.library_name(names[0])
+    return cached if cached.is_file() else build.build_library(folder, names[0])
+
+
+@lru_cache(maxsize=1)
+def load_library() -> ctypes.CDLL:
+    """The rasteriser with its functions declared; loaded once per process.
+
+    torch is imported before, so the library shares torch's OpenMP threads instead of starting a
+    second set that would compete for the same cores. Raises ConfigurationError.
+    """
+    path = find_library()
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise ConfigurationError(f"the CPU rasteriser {path} does not load: {error}") from error
+    library.splat_forward.restype = ctypes.c_void_p
+    library.splat_forward.argtypes = (ctypes.POINTER(SplatScene), ctypes.POINTER(SplatImages))
+    library.splat_backward.restype = ctypes.c_int
+    library.splat_backward.argtypes = (
+        ctypes.c_void_p,
+        ctypes.POINTER(SplatScene),
+        ctypes.POINTER(SplatGradients),
+    )
+    library.splat_release.restype = None
+    library.splat_release.argtypes = (ctypes.c_void_p,)
+    library.splat_scene_bytes.restype = ctypes.c_int64
+    if library.splat_scene_bytes() != ctypes.sizeof(SplatScene):
+        raise ConfigurationError(f"{path} was built from other sources; install the package again")
+    return library
