@@ -64,7 +64,10 @@ def run_with_progress(folder: Path) -> dict:
 
 def table_of(results: dict) -> Table:
     """One row per check."""
-    table = Table("check", "error", "tolerance", "result")
+    table = Table()
+    table.add_column("check", overflow="fold")
+    for title in ("error", "tolerance", "result"):
+        table.add_column(title, no_wrap=True)
     for name, check in results.items():
         numbers = ["" if v is None else f"{v:.2e}" for v in (check.error, check.tolerance)]
         table.add_row(name, *numbers, RESULT[check.ok])

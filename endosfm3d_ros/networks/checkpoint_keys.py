@@ -102,14 +102,23 @@ FLOW_ENCODER_KEYS = KeyTable(
 )
 
 
-def flow_decoder_keys(wrapped_heads: bool) -> KeyTable:
-    """Table of `position.pth` or, where the heads are wrapped once more, `transform.pth`."""
-    head = ".conv" if wrapped_heads else ""
+def _flow_decoder_keys(head: str) -> KeyTable:
     pairs = [(f"decoder.{10 + scale}{head}", f"decoder.heads.{scale}") for scale in range(4)]
     for step in range(5):
         pairs.append((f"decoder.{2 * step}.conv.conv", f"decoder.before.{step}"))
         pairs.append((f"decoder.{2 * step + 1}.conv.conv", f"decoder.after.{step}"))
     return KeyTable(pairs)
+
+
+COMPONENT_KEYS = {  # by the name of the published file
+    "depth_model": DEPTH_KEYS,
+    "pose_encoder": POSE_ENCODER_KEYS,
+    "pose": POSE_DECODER_KEYS,
+    "position_encoder": FLOW_ENCODER_KEYS,
+    "position": _flow_decoder_keys(head=""),
+    "transform_encoder": FLOW_ENCODER_KEYS,
+    "transform": _flow_decoder_keys(head=".conv"),
+}
 
 
 _WRAPPERS = [

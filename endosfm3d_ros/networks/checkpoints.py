@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.networks.checkpoint_files import listed, read_tensors
 from endosfm3d_ros.networks.checkpoint_keys import (
+    COMPONENT_KEYS,
     DEPTH_KEYS,
     POSE_DECODER_KEYS,
     POSE_ENCODER_KEYS,
@@ -21,6 +22,7 @@ from endosfm3d_ros.networks.checkpoint_keys import (
 )
 from endosfm3d_ros.networks.depth import DepthNetwork
 from endosfm3d_ros.networks.dora import DoRAConfig, attach_adapters, merged_weight
+from endosfm3d_ros.networks.flow import FlowNetwork, FlowNetworkConfig
 from endosfm3d_ros.networks.pose import PoseNetwork
 
 WHOLE_DEPTH_FILES = ("depth_model.pth", "depth.pth", "full_model.pth")
@@ -95,6 +97,18 @@ def pose_network(
     network = PoseNetwork()
     tensors = own_tensors(encoder, POSE_ENCODER_KEYS) | own_tensors(decoder, POSE_DECODER_KEYS)
     fill_exactly(network, tensors, [POSE_ENCODER_KEYS, POSE_DECODER_KEYS], source)
+    return network.eval()
+
+
+def flow_network(
+    config: FlowNetworkConfig, encoder: dict[str, Tensor], decoder: dict[str, Tensor], source: str
+) -> FlowNetwork:
+    """Flow network from published tensors of `position*.pth` or `transform*.pth`."""
+    network = FlowNetwork(config)
+    name = "transform" if config.bounded else "position"
+    tables = [COMPONENT_KEYS[f"{name}_encoder"], COMPONENT_KEYS[name]]
+    tensors = own_tensors(encoder, tables[0]) | own_tensors(decoder, tables[1])
+    fill_exactly(network, tensors, tables, source)
     return network.eval()
 
 
