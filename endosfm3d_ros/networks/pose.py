@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -50,9 +51,13 @@ class PoseEncoder(nn.Module):
         return self.resnet(pair, attend), maps
 
 
-def reflected_conv(channels_in: int, channels: int) -> nn.Conv2d:
-    """3 x 3 convolution with mirrored borders."""
-    return nn.Conv2d(channels_in, channels, 3, padding=1, padding_mode="reflect")
+def mirrored(x: Tensor) -> Tensor:
+    """(B, C, h, w) to (B, C, h + 2, w + 2), the second row and column repeated outside.
+
+    Joined from slices because a reflecting pad has no static shape in an ONNX file.
+    """
+    x = torch.cat([x[:, :, 1:2], x, x[:, :, -2:-1]], dim=2)
+    return torch.cat([x[..., 1:2], x, x[..., -2:-1]], dim=3)
 
 
 class PoseDecoder(nn.Module):
@@ -66,8 +71,8 @@ class PoseDecoder(nn.Module):
         self.motion1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.motion2 = nn.Conv2d(channels, channels, 3, padding=1)
         self.motion3 = nn.Conv2d(channels, 6 * config.motion_slots, 1)
-        self.camera1 = reflected_conv(channels, channels)
-        self.camera2 = reflected_conv(channels, config.intrinsics_channels)
+        self.camera1 = nn.Conv2d(channels, channels, 3)
+        self.camera2 = nn.Conv2d(channels, config.intrinsics_channels, 3)
         self.camera3 = nn.Linear(config.intrinsics_channels, 4)
 
     def forward(self, feature: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -75,7 +80,8 @@ class PoseDecoder(nn.Module):
         squeezed = F.relu(self.squeeze(feature))  # (B, 256, 8, 10)
         x = F.relu(self.motion2(F.relu(self.motion1(squeezed))))
         motion = self.config.motion_scale * self.motion3(x).mean(dim=(2, 3))  # (B, 12)
-        x = F.elu(self.camera2(F.elu(self.camera1(squeezed))))  # (B, 64, 8, 10)
+        x = F.elu(self.camera1(mirrored(squeezed)))
+        x = F.elu(self.camera2(mirrored(x)))  # (B, 64, 8, 10)
         q = self.camera3(x.mean(dim=(2, 3)))
         return motion[:, :3], motion[:, 3:6], q
 
