@@ -1,4 +1,4 @@
-"""Floor 0: what the stages hand to each other. Frozen; arrays inside are never written to.
+"""Floor 1: what the stages hand to each other. Frozen; arrays inside are never written to.
 
 Units are SI. Camera frames are optical (REP 103): x right, y down, z forward.
 Time stamps are integer nanoseconds of the clock that stamped the image.
@@ -147,6 +147,7 @@ class SceneUpdate:
     """Everything that one image produced; all parts share its stamp."""
 
     frame: Frame
+    image: np.ndarray  # (H, W, 3) uint8 RGB as the camera of `depth` sees it, of its size
     depth: DepthMap
     intrinsics: IntrinsicsEstimate
     pose: CameraPose

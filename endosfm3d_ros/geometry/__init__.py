@@ -1,1 +1,1 @@
-"""Floor 1: pinhole camera, rigid motions, clouds. No other module does this arithmetic."""
+"""Floor 0: pinhole camera, rigid motions, clouds. No other module does this arithmetic."""

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import cv2
+import numpy as np
+
 from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.geometry.undistortion import Undistorter
 from endosfm3d_ros.sfm.external import ExternalSource
 from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig, IntrinsicsFilter
 from endosfm3d_ros.sfm.motion import MotionConfig, MotionTracker
@@ -15,7 +20,7 @@ from endosfm3d_ros.sfm.shading import ShadingConfig, ShadingSource
 from endosfm3d_ros.sfm.source import DepthSource
 from endosfm3d_ros.sfm.stereo import StereoConfig, StereoSource
 from endosfm3d_ros.timing import StageClock
-from endosfm3d_ros.types import CameraPose, DepthMap, Frame, IntrinsicsEstimate
+from endosfm3d_ros.types import DepthMap, Frame, SceneUpdate
 
 SourceName = Literal["auto", "topic", "stereo", "endosfm3d", "shading"]
 
@@ -53,6 +58,7 @@ class Estimator:
         self._intrinsics = IntrinsicsFilter(self.config.intrinsics)
         self._motion = MotionTracker(self.config.motion)
         self._scale = ScaleNormaliser()
+        self._undistorter = Undistorter()
         self.source: DepthSource | None = None
 
     def reset(self) -> None:
@@ -61,18 +67,42 @@ class Estimator:
         for part in (self._intrinsics, self._motion, self._scale):
             part.reset()
 
-    def estimate(
-        self, frame: Frame, clock: StageClock
-    ) -> tuple[DepthMap, IntrinsicsEstimate, CameraPose]:
+    def estimate(self, frame: Frame, clock: StageClock) -> SceneUpdate:
         """One frame through the stage."""
         if self.source is None:
             self.source = self._makers[self._choose(frame)]()
         intrinsics = self._intrinsics.update(frame)
+        if self.source.name != StereoSource.name:
+            # One eye: everything after this sees the image that a pinhole would have taken.
+            with clock.stage("undistort"):
+                frame = self._undistorted(frame, intrinsics.camera)
         with clock.stage("depth"):
             depth = self._scale.apply(self.source.estimate(frame, intrinsics.camera))
         with clock.stage("motion"):
             pose = self._motion.track(frame, depth)
-        return depth, intrinsics, pose
+        return SceneUpdate(frame, self._seen_by(depth, frame), depth, intrinsics, pose)
+
+    def k_seen_by(self) -> str:
+        """Which stages read the given calibration, comma separated."""
+        stages = [StereoSource.name] if isinstance(self.source, StereoSource) else []
+        if self.config.intrinsics.mode != "estimate":
+            stages.append("intrinsics")
+        return ",".join(stages)
+
+    def _undistorted(self, frame: Frame, camera: PinholeCamera) -> Frame:
+        if not camera.distorted:
+            return frame
+        return replace(frame, image=self._undistorter.apply(frame.image, camera))
+
+    def _seen_by(self, depth: DepthMap, frame: Frame) -> np.ndarray:
+        """The image at the size and without the distortion of the depth map's camera."""
+        image = frame.image
+        if isinstance(self.source, StereoSource):
+            image = self._undistorter.apply(image, frame.stereo.left)
+        size = depth.camera.size
+        if image.shape[1::-1] == size:
+            return image
+        return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
     def _choose(self, frame: Frame) -> str:
         """The best source that this frame can feed."""

@@ -13,7 +13,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from endosfm3d_ros.errors import InputError
+from endosfm3d_ros.errors import ConfigurationError, InputError
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.types import DepthMap, Frame, ScaleSource, StereoGeometry
 
@@ -33,6 +33,13 @@ class StereoConfig:
     residual: float = 12.0  # grey levels of matching error at which confidence is 1/e
     texture: float = 4.0  # grey levels of horizontal gradient at which confidence is halved
     swapped_ratio: float = 2.0  # how much better the eyes must match when exchanged
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_depth < self.max_depth:
+            raise ConfigurationError(
+                f"min_depth {self.min_depth} m, max_depth {self.max_depth} m: "
+                "0 < min_depth < max_depth is accepted"
+            )
 
 
 class Rectifier:

@@ -1,0 +1,28 @@
+"""Images as an undistorted pinhole of the same matrix would have taken them."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from endosfm3d_ros.geometry.camera import PinholeCamera
+
+
+class Undistorter:
+    """Resamples images of one camera; keeps the maps of the last camera it saw."""
+
+    def __init__(self) -> None:
+        self._camera: PinholeCamera | None = None
+        self._maps: tuple[np.ndarray, np.ndarray] | None = None
+
+    def apply(self, image: np.ndarray, camera: PinholeCamera) -> np.ndarray:
+        """(H, W, C) image without lens distortion; black where the lens saw nothing."""
+        if not camera.distorted:
+            return image
+        if camera != self._camera:
+            coefficients = np.array(camera.distortion)
+            self._maps = cv2.initUndistortRectifyMap(
+                camera.K, coefficients, None, camera.K, camera.size, cv2.CV_16SC2
+            )
+            self._camera = camera
+        return cv2.remap(image, *self._maps, cv2.INTER_LINEAR)

@@ -1,0 +1,94 @@
+"""Publishers of the scene: small messages at once, heavy ones only where somebody listens."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from rclpy.node import Node
+from sensor_msgs.msg import PointCloud2
+from tf2_msgs.msg import TFMessage
+
+from endosfm3d_ros.nodes import scene_messages as messages
+from endosfm3d_ros.nodes.qos import LATCHED, OUTPUT, TF, overridable
+from endosfm3d_ros.nodes.scene_messages import TOPICS, FrameNames
+from endosfm3d_ros.nodes.tf_mode import TfMode
+from endosfm3d_ros.types import SceneUpdate
+
+SUBSCRIBER_POLL = 0.2  # s; asking the middleware who listens costs more than it looks
+
+
+class SceneOutputs:
+    """Owns the publishers of the node's private topics and of TF.
+
+    Args:
+        node: creates the publishers.
+        tf_mode: says for every frame whether and how TF is published.
+    """
+
+    def __init__(self, node: Node, names: FrameNames, tf_mode: TfMode) -> None:
+        self.names = names
+        self.max_points = 40_000
+        self.cloud_rate = 10.0
+        self._node = node
+        self._tf_mode = tf_mode
+        self._publishers = {
+            topic: node.create_publisher(
+                kind,
+                f"~/{topic}",
+                LATCHED if topic == "intrinsics" else OUTPUT,
+                qos_overriding_options=overridable(),
+            )
+            for topic, kind in TOPICS.items()
+        }
+        self._tf = node.create_publisher(TFMessage, "/tf", TF)
+        self._next_cloud = 0.0
+        self._listened: dict[str, tuple[float, bool]] = {}
+
+    def destroy(self) -> None:
+        """Take the topics down."""
+        for publisher in (*self._publishers.values(), self._tf):
+            self._node.destroy_publisher(publisher)
+        self._publishers = {}
+
+    def publish(self, update: SceneUpdate) -> None:
+        """One update on every topic: poses first, then images, then the cloud."""
+        names = messages.named(self.names, update.frame.frame_id)
+        self._publish_transforms(update, names)
+        light = messages.pose_messages(update, names) | messages.camera_messages(update, names)
+        for topic, message in light.items():
+            self._publishers[topic].publish(message)
+        for topic, message in self._depth(update, names).items():
+            self._publishers[topic].publish(message)
+        cloud = self._cloud(update, names)
+        if cloud is not None:
+            self._publishers["points"].publish(cloud)
+
+    def _publish_transforms(self, update: SceneUpdate, names: FrameNames) -> None:
+        mode = self._tf_mode.for_camera(names.camera)
+        if mode != "false":
+            edges = messages.transforms(update, names, inverted=mode == "inverted")
+            self._tf.publish(TFMessage(transforms=edges))
+
+    def _depth(self, update: SceneUpdate, names: FrameNames) -> dict[str, object]:
+        topics = ("depth/image", "depth/confidence", "depth/camera_info")
+        if not any(self._heard(topic) for topic in topics):
+            return {}
+        made = messages.depth_messages(update, names)
+        return {topic: message for topic, message in made.items() if self._heard(topic)}
+
+    def _cloud(self, update: SceneUpdate, names: FrameNames) -> PointCloud2 | None:
+        now = monotonic()
+        if now < self._next_cloud or not self._heard("points"):
+            return None
+        # Half a millisecond of grace: at the camera's own rate no cloud is skipped by jitter.
+        self._next_cloud = now + 1 / self.cloud_rate - 5e-4
+        return messages.points_message(update, names, self.max_points)
+
+    def _heard(self, topic: str) -> bool:
+        """Whether somebody subscribes; the answer is kept for a moment."""
+        now = monotonic()
+        asked, answer = self._listened.get(topic, (-SUBSCRIBER_POLL, False))
+        if not answer or now - asked > SUBSCRIBER_POLL:
+            answer = self._publishers[topic].get_subscription_count() > 0
+            self._listened[topic] = (now, answer)
+        return answer

@@ -1,0 +1,157 @@
+"""Every parameter of the pipeline node: name, default, meaning, range; declared from one table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from endosfm3d_ros.nodes.assembler import SECOND, AssemblerConfig
+from endosfm3d_ros.nodes.health import HealthConfig
+from endosfm3d_ros.pipeline import PipelineConfig
+from endosfm3d_ros.sfm.estimator import EstimatorConfig
+from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig
+from endosfm3d_ros.sfm.stereo import StereoConfig
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One parameter. `live` ones may change while the node is active."""
+
+    name: str
+    default: Any
+    meaning: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    live: bool = False
+
+    def descriptor(self) -> ParameterDescriptor:
+        """What `ros2 param describe` shows."""
+        text = self.meaning
+        if self.choices:
+            text += f"; one of {', '.join(self.choices)}"
+        descriptor = ParameterDescriptor(description=text)
+        if self.low is not None and isinstance(self.default, float):
+            bounds = FloatingPointRange(from_value=float(self.low), to_value=float(self.high))
+            descriptor.floating_point_range = [bounds]
+        elif self.low is not None:
+            bounds = IntegerRange(from_value=int(self.low), to_value=int(self.high), step=1)
+            descriptor.integer_range = [bounds]
+        return descriptor
+
+
+SPECS = (
+    Spec("autostart", True, "configure and activate at start, without a lifecycle manager"),
+    Spec(
+        "depth_source",
+        "auto",
+        "where depth comes from; auto takes the best that the first frame can feed",
+        choices=("auto", "topic", "stereo", "endosfm3d", "shading"),
+    ),
+    Spec(
+        "intrinsics_mode",
+        "estimate",
+        "estimate ignores camera_info, prior starts from it, fixed believes it",
+        choices=("estimate", "prior", "fixed"),
+    ),
+    Spec(
+        "publish_tf",
+        "true",
+        "inverted puts the map below the optical frame, for a robot that already places it",
+        choices=("true", "false", "inverted"),
+    ),
+    Spec("map_frame", "endoscope_map", "TF frame of the map"),
+    Spec("odom_frame", "endoscope_odom", "TF frame that the camera never jumps in"),
+    Spec("camera_frame_id", "", "optical frame to use instead of the image's own"),
+    Spec(
+        "input_reliability",
+        "auto",
+        "reliability asked of image publishers; auto asks for what they offer",
+        choices=("auto", "reliable", "best_effort"),
+    ),
+    Spec(
+        "image_transport",
+        "auto",
+        "auto takes compressed images where only these are published",
+        choices=("auto", "raw", "compressed"),
+    ),
+    Spec("stereo_slop", 0.016, "s between the stamps of a pair", 0.0, 1.0),
+    Spec(
+        "on_time_jump",
+        "reset",
+        "what to do when stamps jump: start the scene anew, or skip frames until they are newer",
+        choices=("reset", "skip"),
+    ),
+    Spec("min_depth", 0.018, "m; nearer stereo depth is not searched", 0.005, 1.0),
+    Spec("max_depth", 0.30, "m; farther stereo depth is invalid", 0.02, 10.0),
+    Spec("max_points", 40_000, "points in one cloud", 100, 5_000_000, live=True),
+    Spec("cloud_rate", 10.0, "Hz at which clouds are published at most", 0.1, 120.0, live=True),
+    Spec("stale_warn", 0.5, "s without an image before a warning", 0.05, 60.0),
+    Spec("stale_error", 2.0, "s without an image before an error", 0.1, 600.0),
+    Spec("max_failures", 3, "failed frames in a row that deactivate the node", 1, 1000),
+)
+BY_NAME = {spec.name: spec for spec in SPECS}
+
+
+def declare(node: Node) -> None:
+    """Declare every parameter with its description and range."""
+    for spec in SPECS:
+        node.declare_parameter(spec.name, spec.default, spec.descriptor())
+
+
+def check(parameters: list[Parameter], configured: bool) -> SetParametersResult:
+    """Refuse unknown choices, an order of limits that makes no sense, and late changes."""
+    for parameter in parameters:
+        spec = BY_NAME.get(parameter.name)
+        if spec is None:
+            continue
+        if configured and not spec.live:
+            return _refused(f"{spec.name} can only change while the node is unconfigured")
+        if spec.choices and parameter.value not in spec.choices:
+            accepted = ", ".join(spec.choices)
+            return _refused(f"{spec.name}: '{parameter.value}' is none of {accepted}")
+    return SetParametersResult(successful=True)
+
+
+def _refused(reason: str) -> SetParametersResult:
+    return SetParametersResult(successful=False, reason=reason)
+
+
+def values_of(node: Node) -> dict[str, Any]:
+    """Every parameter's value by name."""
+    return {spec.name: node.get_parameter(spec.name).value for spec in SPECS}
+
+
+def pipeline_config(values: dict[str, Any]) -> PipelineConfig:
+    """Settings of the core.
+
+    Raises:
+        ConfigurationError: a combination that the core does not accept.
+    """
+    stereo = StereoConfig(min_depth=values["min_depth"], max_depth=values["max_depth"])
+    intrinsics = IntrinsicsConfig(mode=values["intrinsics_mode"])
+    return PipelineConfig(
+        sfm=EstimatorConfig(
+            depth_source=values["depth_source"], stereo=stereo, intrinsics=intrinsics
+        )
+    )
+
+
+def assembler_config(values: dict[str, Any]) -> AssemblerConfig:
+    """Settings of the input side."""
+    slop = round(values["stereo_slop"] * SECOND)
+    return AssemblerConfig(slop=slop, on_jump=values["on_time_jump"])
+
+
+def health_config(values: dict[str, Any]) -> HealthConfig:
+    """Settings of the watchdog."""
+    return HealthConfig(stale_warn=values["stale_warn"], stale_error=values["stale_error"])

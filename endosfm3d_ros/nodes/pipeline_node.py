@@ -1,0 +1,270 @@
+"""The lifecycle node: converts messages, calls the pipeline, publishes what comes out.
+
+configure builds the pipeline and the publishers, activate starts the thread and the subscriptions,
+deactivate stops both, cleanup frees everything. Nothing is computed on the executor's thread, so
+services and /clock always answer.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from time import monotonic, perf_counter
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import ParameterException
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.signals import SignalHandlerOptions
+from std_srvs.srv import SetBool, Trigger
+
+from endosfm3d_ros.errors import EndoError
+from endosfm3d_ros.msg import PipelineStatus
+from endosfm3d_ros.nodes import parameters, status
+from endosfm3d_ros.nodes.guard import Guard
+from endosfm3d_ros.nodes.health import Finding, Health, Level
+from endosfm3d_ros.nodes.outputs import SceneOutputs
+from endosfm3d_ros.nodes.qos import OUTPUT
+from endosfm3d_ros.nodes.receiver import FrameReceiver
+from endosfm3d_ros.nodes.scene_messages import FrameNames
+from endosfm3d_ros.nodes.tf_mode import TfMode
+from endosfm3d_ros.pipeline import LivePipeline, Pipeline
+from endosfm3d_ros.types import Frame, SceneUpdate
+
+NOTICE = "research software: not a medical device, not for clinical use"
+DISCOVERY_PERIOD = 0.05  # s between looks for publishers
+WATCH_PERIOD = 0.1  # s
+STATUS_PERIOD = 1.0  # s
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+
+class PipelineNode(LifecycleNode):
+    """`endosfm3d`: endoscope images in; depth, camera, poses and clouds out."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("endosfm3d", **options)
+        self._configured = False
+        self._live: LivePipeline | None = None
+        self._loops: list[Any] = []
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.add_on_set_parameters_callback(self._check_parameters)
+        parameters.declare(self)
+        self.get_logger().warning(NOTICE)
+
+    # --- lifecycle ---------------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Build the pipeline and the publishers; a wrong setting is a sentence and FAILURE."""
+        self._values = parameters.values_of(self)
+        try:
+            self._pipeline = Pipeline(parameters.pipeline_config(self._values))
+        except EndoError as error:
+            self.get_logger().error(f"cannot configure: {error}")
+            return FAILURE
+        self._health = Health(parameters.health_config(self._values))
+        self._guard = Guard(self, self._health)
+        names = FrameNames(map=self._values["map_frame"], odom=self._values["odom_frame"])
+        self._tf_mode = TfMode(self, self._values["publish_tf"], {names.map, names.odom})
+        self._outputs = SceneOutputs(self, names, self._tf_mode)
+        self._apply_live(self._values)
+        self._status = self.create_publisher(PipelineStatus, "~/status", OUTPUT)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", OUTPUT)
+        self._offered = [
+            self.create_service(Trigger, "~/reset", self._on_reset),
+            self.create_service(SetBool, "~/pause", self._on_pause),
+        ]
+        self._configured = True
+        settings = ", ".join(f"{name}={value!r}" for name, value in self._values.items())
+        self.get_logger().info(f"configured: {settings}")
+        return SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Start the thread, then listen."""
+        self._level = Level.OK
+        self._health.restart(monotonic())
+        self._pipeline.reset()
+        self._live = LivePipeline(self._pipeline, self._on_update, self._on_error)
+        self._live.start()
+        self._receiver = FrameReceiver(
+            self, self._values, self._health, self._guard, self._live.slot.put, self._on_time_jump
+        )
+        periods = {
+            self._receiver.discover: DISCOVERY_PERIOD,
+            self._watch: WATCH_PERIOD,
+            self._report: STATUS_PERIOD,
+        }
+        self._loops = [
+            self.create_timer(period, self._guard(callback), clock=self._steady)
+            for callback, period in periods.items()
+        ]
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop listening, then the thread."""
+        self._stop()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free the pipeline and take the topics down."""
+        self._tear_down()
+        return SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """From any state."""
+        self._stop()
+        self._tear_down()
+        return SUCCESS
+
+    def _stop(self) -> None:
+        if self._live is None:
+            return
+        for loop in self._loops:
+            self.destroy_timer(loop)
+        self._receiver.close()
+        if not self._live.stop():
+            self.get_logger().error("the pipeline's thread has not ended within 2 s")
+        self._live = None
+
+    def _tear_down(self) -> None:
+        if not self._configured:
+            return
+        self._configured = False
+        self._outputs.destroy()
+        self._tf_mode.close()
+        for publisher in (self._status, self._diagnostics):
+            self.destroy_publisher(publisher)
+        for service in self._offered:
+            self.destroy_service(service)
+        del self._pipeline
+
+    # --- parameters --------------------------------------------------------------------------
+
+    def _check_parameters(self, changed: list[Parameter]) -> SetParametersResult:
+        result = parameters.check(changed, self._configured)
+        if result.successful and self._configured:
+            self._apply_live({parameter.name: parameter.value for parameter in changed})
+        return result
+
+    def _apply_live(self, values: dict[str, Any]) -> None:
+        self._outputs.max_points = values.get("max_points", self._outputs.max_points)
+        self._outputs.cloud_rate = values.get("cloud_rate", self._outputs.cloud_rate)
+
+    # --- results, on the pipeline's thread ---------------------------------------------------
+
+    def _on_update(self, update: SceneUpdate) -> None:
+        start = perf_counter()
+        self._outputs.publish(update)
+        publish_ms = (perf_counter() - start) * 1e3
+        now, arrival = monotonic(), self._receiver.arrival(update.frame.stamp)
+        latency_ms = (now - arrival) * 1e3 if arrival is not None else float("nan")
+        self._health.scene_updated(update, {"publish": publish_ms, "latency": latency_ms}, now)
+
+    def _on_error(self, frame: Frame, error: Exception) -> None:
+        expected = isinstance(error, EndoError)
+        sentence = str(error) if expected else repr(error)
+        self._health.scene_failed(sentence, crashed=not expected)
+        log = self.get_logger()
+        log.error(f"frame {frame.stamp} failed: {sentence}", throttle_duration_sec=2.0)
+
+    def _on_time_jump(self, step: int) -> None:
+        seconds = step * 1e-9
+        self.get_logger().warning(f"image stamps jumped by {seconds:+.3f} s: a new scene starts")
+        self._restart_scene()
+
+    def _restart_scene(self) -> None:
+        self._health.restart(monotonic())
+        self._live.reset()
+
+    # --- watching ----------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        """Report at once when the level changes; give up after too many crashes in a row."""
+        findings = self._health.findings(monotonic())
+        level = findings[0].level if findings else Level.OK
+        if level != self._level:
+            self._level = level
+            self._say(findings)
+            self._report()
+        if self._health.crashes >= self._values["max_failures"]:
+            self.get_logger().error(
+                f"{self._health.crashes} frames in a row crashed ({self._health.last_error}): "
+                "deactivating; activate again once the cause is mended"
+            )
+            self._report()
+            self.trigger_deactivate()
+
+    def _say(self, findings: list[Finding]) -> None:
+        log = self.get_logger()
+        for finding in findings:
+            sentence = f"{finding.part}: {finding.sentence}"
+            if finding.part == "input":
+                sentence += f"; {self._receiver.describe()}"
+            (log.error if finding.level == Level.ERROR else log.warning)(sentence)
+        if not findings:
+            log.info("all well again")
+
+    def _report(self) -> None:
+        """PipelineStatus and diagnostics."""
+        now = monotonic()
+        findings = self._health.findings(now)
+        message = status.status_message(
+            self._health, self._pipeline, findings, now, self._live.slot.dropped
+        )
+        message.frames_rejected += sum(self._receiver.assembler.rejected.values())
+        self._status.publish(message)
+        name = self.get_fully_qualified_name().lstrip("/")
+        rejected = self._health.rejected + self._receiver.assembler.rejected
+        stamp = self.get_clock().now().nanoseconds
+        self._diagnostics.publish(
+            status.diagnostics_message(name, stamp, rejected, findings, message)
+        )
+
+    # --- services ----------------------------------------------------------------------------
+
+    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if self._live is None:
+            response.success, response.message = False, "the node is not active"
+            return response
+        self._receiver.assembler.clear()
+        self._restart_scene()
+        response.success, response.message = True, "the next image starts a new scene"
+        return response
+
+    def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._health.paused = request.data
+        response.success, response.message = True, "paused" if request.data else "running"
+        return response
+
+
+def main() -> None:
+    """Run the node until it is interrupted; exit code 0 then, 1 when it cannot start."""
+    # Not rclpy's own handlers: they take the context down before the node can say goodbye.
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    interrupted = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: interrupted.set())
+    try:
+        node = PipelineNode()
+    except ParameterException as error:
+        sys.exit(f"endosfm3d: {error}")
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    started = not node.get_parameter("autostart").value or (
+        node.trigger_configure() == SUCCESS and node.trigger_activate() == SUCCESS
+    )
+    while started and not interrupted.is_set():
+        executor.spin_once(timeout_sec=0.2)
+    node.trigger_shutdown()
+    node.destroy_node()
+    rclpy.shutdown()
+    sys.exit(0 if started else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Health as messages: PipelineStatus for programs, DiagnosticArray for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
+from endosfm3d_ros.msg import PipelineStatus, StageStatus
+from endosfm3d_ros.nodes.conversions import header
+from endosfm3d_ros.nodes.health import Finding, Health, Level
+from endosfm3d_ros.pipeline import Pipeline
+
+PARTS = ("input", "processing", "depth", "tracking", "output")
+
+
+def status_message(
+    health: Health, pipeline: Pipeline, findings: list[Finding], now: float, dropped: int
+) -> PipelineStatus:
+    """The state of the pipeline at time `now` of the steady clock."""
+    update, latencies = health.update, health.latency.percentiles()
+    latency = latencies.get("latency", (float("nan"), float("nan")))
+    worst = findings[0] if findings else None
+    message = PipelineStatus(
+        level=int(worst.level) if worst else int(Level.OK),
+        message="; ".join(finding.sentence for finding in findings) or "running",
+        depth_source=update.depth.source if update else "none",
+        scale_source=health.scale_source(),
+        backend="none",
+        tracking=update.pose.state.value if update else "initialising",
+        intrinsics_mode=pipeline.config.sfm.intrinsics.mode,
+        k_seen_by=pipeline.sfm.k_seen_by(),
+        paused=health.paused,
+        frames_received=health.received,
+        frames_processed=health.processed,
+        frames_dropped=dropped,
+        frames_rejected=sum(health.rejected.values()),
+        input_rate_hz=health.input_rate(now),
+        output_rate_hz=health.output_rate(now),
+        latency_p50_ms=latency[0],
+        latency_p95_ms=latency[1],
+    )
+    if update:
+        message.header = header(update.frame.stamp, update.frame.frame_id)
+        message.depth_age_s = (update.frame.stamp - update.depth.stamp) * 1e-9
+        message.depth_coverage = update.depth.coverage
+    message.stages = [
+        StageStatus(name=name, p50_ms=p50, p95_ms=p95) for name, (p50, p95) in latencies.items()
+    ]
+    return message
+
+
+def diagnostics_message(
+    name: str, stamp: int, rejected: Counter[str], findings: list[Finding], status: PipelineStatus
+) -> DiagnosticArray:
+    """One entry per part, named `node: part` (REP 107)."""
+    message = DiagnosticArray(header=header(stamp, ""))
+    message.status = [
+        _entry(name, part, findings, _values(part, rejected, status)) for part in PARTS
+    ]
+    return message
+
+
+def _entry(
+    name: str, part: str, findings: list[Finding], values: dict[str, object]
+) -> DiagnosticStatus:
+    about = [finding for finding in findings if finding.part == part]
+    level = max((finding.level for finding in about), default=Level.OK)
+    return DiagnosticStatus(
+        level=bytes([level]),
+        name=f"{name}: {part}",
+        message="; ".join(finding.sentence for finding in about) or "ok",
+        hardware_id="endoscope",
+        values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+    )
+
+
+def _values(part: str, rejected: Counter[str], status: PipelineStatus) -> dict[str, object]:
+    """Key/value pairs of one part."""
+    if part == "input":
+        reasons = {f"rejected: {reason}": count for reason, count in rejected.items()}
+        rate = f"{status.input_rate_hz:.1f}"
+        return {"received": status.frames_received, "rate_hz": rate, **reasons}
+    if part == "processing":
+        return {stage.name + "_p50_ms": f"{stage.p50_ms:.1f}" for stage in status.stages}
+    if part == "depth":
+        coverage = f"{status.depth_coverage:.2f}"
+        return {
+            "source": status.depth_source,
+            "scale": status.scale_source,
+            "coverage": coverage,
+            "k_seen_by": status.k_seen_by or "none",
+        }
+    if part == "tracking":
+        return {"state": status.tracking, "intrinsics_mode": status.intrinsics_mode}
+    return {
+        "processed": status.frames_processed,
+        "dropped": status.frames_dropped,
+        "rate_hz": f"{status.output_rate_hz:.1f}",
+        "latency_p95_ms": f"{status.latency_p95_ms:.1f}",
+    }

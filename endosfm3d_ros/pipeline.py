@@ -1,0 +1,131 @@
+"""Floor 4: the graph of stages, and the thread that runs it on the latest frame.
+
+`Pipeline` is synchronous and deterministic: command line and tests use it as it is.
+`LivePipeline` puts a slot of one frame before it: the newest frame wins, older ones are counted.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from endosfm3d_ros.sfm.estimator import Estimator, EstimatorConfig
+from endosfm3d_ros.timing import StageClock
+from endosfm3d_ros.types import Frame, SceneUpdate
+
+
+@dataclass(frozen=True)
+class PipelineConfig:
+    """Settings of every stage."""
+
+    sfm: EstimatorConfig = field(default_factory=EstimatorConfig)
+
+
+class Pipeline:
+    """Every stage in order; `process` is the only verb."""
+
+    def __init__(self, config: PipelineConfig | None = None) -> None:
+        self.config = config or PipelineConfig()
+        self.sfm = Estimator(self.config.sfm)
+
+    def reset(self) -> None:
+        """Forget the stream; the next frame is a first frame."""
+        self.sfm.reset()
+
+    def process(self, frame: Frame) -> SceneUpdate:
+        """One frame through all stages.
+
+        Raises:
+            InputError: the chosen depth source cannot work on this frame.
+        """
+        clock = StageClock()
+        with clock.stage("total"):
+            update = self.sfm.estimate(frame, clock)
+        return replace(update, timings=clock.milliseconds)
+
+
+class LatestFrameSlot:
+    """Holds at most one frame. Putting a frame replaces the one that nobody has taken."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._frame: Frame | None = None
+        self.dropped = 0
+
+    def put(self, frame: Frame) -> None:
+        """Never blocks; counts the frame that it replaces."""
+        with self._condition:
+            self.dropped += self._frame is not None
+            self._frame = frame
+            self._condition.notify()
+
+    def take(self, timeout: float) -> Frame | None:
+        """The newest frame, or None after `timeout` seconds without one."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._frame is not None, timeout)
+            frame, self._frame = self._frame, None
+            return frame
+
+    def clear(self) -> None:
+        """Throw away what waits, without counting it as dropped."""
+        with self._condition:
+            self._frame = None
+
+
+class LivePipeline:
+    """Runs a pipeline on its own thread, always on the newest frame.
+
+    Args:
+        pipeline: used by the thread alone once it runs.
+        on_update: called on the thread with each result.
+        on_error: called on the thread with the frame and the exception that it caused; the thread
+            goes on with the next frame.
+    """
+
+    POLL = 0.1  # s between looks at the stop flag while no frame comes
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        on_update: Callable[[SceneUpdate], None],
+        on_error: Callable[[Frame, Exception], None],
+    ) -> None:
+        self.slot = LatestFrameSlot()
+        self._pipeline = pipeline
+        self._on_update = on_update
+        self._on_error = on_error
+        self._reset = threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
+
+    def start(self) -> None:
+        """Begin to take frames from the slot."""
+        self._thread.start()
+
+    def stop(self, timeout: float = 2.0) -> bool:
+        """Ask the thread to end after its current frame; False if it has not within `timeout`."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def reset(self) -> None:
+        """Forget the stream before the next frame is processed; what waits is thrown away."""
+        self.slot.clear()
+        self._reset.set()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            frame = self.slot.take(self.POLL)
+            if self._reset.is_set():
+                self._reset.clear()
+                self._pipeline.reset()
+            if frame is not None:
+                self._process(frame)
+
+    def _process(self, frame: Frame) -> None:
+        try:
+            self._on_update(self._pipeline.process(frame))
+        except Exception as error:
+            self._on_error(frame, error)
