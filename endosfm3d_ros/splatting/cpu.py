@@ -18,6 +18,10 @@ from endosfm3d_ros.splatting.library import (
     load_library,
 )
 
+# Pairs of a Gaussian and a tile it touches that are in memory at once, about 56 bytes each with
+# RGB + depth. Scenes with more are rendered band by band, with the same result.
+HELD_ENTRIES = 4 << 20
+
 INFO_KEYS = ("radii", "means2d", "depths", "conics")
 
 
@@ -96,6 +100,7 @@ def _describe(gaussians: GaussianTensors, settings: RasterSettings) -> SplatScen
     return SplatScene(
         *map(_pointer, vars(gaussians).values()),
         count=gaussians.means.shape[0],
+        held_entries=HELD_ENTRIES,
         cameras=gaussians.viewmats.shape[0],
         color_channels=0 if only_depth else gaussians.colors.shape[-1],
         colors_per_camera=gaussians.colors.dim() == 3,

@@ -26,6 +26,7 @@ class SplatScene(ctypes.Structure):
         ("intrinsics", ctypes.c_void_p),
         ("backgrounds", ctypes.c_void_p),
         ("count", ctypes.c_int64),
+        ("held_entries", ctypes.c_int64),
         ("cameras", ctypes.c_int32),
         ("color_channels", ctypes.c_int32),
         ("colors_per_camera", ctypes.c_int32),

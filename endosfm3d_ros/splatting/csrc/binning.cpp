@@ -187,12 +187,12 @@ void plan_bands(const SplatScene& scene, View* view) {
   const int tiles = view->tiles_x * view->tiles_y;
   view->bands.clear();
   int first = 0;
-  if (bound_total(scene, view) > kBandEntries) {
+  if (bound_total(scene, view) > scene.held_entries) {
     const std::vector<int64_t> count = bound_entries(view);
     int64_t held = 0;
     for (int tile = 0; tile < tiles; ++tile) {
       const int64_t here = count[tile / view->tiles_x * (view->tiles_x + 1) + tile % view->tiles_x];
-      if (tile > first && held + here > kBandEntries) {
+      if (tile > first && held + here > scene.held_entries) {
         view->bands.push_back({first, tile});
         first = tile, held = 0;
       }

@@ -13,7 +13,6 @@ constexpr int kTilePixels = kTile * kTile;
 constexpr int64_t kChunk = 1024;       // Gaussians per unit of parallel work; fixed, so that sums
                                        // do not depend on the number of threads
 constexpr int kBinChunks = 16;         // units of parallel work while binning
-constexpr int64_t kBandEntries = 4 << 20;  // Gaussian-tile pairs held at once (about 250 MB)
 
 // Whitened coordinates are scaled so that exp(-sigma) = 2^-(u*u + v*v).
 constexpr double kWhitenSquare = 0.72134752044448170;  // log2(e) / 2
@@ -71,7 +70,7 @@ inline int channels(const SplatScene& scene) {
 // Projects, culls and sorts; writes the per-Gaussian images.
 void build_view(const SplatScene& scene, const SplatImages& images, int camera, View* view);
 
-// Divides the tiles into bands of at most kBandEntries entries (or one tile).
+// Divides the tiles into bands of at most held_entries entries (or one tile).
 void plan_bands(const SplatScene& scene, View* view);
 
 // Lists the Gaussians of every tile of one band.
