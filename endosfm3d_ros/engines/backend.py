@@ -68,7 +68,14 @@ class BuildSource:
 
         with TemporaryDirectory() as folder:
             path = Path(folder) / f"{self.recipe.name}.onnx"
-            export_onnx(self.module, self.probe, self.recipe.output_names, path)
+            export_onnx(
+                self.module,
+                self.probe,
+                self.recipe.output_names,
+                path,
+                source=self.recipe.fingerprint,
+                description=self.recipe.description,
+            )
             return path.read_bytes()
 
     @property

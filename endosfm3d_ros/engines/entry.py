@@ -42,6 +42,7 @@ class EntryCard:
     outputs: tuple[TensorSpec, ...]
     errors: dict[str, float]  # output -> relative error against torch, at build
     build_seconds: float
+    description: dict[str, str]  # of the recipe: weights, input range
     format: int = FORMAT
 
     @classmethod

@@ -91,7 +91,7 @@ def export_onnx(
             dynamo=False,  # the other exporter needs onnxscript, this one only onnx
         )
     outputs = tuple(TensorSpec(name, value.shape) for name, value in reference.items())
-    _check_shapes(path, outputs)
+    _state_shapes(path, outputs)
     card = ModelCard(
         name=path.stem,
         inputs=tuple(TensorSpec(name, value.shape) for name, value in inputs.items()),
@@ -104,22 +104,21 @@ def export_onnx(
     return card
 
 
-def _check_shapes(path: Path, outputs: tuple[TensorSpec, ...]) -> None:
-    """Compare the output shapes that the file states with those that torch returned."""
-    graph = onnx.load(path, load_external_data=False).graph
-    stated = {value.name: _shape(value) for value in graph.output}
-    for spec in outputs:
-        if stated.get(spec.name) != spec.shape:
+def _state_shapes(path: Path, outputs: tuple[TensorSpec, ...]) -> None:
+    """Compare the output shapes in the file with torch's, and enter axes that it leaves open."""
+    model = onnx.load(path)
+    for value, spec in zip(model.graph.output, outputs):
+        axes = value.type.tensor_type.shape.dim
+        stated = tuple(axis.dim_value if axis.HasField("dim_value") else None for axis in axes)
+        agree = all(a in (None, b) for a, b in zip(stated, spec.shape))
+        if value.name != spec.name or len(stated) != len(spec.shape) or not agree:
             raise ConfigurationError(
-                f"exported output '{spec.name}' has shape {stated.get(spec.name)}, "
-                f"torch returns {spec.shape}"
+                f"exported output '{value.name}' has shape {stated}, torch returns '{spec.name}' "
+                f"with {spec.shape}"
             )
-
-
-def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...]:
-    """Static shape; an axis without a number counts as -1."""
-    axes = value.type.tensor_type.shape.dim
-    return tuple(axis.dim_value if axis.HasField("dim_value") else -1 for axis in axes)
+        for axis, size in zip(axes, spec.shape):
+            axis.dim_value = size
+    onnx.save(model, path)
 
 
 @contextmanager

@@ -118,7 +118,6 @@ class _Attempt:
             "version": self.backend.version(),
             "precision": self.precision,
             "device": self.backend.device(),
-            "threads": self.settings.threads,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -164,6 +163,7 @@ class _Attempt:
             outputs=engine.outputs,
             errors=engine.info.errors,
             build_seconds=round(seconds, 2),
+            description=self.source.recipe.description,
         )
         blob = np.frombuffer(self.backend.to_bytes(engine), np.uint8)
         return Entry(card, blob, self.source.reference)

@@ -14,7 +14,7 @@ class EngineRefused(BackEndError):
 def relative_errors(
     outputs: dict[str, np.ndarray], reference: dict[str, np.ndarray]
 ) -> dict[str, float]:
-    """||engine - torch|| / ||torch|| per output; infinite for a wrong shape or non-finite values."""
+    """||engine - torch|| / ||torch|| per output; infinite for a wrong shape or NaN."""
     return {name: _relative_error(outputs.get(name), value) for name, value in reference.items()}
 
 

@@ -1,0 +1,123 @@
+"""How long the networks of EndoSfM3D take here, on generated weights and images.
+
+Runs are interleaved, so that a slow moment of the machine hits all of them alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+
+import numpy as np
+from torch import nn
+
+from endosfm3d_ros.engines import Engine, EngineSettings, NetworkRecipe, TensorSpec
+from endosfm3d_ros.engines.backend import BackEndError, BuildSource, find_backend
+from endosfm3d_ros.evaluation.generated_weights import fill_with_generated_weights
+from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.networks import DepthNetwork, PoseNetwork
+from endosfm3d_ros.sfm.endosfm3d import EndoSfM3D
+from endosfm3d_ros.sfm.endosfm3d_export import DepthLogits
+from endosfm3d_ros.sfm.weights import OFFICIAL_SIZE
+from endosfm3d_ros.types import Frame
+
+VARIANTS = (("torch", "f32"), ("openvino", "f32"), ("openvino", "bf16"))
+REFERENCE = "torch_f32"
+IMAGE_SIZE = (512, 640)  # (height, width) of the frames; the networks see 256 x 320
+
+Result = dict[str, dict[str, float | dict[str, float]]]
+
+
+def bench_networks(rounds: int = 7) -> Result:
+    """{name: {"p50_ms", "p95_ms", "ratio_to": {reference: time / time of the reference}}}.
+
+    `depth_*` and `pose_*` are one run of one engine; `endosfm3d_*` is the whole way from an
+    image to depth, confidence, motion and intrinsics. A back end that is not installed, or a
+    precision that this processor lacks, is left out. Ratios are medians over the rounds.
+    """
+    runs: dict[str, Callable[[], object]] = {}
+    sources = depth_source(), pose_source()
+    for backend, precision in VARIANTS:
+        engines = [built(source, backend, precision) for source in sources]
+        if None in engines:
+            continue
+        variant = f"{backend}_{precision}"
+        for what, source, engine in zip(("depth", "pose"), sources, engines):
+            runs[f"{what}_{variant}"] = lambda engine=engine, source=source: engine.run(
+                source.probe
+            )
+        runs[f"endosfm3d_{variant}"] = whole_way(*engines)
+    return summary(interleaved(runs, rounds))
+
+
+def depth_source() -> BuildSource:
+    """The depth network with generated weights."""
+
+    def load() -> nn.Module:
+        return DepthLogits(fill_with_generated_weights(DepthNetwork()), OFFICIAL_SIZE).eval()
+
+    inputs = (TensorSpec("image", (1, 3, *OFFICIAL_SIZE)),)
+    return BuildSource(NetworkRecipe("depth", inputs, ("logit", "coarse_logit"), "", load))
+
+
+def pose_source() -> BuildSource:
+    """The pose network with generated weights."""
+    inputs = (TensorSpec("pair", (1, 6, *OFFICIAL_SIZE)),)
+    outputs = ("axisangle", "translation", "q")
+    recipe = NetworkRecipe(
+        "pose", inputs, outputs, "", lambda: fill_with_generated_weights(PoseNetwork())
+    )
+    return BuildSource(recipe)
+
+
+def built(source: BuildSource, backend: str, precision: str) -> Engine | None:
+    """A new, warm engine; None where this machine cannot run it."""
+    try:
+        maker = find_backend(backend)
+        if maker.precision(precision) != precision:
+            return None
+        engine = maker.build(source, EngineSettings(), precision)
+    except BackEndError:
+        return None
+    engine.warm_up()
+    return engine
+
+
+def whole_way(depth: Engine, pose: Engine) -> Callable[[], object]:
+    """Estimates the frames of a short, repeated video."""
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (4, *IMAGE_SIZE, 3), np.uint8)
+    camera = PinholeCamera.default(IMAGE_SIZE[1], IMAGE_SIZE[0])
+    source, stamp = EndoSfM3D(depth, pose), 0
+
+    def run() -> object:
+        nonlocal stamp
+        stamp += 1
+        return source.estimate(Frame(stamp, images[stamp % len(images)]), camera)
+
+    run()  # the first frame has no motion
+    return run
+
+
+def interleaved(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, np.ndarray]:
+    """Milliseconds (rounds,) of each run; every round calls all of them once."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            begin = perf_counter()
+            run()
+            times[name].append((perf_counter() - begin) * 1e3)
+    return {name: np.array(values) for name, values in times.items()}
+
+
+def summary(times: dict[str, np.ndarray]) -> Result:
+    """Percentiles, and the ratio to the torch run of the same thing."""
+    result: Result = {}
+    for name, values in times.items():
+        reference = f"{name.split('_')[0]}_{REFERENCE}"
+        ratios = (
+            {} if name == reference else {reference: float(np.median(values / times[reference]))}
+        )
+        p50, p95 = np.percentile(values, (50, 95))
+        result[name] = {"p50_ms": float(p50), "p95_ms": float(p95), "ratio_to": ratios}
+    return result

@@ -1,0 +1,257 @@
+"""Depth, motion and intrinsics from the networks of EndoSfM3D (arXiv 2510.22359).
+
+Images are RGB uint8 of any size; the networks see them at their own size, stretched, in [0, 1]
+without mean or standard deviation, as they were trained. All depths and translations share one
+arbitrary unit: the caller brings the scale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from endosfm3d_ros.engines import Engine, EngineSettings, obtain_engine
+from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.geometry import se3
+from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.sfm.endosfm3d_arrays import (
+    camera_of,
+    inverse_depth,
+    network_tensor,
+    resized_image,
+)
+from endosfm3d_ros.sfm.endosfm3d_engines import depth_recipe, pose_recipe
+from endosfm3d_ros.sfm.network_confidence import (
+    NetworkConfidenceConfig,
+    pixel_validity,
+    scale_agreement,
+    time_agreement,
+)
+from endosfm3d_ros.sfm.weights import find_weights
+from endosfm3d_ros.types import DepthMap, Frame, ScaleSource
+
+
+@dataclass(frozen=True)
+class EndoSfM3DConfig:
+    """Which networks run, and how often.
+
+    Raises:
+        ConfigurationError: `pose_every` is less than 1.
+    """
+
+    weights: str = ""  # name or folder of a set; empty: the first that is installed
+    size: tuple[int, int] | None = None  # (height, width) of the depth network; None: as trained
+    pose_every: int = 1  # frames from one run of the pose network to the next
+    engines: EngineSettings = field(default_factory=EngineSettings)
+    confidence: NetworkConfidenceConfig = field(default_factory=NetworkConfidenceConfig)
+
+    def __post_init__(self) -> None:
+        if self.pose_every < 1:
+            raise ConfigurationError(f"pose_every {self.pose_every}: 1 or more is accepted")
+
+
+@dataclass(frozen=True)
+class NetworkDepth:
+    """Answer of the depth network at the size of the image."""
+
+    inverse_depth: np.ndarray  # (H, W) float32, 1 / units; NaN where the network failed
+    confidence: np.ndarray  # (H, W) float32 0..1, 0 where invalid
+
+    @property
+    def depth(self) -> np.ndarray:
+        """(H, W) float32 units, NaN invalid (REP 117)."""
+        return 1 / self.inverse_depth
+
+    @property
+    def invalid_share(self) -> float:
+        """Share of pixels without a depth, 0..1."""
+        return float(np.isnan(self.inverse_depth).mean())
+
+
+@dataclass(frozen=True)
+class IntrinsicsObservation:
+    """What the pose network read from one pair of frames; noisy, to be filtered."""
+
+    camera: PinholeCamera  # at the size of the frame, without distortion
+    stamp: int  # of the later frame
+
+
+@dataclass(frozen=True)
+class NetworkMotion:
+    """Answer of the pose network for two frames."""
+
+    T_current_previous: np.ndarray  # 4x4, translation in the unit of the depth
+    camera: PinholeCamera | None  # at the size of the image; None where implausible
+
+
+@dataclass
+class _Seen:
+    """What is remembered of one frame."""
+
+    stamp: int
+    number: int  # frames since the start
+    pose_input: np.ndarray  # (1, 3, H, W) float32
+    motion: NetworkMotion | None = None  # from the frame before
+    inverse_depth: np.ndarray | None = None  # at network size
+
+
+class EndoSfM3D:
+    """A depth source made of one or two engines. Use it from one thread at a time.
+
+    Confidence is the product of three factors in 0..1: whether the pixel carries an image
+    (black and highlights do not), how well the two finest scales of the network agree, and how
+    well the depth agrees with that of the last frame where the motion is known. See
+    `network_confidence`; nothing of it is fitted to errors.
+    """
+
+    name = "endosfm3d"
+
+    def __init__(
+        self, depth: Engine, pose: Engine | None = None, config: EndoSfM3DConfig | None = None
+    ) -> None:
+        self.config = config or EndoSfM3DConfig()
+        self._depth, self._pose = depth, pose
+        self._depth_size = depth.inputs[0].shape[2:]
+        self._pose_size = pose.inputs[0].shape[2:] if pose else self._depth_size
+        self.reset()
+
+    @classmethod
+    def installed(cls, config: EndoSfM3DConfig | None = None) -> EndoSfM3D:
+        """The source made of an installed weight set; builds its engines where needed.
+
+        Raises:
+            ConfigurationError: no weights are installed, or no engine can run them.
+        """
+        config = config or EndoSfM3DConfig()
+        weights = find_weights(config.weights)
+        depth = obtain_engine(depth_recipe(weights, config.size), config.engines)
+        pose = obtain_engine(pose_recipe(weights), config.engines) if weights.has_pose else None
+        return cls(depth, pose, config)
+
+    @property
+    def engines(self) -> list[Engine]:
+        """What runs, for status messages."""
+        return [engine for engine in (self._depth, self._pose) if engine]
+
+    def reset(self) -> None:
+        """Forget the frames seen so far."""
+        self._previous: _Seen | None = None
+        self._current: _Seen | None = None
+
+    def depth(self, image: np.ndarray) -> NetworkDepth:
+        """Depth of one (H, W, 3) RGB uint8 image, on its own.
+
+        Raises:
+            InputError: not such an image.
+        """
+        inverse, confidence = self._run_depth(image)
+        return _enlarged(inverse, confidence, image.shape[:2])
+
+    def motion(self, previous: np.ndarray, current: np.ndarray) -> NetworkMotion | None:
+        """Motion between two images and the camera that took them, at the size of `current`.
+
+        None where the network's answer is not finite.
+
+        Raises:
+            ConfigurationError: the weight set has no pose network.
+            InputError: not (H, W, 3) RGB uint8 images.
+        """
+        if self._pose is None:
+            raise ConfigurationError("this weight set has no pose network: pose.pth is missing")
+        inputs = [network_tensor(resized_image(x, self._pose_size)) for x in (previous, current)]
+        return self._run_pose(*inputs, current.shape[:2])
+
+    def estimate(self, frame: Frame, camera: PinholeCamera) -> DepthMap:
+        """Scale-free depth at the size of `frame.image`, which has no lens distortion.
+
+        Raises:
+            InputError: the image is not (H, W, 3) uint8.
+        """
+        # 1 motion since the frame before, where it is due
+        seen = self._see(frame)
+        previous = self._previous.inverse_depth if self._previous else None
+        # 2 depth, and what it is worth
+        inverse, confidence = self._run_depth(frame.image)
+        if seen.motion and previous is not None:
+            confidence *= time_agreement(
+                inverse,
+                previous,
+                seen.motion.T_current_previous,
+                camera.undistorted().resized(*self._depth_size[::-1]),
+                self.config.confidence.time_tolerance,
+            )
+        seen.inverse_depth = inverse
+        # 3 to the size of the image
+        result = _enlarged(inverse, confidence, frame.image.shape[:2])
+        return DepthMap(
+            depth=result.depth,
+            confidence=result.confidence,
+            camera=camera.undistorted(),
+            source=self.name,
+            scale=ScaleSource.RELATIVE,
+            stamp=frame.stamp,
+        )
+
+    def motion_prior(self, frame: Frame) -> tuple[np.ndarray, IntrinsicsObservation | None] | None:
+        """T_current_previous (4x4) from the last frame given to this source, and the camera seen.
+
+        None for a first frame, on frames between two runs of the pose network, without one, or
+        where its answer is not finite. May be called before or after `estimate`.
+        """
+        motion = self._see(frame).motion
+        if motion is None:
+            return None
+        observation = IntrinsicsObservation(motion.camera, frame.stamp) if motion.camera else None
+        return motion.T_current_previous, observation
+
+    def _see(self, frame: Frame) -> _Seen:
+        """Enter a frame once; a stamp that goes back starts anew."""
+        if self._current and frame.stamp == self._current.stamp:
+            return self._current
+        if self._current and frame.stamp < self._current.stamp:
+            self.reset()
+        self._previous = self._current
+        number = self._previous.number + 1 if self._previous else 0
+        tensor = network_tensor(resized_image(frame.image, self._pose_size))
+        self._current = _Seen(frame.stamp, number, tensor)
+        if self._pose and self._previous and number % self.config.pose_every == 0:
+            inputs = self._previous.pose_input, tensor
+            self._current.motion = self._run_pose(*inputs, frame.image.shape[:2])
+        return self._current
+
+    def _run_depth(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Inverse depth and confidence of one image, both (H, W) float32 at network size."""
+        config = self.config.confidence
+        small = resized_image(image, self._depth_size)
+        outputs = self._depth.run({"image": network_tensor(small)})
+        fine, coarse = (inverse_depth(outputs[name]) for name in ("logit", "coarse_logit"))
+        agreement = scale_agreement(fine, coarse, config.scale_tolerance)
+        return fine, pixel_validity(small, config) * agreement
+
+    def _run_pose(
+        self, previous: np.ndarray, current: np.ndarray, size: tuple[int, int]
+    ) -> NetworkMotion | None:
+        """Motion of two prepared images; the camera at (height, width) `size`.
+
+        The network maps points of its second image into the camera of the first, so the
+        current one comes first.
+        """
+        outputs = self._pose.run({"pair": np.concatenate([current, previous], axis=1)})
+        axisangle, translation = (outputs[name][0] for name in ("axisangle", "translation"))
+        if not np.isfinite([axisangle, translation]).all():
+            return None
+        camera = camera_of(outputs["q"], self._pose_size)
+        return NetworkMotion(
+            T_current_previous=se3.from_vectors(axisangle, translation),
+            camera=camera.resized(size[1], size[0]) if camera else None,
+        )
+
+
+def _enlarged(inverse: np.ndarray, confidence: np.ndarray, size: tuple[int, int]) -> NetworkDepth:
+    """Network-size maps at (height, width), interpolated in inverse depth."""
+    width_height = size[1], size[0]
+    inverse = cv2.resize(inverse, width_height, interpolation=cv2.INTER_LINEAR)
+    confidence = cv2.resize(confidence, width_height, interpolation=cv2.INTER_LINEAR)
+    return NetworkDepth(inverse, np.where(np.isnan(inverse), np.float32(0), confidence))

@@ -1,0 +1,124 @@
+"""Finds weight sets of EndoSfM3D on this machine. The files come from the user.
+
+A set is a folder as its authors publish it (`depth_model.pth`, and `pose_encoder.pth` with
+`pose.pth` where motion and intrinsics are wanted; see `networks.checkpoints` for all layouts).
+A `weights.json` beside them may say what cannot be seen from the tensors:
+
+    {"input_size": [252, 322]}      height and width that the depth network was trained with
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+
+from endosfm3d_ros.errors import ConfigurationError
+
+SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
+POSE_FILES = ("pose_encoder.pth", "pose.pth")
+CARD = "weights.json"
+OFFICIAL_SIZE = (256, 320)  # (height, width) of the published training
+
+
+@dataclass(frozen=True)
+class WeightSet:
+    """A folder with weights of the depth network and perhaps of the pose network."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.folder.name
+
+    @property
+    def has_pose(self) -> bool:
+        """Whether both files of the pose network are there."""
+        return all((self.folder / name).is_file() for name in POSE_FILES)
+
+    @property
+    def depth_files(self) -> list[Path]:
+        """Every file that may decide what the depth network computes."""
+        return [path for path in _weight_files(self.folder) if path.name not in POSE_FILES]
+
+    @property
+    def pose_files(self) -> list[Path]:
+        """The files of the pose network."""
+        return [self.folder / name for name in POSE_FILES]
+
+    @cached_property
+    def input_size(self) -> tuple[int, int]:
+        """(height, width) that the depth network was trained with.
+
+        Raises:
+            ConfigurationError: the card of the set cannot be read.
+        """
+        path = self.folder / CARD
+        if not path.is_file():
+            return OFFICIAL_SIZE
+        try:
+            height, width = json.loads(path.read_text()).get("input_size", OFFICIAL_SIZE)
+            return int(height), int(width)
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise ConfigurationError(
+                f'{path} must hold JSON such as {{"input_size": [256, 320]}} ({error})'
+            ) from error
+
+
+def search_folders() -> list[Path]:
+    """Where weight sets are looked for, in this order.
+
+    `$ENDOSFM3D_WEIGHTS` (a set, or a folder of sets), the user's data folder (XDG base
+    directories), and the package itself.
+    """
+    data_home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    chosen = os.environ.get("ENDOSFM3D_WEIGHTS")
+    return [
+        *([Path(chosen)] if chosen else []),
+        data_home / "endosfm3d" / "weights",
+        Path(str(files("endosfm3d_ros"))) / "weights",
+    ]
+
+
+def installed_weights() -> list[WeightSet]:
+    """All sets of `search_folders`, first found first."""
+    sets = []
+    for folder in search_folders():
+        candidates = [folder, *sorted(folder.iterdir())] if folder.is_dir() else []
+        sets += [WeightSet(path) for path in candidates if path.is_dir() and _weight_files(path)]
+    return sets
+
+
+def find_weights(name: str = "") -> WeightSet:
+    """The set of that name, or in that folder, or with no name the first that is installed.
+
+    Raises:
+        ConfigurationError: there is none; the sentence says how to install one.
+    """
+    if name and Path(name).is_dir():
+        return WeightSet(Path(name).resolve())
+    sets = installed_weights()
+    for found in sets:
+        if name in ("", found.name):
+            return found
+    if name:
+        others = ", ".join(found.name for found in sets) or "none"
+        raise ConfigurationError(f"weight set '{name}': no such folder; installed are: {others}")
+    raise ConfigurationError(
+        "no EndoSfM3D weights are installed: copy the published checkpoint folder "
+        f"(depth_model.pth, pose_encoder.pth, pose.pth) to {search_folders()[-2] / 'official'} "
+        "or name it in ENDOSFM3D_WEIGHTS"
+    )
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """Tensor files and adapter settings directly in a folder."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_file() and (path.suffix in SUFFIXES or path.name == "adapter_config.json")
+    )
