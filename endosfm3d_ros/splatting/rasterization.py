@@ -23,7 +23,7 @@ from endosfm3d_ros.splatting.cuda import rasterize_on_cuda
 from endosfm3d_ros.splatting.inputs import GaussianTensors, RasterSettings
 
 
-def rasterization(  # noqa: PLR0917 (gsplat's signature)
+def rasterization(
     means: Tensor,  # [N, 3] world
     quats: Tensor,  # [N, 4] w x y z, normalised inside
     scales: Tensor,  # [N, 3] standard deviations, world units

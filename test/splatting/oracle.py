@@ -1,4 +1,3 @@
-# ruff: noqa: PLR0917
 """The rasteriser's mathematics in plain torch, any floating type, gradients by autograd.
 
 One pixel block at a time: every Gaussian that may reach it, in order of depth, against every

@@ -1,4 +1,3 @@
-# ruff: noqa: PLR0917
 """Generated scenes, and the comparison of a render and its gradients with the oracle."""
 
 from __future__ import annotations

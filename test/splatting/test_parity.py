@@ -1,9 +1,9 @@
 """The compiled rasteriser against its mathematics in double precision.
 
-Bounds: forward 1e-4, gradients 1e-3 of their tensor's largest value are what the map needs;
-the kernel keeps rounding near 1e-6, so ordinary scenes are held to much tighter bounds, degenerate ones
-a little wider. Expected depth is the least exact: it divides by alpha = 1 - transmittance, which
-at the threshold 1/255 has a relative rounding error of 1.5e-5.
+The map needs 1e-4 forward and 1e-3 of their tensor's largest value for gradients. The kernel keeps
+rounding near 1e-6, so ordinary scenes are held to much tighter bounds and degenerate ones to a
+little wider. Expected depth is the least exact: it divides by alpha = 1 - transmittance, which at
+the threshold 1/255 has a relative rounding error of 1.5e-5.
 """
 
 from __future__ import annotations

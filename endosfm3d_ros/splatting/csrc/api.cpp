@@ -42,7 +42,8 @@ void backward(const SplatScene& scene, const SplatGradients& gradients, State* s
     for (const Band& band : view->bands) {
       if (view->bands.size() > 1) bin(scene, band, view);  // the forward pass kept the last band
       blend_band_backward(scene, gradients, camera, *view, &state->raster);  // 5 pixels to entries
-      add_band(scene, camera, gradients, state);
+      add_backgrounds(scene, camera, gradients, *state);
+      if (&band != &view->bands.back()) add_band(scene, camera, state);
     }
     chain_view(scene, camera, gradients, state);  // 6 footprints to Gaussians
   }

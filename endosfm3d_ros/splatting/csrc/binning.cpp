@@ -168,26 +168,13 @@ std::vector<int64_t> bound_entries(const View* view) {
   return count;
 }
 
-// Upper bound of all entries, cheap enough to compute every time.
-int64_t bound_total(const SplatScene& scene, const View* view) {
-  int64_t total = 0;
-#pragma omp parallel for schedule(static) num_threads(scene.threads) reduction(+ : total)
-  for (int64_t rank = 0; rank < view->visible; ++rank) {
-    const Splat& s = view->splats[rank];
-    const float columns = std::min<float>(view->tiles_x, 2 * s.reach_x / kTile + 2);
-    const float rows = std::min<float>(view->tiles_y, 2 * s.reach_y / kTile + 2);
-    total += static_cast<int64_t>(columns * rows);
-  }
-  return total;
-}
-
 }  // namespace
 
 void plan_bands(const SplatScene& scene, View* view) {
   const int tiles = view->tiles_x * view->tiles_y;
   view->bands.clear();
   int first = 0;
-  if (bound_total(scene, view) > scene.held_entries) {
+  if (view->entries_bound > scene.held_entries) {
     const std::vector<int64_t> count = bound_entries(view);
     int64_t held = 0;
     for (int tile = 0; tile < tiles; ++tile) {

@@ -8,7 +8,7 @@ namespace {
 // d/d(covariance) = 1/2 L sum(s e e^T) L^T. No inverse is differentiated, so nothing cancels.
 FootprintGradient footprint_gradient(const Projection& p, const float* sums) {
   const double scale = 1.0 / kWhitenSquare, root = std::sqrt(scale);
-  const double xx = std::sqrt(p.yy / p.det), yx = -xx * p.xy / p.yy, yy = 1.0 / std::sqrt(p.yy);
+  const double xx = p.root_xx, yx = p.root_yx, yy = p.root_yy;
   const double u = root * sums[1], v = root * sums[2];
   const double uu = 0.5 * scale * sums[3], uv = 0.5 * scale * sums[4], vv = 0.5 * scale * sums[5];
   FootprintGradient g;
@@ -27,10 +27,17 @@ void add(float* out, const T* in, int count) {
   for (int i = 0; i < count; ++i) out[i] += static_cast<float>(in[i]);
 }
 
-// One Gaussian; returns its share of the camera's gradient in `view` (rows of [R | t]).
+// What the tiles of the current band say about one footprint, in the order of the tiles.
+void add_entries(const View& view, const Buffer<float>& entries, int64_t rank, int stride,
+                 float* sums) {
+  const Binning& b = view.binning;
+  for (int64_t slot = b.rank_begin[rank]; slot < b.rank_begin[rank + 1]; ++slot)
+    add(sums, entries.data() + slot * stride, stride);
+}
+
+// One Gaussian; adds its share of the camera's gradient to `partial` (rows of [R | t]).
 void chain_one(const SplatScene& scene, int camera, const SplatGradients& out, const View& view,
-               uint32_t rank, const float* sums, double* partial) {
-  const int64_t index = view.splats[rank].index;
+               int64_t index, const float* sums, double* partial) {
   const int d = scene.color_channels;
   Projection p;
   project(scene, view.camera, index, &p);
@@ -52,31 +59,39 @@ void chain_one(const SplatScene& scene, int camera, const SplatGradients& out, c
 
 }  // namespace
 
-void add_band(const SplatScene& scene, int camera, const SplatGradients& gradients, State* state) {
+void add_band(const SplatScene& scene, int camera, State* state) {
   const View& view = *state->views[camera];
-  const Binning& b = view.binning;
-  const int stride = kMoments + channels(scene), d = scene.color_channels;
+  const int stride = kMoments + channels(scene);
 #pragma omp parallel for schedule(static) num_threads(scene.threads)
   for (int64_t rank = 0; rank < view.visible; ++rank)
-    for (int64_t slot = b.rank_begin[rank]; slot < b.rank_begin[rank + 1]; ++slot)
-      add(state->sums.data() + rank * stride, state->raster.entries.data() + slot * stride, stride);
+    add_entries(view, state->raster.entries, rank, stride, state->sums.data() + rank * stride);
+}
+
+void add_backgrounds(const SplatScene& scene, int camera, const SplatGradients& gradients,
+                     const State& state) {
   if (gradients.backgrounds == nullptr) return;
-  for (int tile = 0; tile < b.band.last - b.band.first; ++tile)
+  const Band band = state.views[camera]->binning.band;
+  const int d = scene.color_channels;
+  for (int tile = 0; tile < band.last - band.first; ++tile)
     add(gradients.backgrounds + camera * d,
-        state->raster.backgrounds.data() + tile * channels(scene), d);
+        state.raster.backgrounds.data() + tile * channels(scene), d);
 }
 
 void chain_view(const SplatScene& scene, int camera, const SplatGradients& gradients, State* state) {
   const View& view = *state->views[camera];
   const int stride = kMoments + channels(scene);
-  const int64_t chunks = (view.visible + kChunk - 1) / kChunk;
+  const int64_t chunks = (scene.count + kChunk - 1) / kChunk;
   double* partial = state->partial.resize(12 * chunks);
   std::fill_n(partial, 12 * chunks, 0.0);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(scene.threads)
   for (int64_t chunk = 0; chunk < chunks; ++chunk)
-    for (int64_t rank = chunk * kChunk; rank < std::min(view.visible, (chunk + 1) * kChunk); ++rank)
-      chain_one(scene, camera, gradients, view, static_cast<uint32_t>(rank),
-                state->sums.data() + rank * stride, partial + 12 * chunk);
+    for (int64_t i = chunk * kChunk; i < std::min(scene.count, (chunk + 1) * kChunk); ++i) {
+      const int64_t rank = view.rank_of[i];
+      if (rank < 0) continue;
+      float* sums = state->sums.data() + rank * stride;
+      add_entries(view, state->raster.entries, rank, stride, sums);
+      chain_one(scene, camera, gradients, view, i, sums, partial + 12 * chunk);
+    }
   double total[16] = {};
   for (int64_t chunk = 0; chunk < chunks; ++chunk)
     for (int i = 0; i < 12; ++i) total[i] += partial[12 * chunk + i];

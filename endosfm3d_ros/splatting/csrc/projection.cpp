@@ -30,7 +30,8 @@ bool rotate(const float* quat, Projection* p) {
   for (int i = 0; i < 4; ++i) square += static_cast<double>(quat[i]) * quat[i];
   if (square < 1e-24) return false;
   p->quat_norm = std::sqrt(square);
-  for (int i = 0; i < 4; ++i) p->unit_quat[i] = quat[i] / p->quat_norm;
+  const double inverse = 1.0 / p->quat_norm;
+  for (int i = 0; i < 4; ++i) p->unit_quat[i] = quat[i] * inverse;
   const double w = p->unit_quat[0], x = p->unit_quat[1], y = p->unit_quat[2], z = p->unit_quat[3];
   double* r = p->rotation;
   r[0] = 1 - 2 * (y * y + z * z), r[1] = 2 * (x * y - w * z), r[2] = 2 * (x * z + w * y);
@@ -49,7 +50,7 @@ void footprint(const SplatScene& scene, const Camera& camera, const float* scale
   multiply(camera.rotation, p->rotation, p->view_rotation);
   for (int i = 0; i < 9; ++i) p->axes[i] = p->view_rotation[i] * scale[i % 3];
   const double* point = p->point;
-  const double rz = 1.0 / point[2];
+  const double rz = p->inverse_z = 1.0 / point[2];
   limit_slope(point[0] * rz, -camera.left, camera.right, &p->slope[0], &p->slope_limited[0]);
   limit_slope(point[1] * rz, -camera.up, camera.down, &p->slope[1], &p->slope_limited[1]);
   for (int j = 0; j < 3; ++j) {
@@ -91,13 +92,14 @@ void quat_gradient(const Projection& p, const double g[9], double out[4]) {
       2 * (w * (g[3] - g[1]) + x * (g[2] + g[6]) + y * (g[5] + g[7]) - 2 * z * (g[0] + g[4]))};
   double along = 0.0;
   for (int i = 0; i < 4; ++i) along += u[i] * p.unit_quat[i];
-  for (int i = 0; i < 4; ++i) out[i] = (u[i] - along * p.unit_quat[i]) / p.quat_norm;
+  const double inverse = 1.0 / p.quat_norm;
+  for (int i = 0; i < 4; ++i) out[i] = (u[i] - along * p.unit_quat[i]) * inverse;
 }
 
 // Chain through the footprint's mean, its Jacobian and the depth to the point in the camera.
 void point_gradient(const Camera& camera, const Projection& p, const FootprintGradient& g,
                     const double spread[6], double out[3]) {
-  const double rz = 1.0 / p.point[2];
+  const double rz = p.inverse_z;
   const double focal[2] = {camera.fx * rz, camera.fy * rz};
   const double mean[2] = {g.mean_x, g.mean_y};
   out[2] = g.depth;
@@ -145,6 +147,9 @@ bool project(const SplatScene& scene, const Camera& camera, int64_t index, Proje
   if (!rotate(scene.quats + 4 * index, p)) return false;
   footprint(scene, camera, scene.scales + 3 * index, p);
   if (!(p->det > 0.0 && p->xx < kLargestVariance && p->yy < kLargestVariance)) return false;
+  p->root_yy = std::sqrt(1.0 / p->yy);
+  p->root_xx = std::sqrt(p->yy / p->det);
+  p->root_yx = -p->root_xx * p->root_yy * p->root_yy * p->xy;
   p->compensation = scene.antialiased ? std::sqrt(p->sharp_det / p->det) : 1.0;
   p->opacity = scene.opacities[index] * p->compensation;
   return p->opacity >= kAlphaThreshold;
@@ -170,7 +175,7 @@ void project_backward(const SplatScene& scene, const Camera& camera, int64_t ind
   for (int j = 0; j < 3; ++j)
     out->mean[j] = view[j] * point[0] + view[3 + j] * point[1] + view[6 + j] * point[2];
   // 3 -> axes J^T spread, scales, rotations
-  const double rz = 1.0 / p.point[2];
+  const double rz = p.inverse_z;
   double turned[9];
   for (int j = 0; j < 3; ++j) {
     const double x = camera.fx * rz * spread[j];

@@ -20,6 +20,7 @@ struct Camera {
 // flat Gaussians lose all digits of their determinant in single precision.
 struct Projection {
   double point[3];     // camera frame
+  double inverse_z;
   double unit_quat[4];
   double quat_norm;
   double rotation[9];  // of the Gaussian, in the world
@@ -31,6 +32,8 @@ struct Projection {
   double sharp_det;    // determinant before the low-pass filter
   double xx, xy, yy;   // covariance after it, px^2
   double det;
+  // Lower triangular root L of the inverse covariance: L^T (dx, dy) has unit covariance.
+  double root_xx, root_yx, root_yy;
   double mean_x, mean_y;  // px
   double compensation;    // sqrt(sharp_det / det) when antialiased, else 1
   double opacity;         // with compensation

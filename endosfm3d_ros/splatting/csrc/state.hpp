@@ -22,9 +22,13 @@ std::unique_ptr<State> take_state(int cameras);
 void give_state(std::unique_ptr<State> state);
 
 // Adds what all tiles of the current band say about each footprint to State::sums.
-void add_band(const SplatScene& scene, int camera, const SplatGradients& gradients, State* state);
+void add_band(const SplatScene& scene, int camera, State* state);
 
-// Chains State::sums of one camera to the Gaussians and to the camera.
+// Adds what they say about the background.
+void add_backgrounds(const SplatScene& scene, int camera, const SplatGradients& gradients,
+                     const State& state);
+
+// Adds the last band too, then chains State::sums of one camera to the Gaussians and to the camera.
 void chain_view(const SplatScene& scene, int camera, const SplatGradients& gradients, State* state);
 
 }  // namespace splat

@@ -21,23 +21,16 @@ bool finite_color(const SplatScene& scene, int camera, int64_t index) {
   return residue == 0.0f;
 }
 
-// Lower triangular root of the conic: whiten^T (dx, dy) has unit covariance.
-void whiten(const Projection& p, Splat* s) {
-  const double scale = std::sqrt(kWhitenSquare);
-  const double yy = 1.0 / std::sqrt(p.yy);
-  const double xx = std::sqrt(p.yy / p.det);
-  s->whiten_xx = static_cast<float>(scale * xx);
-  s->whiten_yx = static_cast<float>(-scale * xx * p.xy / p.yy);
-  s->whiten_yy = static_cast<float>(scale * yy);
-}
-
 void write_splat(const Projection& p, int64_t index, double reach, Splat* s) {
   const double corner_x = std::nearbyint(p.mean_x), corner_y = std::nearbyint(p.mean_y);
   s->corner_x = static_cast<float>(corner_x);
   s->corner_y = static_cast<float>(corner_y);
   s->offset_x = static_cast<float>(p.mean_x - corner_x);
   s->offset_y = static_cast<float>(p.mean_y - corner_y);
-  whiten(p, s);
+  const double scale = std::sqrt(kWhitenSquare);
+  s->whiten_xx = static_cast<float>(scale * p.root_xx);
+  s->whiten_yx = static_cast<float>(scale * p.root_yx);
+  s->whiten_yy = static_cast<float>(scale * p.root_yy);
   s->log2_opacity = static_cast<float>(std::log2(p.opacity));
   s->reach_x = static_cast<float>(kSlack * reach * std::sqrt(p.xx));
   s->reach_y = static_cast<float>(kSlack * reach * std::sqrt(p.yy));
@@ -57,9 +50,10 @@ void write_images(const SplatImages& images, int64_t i, const Projection& p, dou
   images.means2d[2 * i] = static_cast<float>(p.mean_x);
   images.means2d[2 * i + 1] = static_cast<float>(p.mean_y);
   images.depths[i] = static_cast<float>(p.point[2]);
-  images.conics[3 * i] = static_cast<float>(p.yy / p.det);
-  images.conics[3 * i + 1] = static_cast<float>(-p.xy / p.det);
-  images.conics[3 * i + 2] = static_cast<float>(p.xx / p.det);
+  const double inverse = 1.0 / p.det;
+  images.conics[3 * i] = static_cast<float>(p.yy * inverse);
+  images.conics[3 * i + 1] = static_cast<float>(-p.xy * inverse);
+  images.conics[3 * i + 2] = static_cast<float>(p.xx * inverse);
 }
 
 // Positive floats order like their bits; the index below them keeps equal depths in input order.
@@ -108,27 +102,39 @@ void sort_by_depth(int64_t count, Buffer<uint64_t>* keys, Buffer<uint64_t>* swap
   if (from != keys->data()) std::memcpy(keys->data(), from, count * sizeof(uint64_t));
 }
 
+// Upper bound of the tiles that a footprint touches.
+int64_t most_tiles(const View& view, const Splat& s) {
+  const float columns = std::min<float>(view.tiles_x, 2 * s.reach_x / kTile + 2);
+  const float rows = std::min<float>(view.tiles_y, 2 * s.reach_y / kTile + 2);
+  return static_cast<int64_t>(columns * rows);
+}
+
 void gather(const SplatScene& scene, const SplatImages& images, int camera, View* view) {
   const int d = scene.color_channels, k = channels(scene);
   const int64_t base = camera * scene.count;
   const float* colors = scene.colors + (scene.colors_per_camera ? base * d : 0);
   view->splats.resize(view->visible);
   view->colors.resize(view->visible * k);
-#pragma omp parallel for schedule(static) num_threads(scene.threads)
+  std::fill_n(view->rank_of.resize(scene.count), scene.count, -1);
+  int64_t bound = 0;
+#pragma omp parallel for schedule(static) num_threads(scene.threads) reduction(+ : bound)
   for (int64_t rank = 0; rank < view->visible; ++rank) {
     const int64_t index = static_cast<uint32_t>(view->keys[rank]);
     view->splats[rank] = view->unsorted[index];
     float* out = view->colors.data() + rank * k;
     std::copy_n(colors + index * d, d, out);
     if (k > d) out[d] = images.depths[base + index];
+    view->rank_of[index] = static_cast<int32_t>(rank);
+    bound += most_tiles(*view, view->splats[rank]);
   }
+  view->entries_bound = bound;
 }
 
 }  // namespace
 
 size_t View::bytes() const {
   size_t total = unsorted.bytes() + splats.bytes() + colors.bytes() + keys.bytes() +
-                 keys_swap.bytes() + transmittance.bytes() + last.bytes() + tile_last.bytes() +
+                 keys_swap.bytes() + rank_of.bytes() + transmittance.bytes() + last.bytes() + tile_last.bytes() +
                  expected_depth.bytes() + binning.entries.bytes() + binning.cursor.bytes();
   for (const auto& chunk : binning.emitted) total += chunk.capacity() * sizeof(Entry);
   return total;

@@ -54,6 +54,8 @@ struct View {
   Buffer<Splat> unsorted, splats;
   Buffer<float> colors;         // [visible, K] in order of depth
   Buffer<uint64_t> keys, keys_swap;
+  Buffer<int32_t> rank_of;      // [N] position in splats, -1 where culled
+  int64_t entries_bound = 0;    // at least as many as there are Gaussian-tile pairs
   std::vector<Band> bands;
   Binning binning;
   Buffer<float> transmittance;  // [H, W] what is left behind the last Gaussian
