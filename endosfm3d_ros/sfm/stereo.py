@@ -30,7 +30,9 @@ class StereoConfig:
     uniqueness: int = 5  # percent by which the best match must win
     consistency: int = 1  # px; left-right check
     speckle_area: int = 100  # px; smaller isolated regions are dropped
-    residual: float = 12.0  # grey levels of matching error at which confidence is 1/e
+    largest_step: float = 0.75  # px that the sub-pixel refinement may add
+    step_damping: float = 1.0  # grey levels squared; without texture nothing is refined
+    residual: float = 6.0  # grey levels of matching error at which confidence is 1/e
     texture: float = 4.0  # grey levels of horizontal gradient at which confidence is halved
     swapped_ratio: float = 2.0  # how much better the eyes must match when exchanged
 
@@ -150,12 +152,14 @@ class StereoSource:
         self._check_eyes(left, right, rectifier)
         # 2 match; NaN where left-right check, uniqueness or speckle filter object
         disparity = self._match(left, right, rectifier)
-        # 3 depth and what it is worth
+        # 3 below a pixel: the matcher alone prefers whole disparities
+        disparity, residual = self._refine(left, right, disparity)
+        # 4 depth and what it is worth
         with np.errstate(divide="ignore", invalid="ignore"):
             depth = rectifier.focal_baseline / (disparity - rectifier.disparity_offset)
             depth[(depth < self.config.min_depth) | (depth > self.config.max_depth)] = np.nan
-        confidence = self._confidence(left, right, disparity)
-        # 4 back into the raw left frame
+        confidence = self._confidence(left, residual)
+        # 5 back into the raw left frame
         depth, confidence = rectifier.to_raw(depth, confidence)
         confidence = np.where(np.isfinite(depth), confidence, 0).astype(np.float32)
         return DepthMap(
@@ -212,13 +216,27 @@ class StereoSource:
         first, count = self._disparity_range(rectifier)
         return _padded_match(self._matcher(first, count, self.config.block), left, right)
 
-    def _confidence(self, left: np.ndarray, right: np.ndarray, disparity: np.ndarray) -> np.ndarray:
+    def _refine(
+        self, left: np.ndarray, right: np.ndarray, disparity: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """One Gauss-Newton step per pixel on the grey values of its window (Lucas and Kanade 1981).
+
+        The mean difference of a window is taken out first: the eyes differ in exposure.
+
+        Returns:
+            Disparity (H, W) and the remaining difference of grey values (H, W), both float32.
+        """
+        c, window = self.config, (self.config.block, self.config.block)
+        difference, matched = _difference(left, right, disparity)
+        difference -= cv2.blur(difference, window)
+        gradient = cv2.Sobel(matched + left, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 16)
+        energy = cv2.blur(gradient * gradient, window)
+        step = -cv2.blur(difference * gradient, window) / (energy + c.step_damping)
+        refined = disparity + np.clip(step, -c.largest_step, c.largest_step)
+        return refined, cv2.blur(np.abs(difference + gradient * step), (5, 5))
+
+    def _confidence(self, left: np.ndarray, residual: np.ndarray) -> np.ndarray:
         """exp(-residual) of the matched grey values times how much texture there was to match."""
-        height, width = left.shape
-        u = np.arange(width, dtype=np.float32)[None] - np.nan_to_num(disparity)
-        v = np.broadcast_to(np.arange(height, dtype=np.float32)[:, None], u.shape)
-        matched = cv2.remap(right, u, np.ascontiguousarray(v), cv2.INTER_LINEAR)
-        residual = cv2.blur(cv2.absdiff(left, matched), (5, 5)).astype(np.float32)
         gradient = cv2.convertScaleAbs(cv2.Sobel(left, cv2.CV_16S, 1, 0, ksize=3), alpha=0.25)
         texture = cv2.blur(gradient, (9, 9)).astype(np.float32)
         return np.exp(-residual / self.config.residual) * texture / (texture + self.config.texture)
@@ -246,11 +264,8 @@ class StereoSource:
     def _match_quality(matcher: cv2.StereoSGBM, left: np.ndarray, right: np.ndarray) -> float:
         """Share of pixels with a consistent match whose grey values agree."""
         disparity = _padded_match(matcher, left, right)
-        height, width = left.shape
-        u = np.arange(width, dtype=np.float32)[None] - np.nan_to_num(disparity)
-        v = np.repeat(np.arange(height, dtype=np.float32)[:, None], width, axis=1)
-        difference = cv2.absdiff(left, cv2.remap(right, u, v, cv2.INTER_LINEAR))
-        return float((np.isfinite(disparity) & (difference < 6)).mean())
+        difference, _ = _difference(left, right, disparity)
+        return float((np.isfinite(disparity) & (np.abs(difference) < 6)).mean())
 
 
 def _padded_match(matcher: cv2.StereoSGBM, left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -264,3 +279,14 @@ def _padded_match(matcher: cv2.StereoSGBM, left: np.ndarray, right: np.ndarray) 
     columns = np.arange(disparity.shape[1], dtype=np.float32)
     disparity[disparity > columns] = np.nan
     return disparity
+
+
+def _difference(
+    left: np.ndarray, right: np.ndarray, disparity: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Left minus matched right grey values, and the matched ones; (H, W) float32."""
+    height, width = left.shape
+    u = np.arange(width, dtype=np.float32) - np.nan_to_num(disparity)
+    v = np.repeat(np.arange(height, dtype=np.float32)[:, None], width, axis=1)
+    matched = cv2.remap(right.astype(np.float32), u, v, cv2.INTER_LINEAR)
+    return left - matched, matched

@@ -41,5 +41,4 @@ def test_every_stamp_of_a_real_clip_comes_back_with_metric_depth(shared, start_n
     positions = np.array([matrix_of(pose.transform)[:3, 3] for pose in poses])
     truth = np.array([clip.reference_pose(i)[:3, 3] for i in range(len(clip))])
     rmse = np.sqrt(((positions - truth) ** 2).sum(axis=1).mean())
-    print(f"median error {np.mean(errors):.4f} coverage {np.min(coverage):.3f} rmse {rmse*1e3:.3f}")
     assert rmse < 0.001

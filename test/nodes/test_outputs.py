@@ -1,0 +1,169 @@
+"""What the node publishes on good input, through DDS."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from node_harness import LEFT, STEREO_TOPICS
+from std_srvs.srv import SetBool, Trigger
+
+from endosfm3d_ros.datasets.simulator import SimulatedSequence
+from endosfm3d_ros.nodes.cloud_message import CLOUD_DTYPE
+from endosfm3d_ros.nodes.conversions import depth_array, matrix_of, nanoseconds
+
+START = 5 * 10**9
+
+
+def played(probe, clip, pause: float = 0.0) -> list[int]:
+    """Send every frame and wait for its depth."""
+    stamps = []
+    for frame in clip:
+        probe.send_stereo(frame)
+        stamps.append(frame.stamp)
+        assert probe.wait(lambda stamp=frame.stamp: stamp in probe.stamps("depth/image")), stamps
+        probe.spin(pause)
+    return stamps
+
+
+@pytest.fixture(scope="module")
+def plane() -> SimulatedSequence:
+    return SimulatedSequence("plane", frames=3, start=START)
+
+
+@pytest.fixture(scope="module")
+def static() -> list:
+    return list(SimulatedSequence("static", frames=10, width=320, height=256, start=START))
+
+
+def test_a_plane_at_50_mm_is_a_cloud_at_50_mm(start_node, probe, plane):
+    start_node(max_points=400000)
+    probe.connect(*STEREO_TOPICS)
+    played(probe, plane, pause=0.15)
+    assert probe.wait(lambda: probe.messages["points"])
+    cloud = np.frombuffer(probe.messages["points"][-1].data, CLOUD_DTYPE)
+    z = cloud["z"]
+    assert len(z) > 0.7 * 640 * 512
+    assert abs(np.median(z) - 0.050) < 1e-4
+    assert np.mean(np.abs(z - 0.050) < 5e-4) > 0.99
+    assert probe.messages["points"][-1].header.frame_id == LEFT
+    assert np.nanmedian(cloud["normal_z"]) < -0.95  # towards the camera
+
+
+def test_every_output_carries_the_stamp_and_frame_of_its_image(start_node, probe, static):
+    """Fault row 24: ten paced frames, ten answers on every topic."""
+    start_node()
+    probe.connect(*STEREO_TOPICS)
+    stamps = played(probe, static, pause=0.12)
+    for topic in ("depth/image", "depth/confidence", "depth/camera_info", "camera_info",
+                  "odometry", "camera_pose", "points"):  # fmt: skip
+        assert probe.stamps(topic) == stamps, topic
+    assert [nanoseconds(t.header.stamp) for t in probe.transforms(LEFT)] == stamps
+    depth = probe.messages["depth/image"][-1]
+    info = probe.messages["depth/camera_info"][-1]
+    assert (depth.encoding, depth.header.frame_id) == ("32FC1", LEFT)
+    assert (info.width, info.height) == (depth.width, depth.height)
+    assert info.p[0] == info.k[0] > 0
+    assert probe.messages["odometry"][-1].header.frame_id == "endoscope_odom"
+    assert probe.messages["camera_pose"][-1].header.frame_id == "endoscope_map"
+
+
+def test_poses_follow_the_true_camera(start_node, probe):
+    clip = SimulatedSequence("static", frames=15, start=START)
+    start_node()
+    probe.connect(*STEREO_TOPICS)
+    played(probe, clip)
+    found = np.array([matrix_of(t.transform)[:3, 3] for t in probe.transforms(LEFT)])
+    truth = np.array([clip.reference_pose(i)[:3, 3] for i in range(len(clip))])
+    assert np.ptp(truth, axis=0).max() > 2e-3
+    assert np.sqrt(((found - truth) ** 2).sum(axis=1).mean()) < 2e-4
+
+
+def test_depth_is_in_the_raw_left_frame(start_node, probe):
+    """A pair whose raw left eye is turned by 2 degrees against the rectified one."""
+    clip = SimulatedSequence("rotated", frames=1, start=START)
+    start_node()
+    probe.connect(*STEREO_TOPICS)
+    played(probe, clip)
+    depth, truth = depth_array(probe.messages["depth/image"][0]), clip.reference_depth(0)
+    good = np.isfinite(depth)
+    assert good.mean() > 0.7
+    assert np.median(np.abs(depth - truth)[good] / truth[good]) < 0.004
+
+
+def test_one_eye_is_depth_from_shading_and_says_that_it_is_relative(start_node, probe, static):
+    start_node()
+    probe.connect("image_raw")
+    for frame in static[:4]:
+        probe.send_image(frame.image, frame.stamp)
+        assert probe.wait(lambda s=frame.stamp: s in probe.stamps("depth/image"))
+    assert probe.wait(lambda: any(m.frames_processed >= 4 for m in probe.messages["status"]))
+    status = probe.messages["status"][-1]
+    assert (status.depth_source, status.scale_source) == ("shading", "relative")
+    first = depth_array(probe.messages["depth/image"][0])
+    assert np.nanmedian(first) == pytest.approx(0.05, rel=1e-3)
+    confidence = np.frombuffer(probe.messages["depth/confidence"][0].data, np.float32)
+    assert 0 < confidence.max() <= 0.3
+
+
+def test_intrinsics_do_not_read_the_calibration_unless_asked(start_node, probe, static):
+    start_node()
+    probe.connect(*STEREO_TOPICS)
+    played(probe, static[:2])
+    estimate = probe.messages["intrinsics"][-1]
+    assert estimate.fx == pytest.approx(0.82 * 320)
+    assert (estimate.mode, estimate.state) == ("estimate", "uninitialised")
+    assert probe.wait(lambda: probe.messages["status"][-1].k_seen_by == "stereo")
+
+
+def test_fixed_intrinsics_are_the_given_ones(start_node, probe, static):
+    start_node(intrinsics_mode="fixed")
+    probe.connect("camera_info", "image_raw")
+    frame = static[0]
+    probe.send_info(frame.camera, frame.stamp)
+    probe.send_image(frame.image, frame.stamp)
+    assert probe.wait(lambda: probe.messages["camera_info"])
+    assert probe.messages["camera_info"][0].k[0] == pytest.approx(frame.camera.fx)
+
+
+def test_reset_starts_a_new_scene_and_pause_stops_the_old_one(start_node, probe, static):
+    start_node()
+    probe.connect(*STEREO_TOPICS)
+    played(probe, static[:5])
+    assert np.abs(matrix_of(probe.transforms(LEFT)[-1].transform)[:3, 3]).max() > 1e-4
+    assert probe.call("reset", Trigger).success
+    played(probe, static[5:6])
+    assert np.abs(matrix_of(probe.transforms(LEFT)[-1].transform)[:3, 3]).max() < 1e-9
+    assert probe.call("pause", SetBool, data=True).success
+    count = len(probe.messages["depth/image"])
+    probe.send_stereo(static[7])
+    probe.spin(0.5)
+    assert len(probe.messages["depth/image"]) == count
+    assert probe.call("pause", SetBool, data=False).success
+    played(probe, static[8:9])
+
+
+def test_a_camera_that_has_a_parent_gets_the_map_below_it(start_node, probe, static):
+    from geometry_msgs.msg import TransformStamped
+    from node_harness import LATCHED
+    from tf2_msgs.msg import TFMessage
+
+    robot = probe.node.create_publisher(TFMessage, "/tf_static", LATCHED)
+    edge = TransformStamped(child_frame_id=LEFT)
+    edge.header.frame_id = "ECM_tip_link"
+    edge.transform.rotation.w = 1.0
+    robot.publish(TFMessage(transforms=[edge]))
+    process = start_node()
+    probe.connect(*STEREO_TOPICS)
+    played(probe, static[:3])
+    assert "already has the TF parent 'ECM_tip_link'" in process.log
+    below = probe.transforms("endoscope_odom")[-1]
+    assert below.header.frame_id == LEFT
+    camera = matrix_of(probe.messages["odometry"][-1].pose.pose)
+    assert np.allclose(matrix_of(below.transform) @ camera, np.eye(4), atol=1e-9)
+
+
+def test_sigint_ends_the_node_with_exit_code_0(start_node, probe, static):
+    process = start_node()
+    probe.connect(*STEREO_TOPICS)
+    played(probe, static[:1])
+    assert process.stop(timeout=3.0) == 0
