@@ -10,6 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from endosfm3d_ros.errors import ConfigurationError
+
 RESULT = {True: "[green]ok[/green]", False: "[red]FAILED[/red]", None: "[yellow]not built[/yellow]"}
 
 
@@ -35,6 +37,8 @@ def register(app: typer.Typer) -> None:
 
         Example: endosfm3d parity golden/ --json parity.json
         """
+        if json_file is not None and not json_file.parent.is_dir():
+            raise ConfigurationError(f"--json {json_file}: folder {json_file.parent} is missing")
         results = run_with_progress(folder)
         if json_file is not None:
             report = {name: check.as_json() for name, check in results.items()}

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from endosfm3d_ros.evaluation.parity import engines
 from endosfm3d_ros.evaluation.parity.check import Check, close, mean_std, scaled
-from endosfm3d_ros.evaluation.parity.engines import depth_logit_runners
 from endosfm3d_ros.evaluation.parity.golden import GoldenArrays, GoldenFolder
 from endosfm3d_ros.networks.checkpoints import adapted_depth_network, depth_network, depth_tensors
 from endosfm3d_ros.networks.depth import (
@@ -30,7 +30,7 @@ def checks(folder: GoldenFolder) -> Iterator[Check]:
     with torch.no_grad():
         yield from network_checks("adapters", adapted_depth_network(tensors), image, golden)
         yield from network_checks("merged", merged, image, golden)
-    yield from exported_checks(merged, image, golden)
+    yield from engines.depth_checks(merged, image, golden)
 
 
 def network_checks(
@@ -46,23 +46,9 @@ def network_checks(
         yield scaled(f"{prefix}_neck_{i}", stored, golden[f"neck_{i}_strided"])
     disparities = network(image)
     for scale in range(SCALES):
-        yield disparity_check(f"{prefix}_disp_{scale}", disparities[scale], golden[f"disp_{scale}"])
+        name = f"disp_{scale}"
+        yield close(f"{prefix}_{name}", disparities[scale], golden[name], rtol=1e-4, atol=1e-6)
     inverse = scaled_disparity(disparities[0])[..., ::2, ::2]
     yield close(f"{prefix}_scaled_disp_0", inverse, golden["scaled_disp_0"], rtol=1e-4, atol=1e-6)
     depth = disparity_to_depth(disparities[0])
     yield close(f"{prefix}_depth_0", depth, golden["depth_0"], rtol=1e-4, atol=1e-6)
-
-
-def exported_checks(network: DepthNetwork, image: Tensor, golden: GoldenArrays) -> Iterator[Check]:
-    """The finest disparity again, through each engine of this machine."""
-    for name, run in depth_logit_runners(network, image.shape[-2:]):
-        if run is None:
-            yield Check(f"{name}_disp_0")
-        else:
-            disparity = torch.sigmoid(torch.as_tensor(run(image)))
-            yield disparity_check(f"{name}_disp_0", disparity, golden["disp_0"])
-
-
-def disparity_check(name: str, ours: Tensor, golden: object) -> Check:
-    """Fp32 agreement of a sigmoid output."""
-    return close(name, ours, golden, rtol=1e-4, atol=1e-6)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from endosfm3d_ros.evaluation.parity import engines
 from endosfm3d_ros.evaluation.parity.check import Check, absolute, close, mean_std, scaled
 from endosfm3d_ros.evaluation.parity.golden import GoldenArrays, GoldenFolder
 from endosfm3d_ros.networks.camera_motion import (
@@ -37,6 +38,7 @@ def checks(folder: GoldenFolder) -> Iterator[Check]:
             pair = network_pair(golden.image(f"image_{frame}_u8"), target)
             yield from encoder_checks(network, pair, golden, frame)
             yield from output_checks(network, pair, golden, frame)
+    yield from engines.pose_checks(network, pair, golden, frame)
 
 
 def encoder_checks(
