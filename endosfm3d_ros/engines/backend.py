@@ -63,19 +63,27 @@ class BuildSource:
 
     @cached_property
     def onnx(self) -> bytes:
-        """The network as an ONNX file."""
+        """The network as an ONNX file.
+
+        Raises:
+            BackEndError: it has an operation that ONNX lacks.
+        """
         from endosfm3d_ros.engines.export import export_onnx
 
+        module, recipe = self.module, self.recipe
         with TemporaryDirectory() as folder:
-            path = Path(folder) / f"{self.recipe.name}.onnx"
-            export_onnx(
-                self.module,
-                self.probe,
-                self.recipe.output_names,
-                path,
-                source=self.recipe.fingerprint,
-                description=self.recipe.description,
-            )
+            path = Path(folder) / f"{recipe.name}.onnx"
+            try:
+                export_onnx(
+                    module,
+                    self.probe,
+                    recipe.output_names,
+                    path,
+                    source=recipe.fingerprint,
+                    description=recipe.description,
+                )
+            except RuntimeError as error:
+                raise BackEndError(f"no ONNX export: {str(error).splitlines()[0]}") from error
             return path.read_bytes()
 
     @property

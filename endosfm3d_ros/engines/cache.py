@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -58,7 +58,8 @@ class EngineCache:
             temporary.replace(path)
         except OSError as error:
             log.warning("engine is not kept, the next start builds it again: %s", error)
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink()
             return False
         self._drop_oldest(keep=path)
         return True

@@ -21,6 +21,7 @@ from endosfm3d_ros.errors import ConfigurationError
 SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
 POSE_FILES = ("pose_encoder.pth", "pose.pth")
 CARD = "weights.json"
+VARIABLE = "ENDOSFM3D_WEIGHTS"
 OFFICIAL_SIZE = (256, 320)  # (height, width) of the published training
 
 
@@ -76,7 +77,7 @@ def search_folders() -> list[Path]:
     directories), and the package itself.
     """
     data_home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    chosen = os.environ.get("ENDOSFM3D_WEIGHTS")
+    chosen = os.environ.get(VARIABLE)
     return [
         *([Path(chosen)] if chosen else []),
         data_home / "endosfm3d" / "weights",
@@ -101,6 +102,9 @@ def find_weights(name: str = "") -> WeightSet:
     """
     if name and Path(name).is_dir():
         return WeightSet(Path(name).resolve())
+    chosen = os.environ.get(VARIABLE)
+    if chosen and not Path(chosen).is_dir():
+        raise ConfigurationError(f"{VARIABLE}={chosen} is not a folder")
     sets = installed_weights()
     for found in sets:
         if name in ("", found.name):
@@ -111,7 +115,7 @@ def find_weights(name: str = "") -> WeightSet:
     raise ConfigurationError(
         "no EndoSfM3D weights are installed: copy the published checkpoint folder "
         f"(depth_model.pth, pose_encoder.pth, pose.pth) to {search_folders()[-2] / 'official'} "
-        "or name it in ENDOSFM3D_WEIGHTS"
+        f"or name it in {VARIABLE}"
     )
 
 

@@ -67,8 +67,9 @@ class OpenVinoBackEnd(BackEnd):
 
     def build(self, source: BuildSource, settings: EngineSettings, precision: str) -> Engine:
         """Compile the ONNX file."""
+        onnx = source.onnx
         try:
-            model = self._core.read_model(source.onnx)
+            model = self._core.read_model(onnx)
             compiled = self._core.compile_model(model, "CPU", _options(settings, precision))
         except RuntimeError as error:
             raise BackEndError(f"OpenVINO: {_reason(error)}") from error
