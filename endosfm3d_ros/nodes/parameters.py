@@ -14,9 +14,11 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from endosfm3d_ros.engines import EngineSettings
 from endosfm3d_ros.nodes.assembler import SECOND, AssemblerConfig
 from endosfm3d_ros.nodes.health import HealthConfig
 from endosfm3d_ros.pipeline import PipelineConfig
+from endosfm3d_ros.sfm.endosfm3d import EndoSfM3DConfig
 from endosfm3d_ros.sfm.estimator import EstimatorConfig
 from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig
 from endosfm3d_ros.sfm.stereo import StereoConfig
@@ -63,6 +65,9 @@ SPECS = (
         "estimate ignores camera_info, prior starts from it, fixed believes it",
         choices=("estimate", "prior", "fixed"),
     ),
+    Spec("weights", "", "name or folder of a weight set; empty takes the first installed"),
+    Spec("network_precision", "f32", "arithmetic of the networks", choices=("f32", "bf16")),
+    Spec("pose_every", 3, "frames from one run of the pose network to the next", 1, 100),
     Spec(
         "publish_tf",
         "true",
@@ -138,10 +143,17 @@ def pipeline_config(values: dict[str, Any]) -> PipelineConfig:
         ConfigurationError: a combination that the core does not accept.
     """
     stereo = StereoConfig(min_depth=values["min_depth"], max_depth=values["max_depth"])
-    intrinsics = IntrinsicsConfig(mode=values["intrinsics_mode"])
+    network = EndoSfM3DConfig(
+        weights=values["weights"],
+        pose_every=values["pose_every"],
+        engines=EngineSettings(precision=values["network_precision"]),
+    )
     return PipelineConfig(
         sfm=EstimatorConfig(
-            depth_source=values["depth_source"], stereo=stereo, intrinsics=intrinsics
+            depth_source=values["depth_source"],
+            stereo=stereo,
+            network=network,
+            intrinsics=IntrinsicsConfig(mode=values["intrinsics_mode"]),
         )
     )
 

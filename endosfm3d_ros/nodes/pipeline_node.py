@@ -82,6 +82,8 @@ class PipelineNode(LifecycleNode):
         self._configured = True
         settings = ", ".join(f"{name}={value!r}" for name, value in self._values.items())
         self.get_logger().info(f"configured: {settings}")
+        for note in self._pipeline.sfm.notes:
+            self.get_logger().warning(note)
         return SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:

@@ -26,7 +26,7 @@ def status_message(
         message="; ".join(finding.sentence for finding in findings) or "running",
         depth_source=update.depth.source if update else "none",
         scale_source=health.scale_source(),
-        backend="none",
+        backend=pipeline.sfm.backend(),
         tracking=update.pose.state.value if update else "initialising",
         intrinsics_mode=pipeline.config.sfm.intrinsics.mode,
         k_seen_by=pipeline.sfm.k_seen_by(),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.geometry.undistortion import Undistorter
+from endosfm3d_ros.sfm.endosfm3d import EndoSfM3D, EndoSfM3DConfig
 from endosfm3d_ros.sfm.external import ExternalSource
 from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig, IntrinsicsFilter
 from endosfm3d_ros.sfm.motion import MotionConfig, MotionTracker
@@ -32,6 +32,7 @@ class EstimatorConfig:
     depth_source: SourceName = "auto"
     stereo: StereoConfig = field(default_factory=StereoConfig)
     shading: ShadingConfig = field(default_factory=ShadingConfig)
+    network: EndoSfM3DConfig = field(default_factory=EndoSfM3DConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
     intrinsics: IntrinsicsConfig = field(default_factory=IntrinsicsConfig)
 
@@ -45,32 +46,50 @@ class Estimator:
 
     def __init__(self, config: EstimatorConfig | None = None) -> None:
         self.config = config or EstimatorConfig()
-        self._makers: dict[str, Callable[[], DepthSource]] = {
-            "topic": ExternalSource,
-            "stereo": lambda: StereoSource(self.config.stereo),
-            "shading": lambda: ShadingSource(self.config.shading),
-        }
-        if self.config.depth_source not in ("auto", *self._makers):
+        if self.config.depth_source not in get_args(SourceName):
             raise ConfigurationError(
-                f"depth source '{self.config.depth_source}': accepted are auto, "
-                f"{', '.join(self._makers)}"
+                f"depth source '{self.config.depth_source}': accepted are "
+                f"{', '.join(get_args(SourceName))}"
             )
+        self.notes: list[str] = []  # what the user should know about how this was set up
+        self._sources: dict[str, DepthSource] = {
+            source.name: source
+            for source in (
+                ExternalSource(),
+                StereoSource(self.config.stereo),
+                ShadingSource(self.config.shading),
+                *self._network(),
+            )
+        }
         self._intrinsics = IntrinsicsFilter(self.config.intrinsics)
         self._motion = MotionTracker(self.config.motion)
         self._scale = ScaleNormaliser()
         self._undistorter = Undistorter()
         self.source: DepthSource | None = None
 
+    def _network(self) -> list[EndoSfM3D]:
+        """The network source; without weights it is missed only where it was asked for."""
+        if self.config.depth_source not in ("auto", EndoSfM3D.name):
+            return []
+        try:
+            return [EndoSfM3D.installed(self.config.network)]
+        except ConfigurationError as error:
+            if self.config.depth_source == EndoSfM3D.name:
+                raise
+            self.notes.append(f"{error}; until then depth from one eye comes from shading")
+            return []
+
     def reset(self) -> None:
         """Forget the stream; the next frame is a first frame."""
         self.source = None
-        for part in (self._intrinsics, self._motion, self._scale):
+        for part in (*self._sources.values(), self._intrinsics, self._motion, self._scale):
             part.reset()
 
     def estimate(self, frame: Frame, clock: StageClock) -> SceneUpdate:
         """One frame through the stage."""
         if self.source is None:
-            self.source = self._makers[self._choose(frame)]()
+            self.source = self._sources[self._choose(frame)]
+        self._observe_intrinsics(frame, clock)
         intrinsics = self._intrinsics.update(frame)
         if self.source.name != StereoSource.name:
             # One eye: everything after this sees the image that a pinhole would have taken.
@@ -81,6 +100,24 @@ class Estimator:
         with clock.stage("motion"):
             pose = self._motion.track(frame, depth)
         return SceneUpdate(frame, self._seen_by(depth, frame), depth, intrinsics, pose)
+
+    def _observe_intrinsics(self, frame: Frame, clock: StageClock) -> None:
+        """Let the pose network look at the pair of this frame and the last."""
+        if not isinstance(self.source, EndoSfM3D):
+            return
+        with clock.stage("pose"):
+            prior = self.source.motion_prior(frame)
+        if prior is not None and prior[1] is not None:
+            self._intrinsics.observe(prior[1].camera)
+
+    def backend(self) -> str:
+        """What runs the networks; "none" where none run."""
+        if not isinstance(self.source, EndoSfM3D):
+            return "none"
+        return ", ".join(
+            f"{engine.info.network} {engine.info.backend} {engine.info.precision}"
+            for engine in self.source.engines
+        )
 
     def k_seen_by(self) -> str:
         """Which stages read the given calibration, comma separated."""
@@ -109,7 +146,7 @@ class Estimator:
         if self.config.depth_source != "auto":
             return self.config.depth_source
         if frame.depth is not None:
-            return "topic"
+            return ExternalSource.name
         if frame.right_image is not None and frame.stereo is not None:
-            return "stereo"
-        return "shading"
+            return StereoSource.name
+        return EndoSfM3D.name if EndoSfM3D.name in self._sources else ShadingSource.name
