@@ -1,0 +1,112 @@
+"""`endosfm3d evaluate`: runs the pipeline over a clip and scores it against its references."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from endosfm3d_ros.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from endosfm3d_ros.evaluation.evaluate import EvaluationConfig
+    from endosfm3d_ros.evaluation.report import Report
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+
+    @app.command()
+    def evaluate(
+        clip: Annotated[Path, typer.Argument(help="Clip folder, bag or video.")],
+        what: Annotated[
+            str, typer.Option(help="Comma-separated: depth, pose, intrinsics.")
+        ] = "depth,pose,intrinsics",
+        depth_source: Annotated[
+            str, typer.Option(help="auto, topic, stereo, endosfm3d or shading.")
+        ] = "auto",
+        intrinsics: Annotated[
+            str,
+            typer.Option(
+                help="estimate: never reads the calibration; prior: starts there; fixed: takes it."
+            ),
+        ] = "estimate",
+        mode: Annotated[
+            str,
+            typer.Option(
+                help="offline: every frame, as fast as it goes; live: at the clip's rate, the "
+                "latest frame wins and drops are counted."
+            ),
+        ] = "offline",
+        json_file: Annotated[
+            Path | None, typer.Option("--json", help="Write the result here as JSON.")
+        ] = None,
+    ) -> None:
+        """Run the pipeline over a clip and score depth, camera poses and intrinsics.
+
+        What the clip has no reference for is left out, as are metres and millimetres where the
+        scale of the run is relative.
+
+        Example: endosfm3d evaluate clips/scared --what depth,pose --mode live --json result.json
+        """
+        if json_file is not None and not json_file.parent.is_dir():
+            raise ConfigurationError(f"--json {json_file}: folder {json_file.parent} is missing")
+        names = [name.strip() for name in what.split(",")]
+        report = run_with_progress(clip, configuration(names, depth_source, intrinsics, mode))
+        if json_file is not None:
+            from endosfm3d_ros.evaluation.report import write_json
+
+            write_json(report.as_json(), json_file)
+        show(report)
+
+
+def configuration(
+    what: list[str], depth_source: str, intrinsics: str, mode: str
+) -> EvaluationConfig:
+    """The settings that the options stand for; each checks its own values."""
+    from endosfm3d_ros.evaluation.evaluate import EvaluationConfig
+    from endosfm3d_ros.pipeline import PipelineConfig
+    from endosfm3d_ros.sfm.estimator import EstimatorConfig
+    from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig
+
+    sfm = EstimatorConfig(depth_source=depth_source, intrinsics=IntrinsicsConfig(mode=intrinsics))
+    unique = tuple(dict.fromkeys(name for name in what if name))
+    return EvaluationConfig(what=unique, mode=mode, pipeline=PipelineConfig(sfm=sfm))
+
+
+def run_with_progress(clip: Path, config: EvaluationConfig) -> Report:
+    """The evaluation with a bar of frames."""
+    from endosfm3d_ros.datasets.sequence import open_sequence
+    from endosfm3d_ros.evaluation.evaluate import evaluate
+
+    sequence = open_sequence(clip)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+        bar = progress.add_task(sequence.name, total=len(sequence))
+        return evaluate(sequence, config, lambda count: progress.update(bar, completed=count))
+
+
+def show(report: Report) -> None:
+    """Tables on standard output."""
+    from endosfm3d_ros.evaluation.report import latency_table, scores_table
+
+    console = Console()
+    if any(report.scores.values()):
+        console.print(scores_table(report))
+    console.print(latency_table(report))
+    console.print(
+        f"{report.frames_processed} of {report.frames} frames processed, "
+        f"{report.frames_dropped} dropped, {report.rate_hz:.1f} Hz {report.mode}, depth from "
+        f"{report.depth_source}, scale {report.scale_source}, "
+        f"{report.rss_mb_max:.0f} MB resident"
+    )
+    for name in report.without_reference:
+        console.print(f"[yellow]{name}: the clip has no reference for it[/yellow]")
+    if report.starved:
+        console.print(
+            f"[yellow]frames could only be read at {report.input_hz:.1f} Hz, the clip has "
+            f"{report.clip_hz:g} Hz: the rate above is bounded by reading[/yellow]"
+        )

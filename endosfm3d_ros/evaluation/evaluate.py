@@ -1,0 +1,147 @@
+"""One clip through the pipeline, measured against the references that the clip has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import psutil
+
+from endosfm3d_ros.datasets.sequence import Sequence
+from endosfm3d_ros.errors import ConfigurationError, InputError
+from endosfm3d_ros.evaluation.parts import DepthPart, IntrinsicsPart, Part, PosePart
+from endosfm3d_ros.evaluation.playback import OnFrame, Played, play_live, play_offline
+from endosfm3d_ros.evaluation.report import Report
+from endosfm3d_ros.pipeline import Pipeline, PipelineConfig
+from endosfm3d_ros.timing import LatencyWindow
+from endosfm3d_ros.types import ScaleSource, SceneUpdate
+
+Mode = Literal["live", "offline"]
+PARTS = {part.name: part for part in (DepthPart, PosePart, IntrinsicsPart)}
+NOT_BUILT = ("masks", "tissue", "tools")
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """What is measured, and how the clip is played.
+
+    Raises:
+        ConfigurationError: an unknown part or mode, or a part that is not built yet.
+    """
+
+    what: tuple[str, ...] = tuple(PARTS)
+    mode: Mode = "offline"
+    live_depth_maps: int = 100  # held until a live run is over; 130 MB at 640 x 512
+    pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+
+    def __post_init__(self) -> None:
+        accepted = f"accepted are {', '.join(PARTS)}"
+        for name in self.what:
+            if name in NOT_BUILT:
+                raise ConfigurationError(f"--what {name}: this part is not built yet; {accepted}")
+            if name not in PARTS:
+                raise ConfigurationError(f"--what {name!r}: {accepted}")
+        if not self.what:
+            raise ConfigurationError(f"--what is empty: {accepted}")
+        if self.mode not in get_args(Mode):
+            raise ConfigurationError(
+                f"--mode {self.mode!r}: accepted are {', '.join(get_args(Mode))}"
+            )
+
+
+def evaluate(
+    sequence: Sequence, config: EvaluationConfig, on_frame: OnFrame = lambda count: None
+) -> Report:
+    """Run the pipeline over the clip and score what was asked for.
+
+    Args:
+        sequence: the clip with its references; the pipeline sees its frames only.
+        config: what and how.
+        on_frame: called with the count of frames done, on the calling thread.
+
+    Raises:
+        InputError: the clip has no frames, or the depth source cannot work on one.
+    """
+    pipeline = Pipeline(config.pipeline)
+    live = config.mode == "live"
+    parts = [_part(name, sequence, pipeline, config) for name in config.what]
+    observer = Observer(parts, len(sequence), settle=not live)
+    play: Callable[..., Played] = play_live if live else play_offline
+    played = play(sequence, pipeline, observer.updated, on_frame)
+    if not played.processed:
+        raise InputError(f"{sequence.name} has no frames")
+    for part in parts:
+        part.settle()
+    return observer.report(sequence, config.mode, pipeline, played)
+
+
+def _part(name: str, sequence: Sequence, pipeline: Pipeline, config: EvaluationConfig) -> Part:
+    if name == DepthPart.name and config.mode == "live":
+        return DepthPart(sequence, pipeline, config.live_depth_maps)
+    return PARTS[name](sequence, pipeline)
+
+
+class Observer:
+    """Takes every update: hands it to the parts, and notes times, memory and sources.
+
+    Args:
+        parts: what is measured.
+        frames: of the clip.
+        settle: score each update at once, between frames that wait for it.
+    """
+
+    def __init__(self, parts: list[Part], frames: int, settle: bool) -> None:
+        self._parts = parts
+        self._settle = settle
+        self._latency = LatencyWindow(max(1, frames))
+        self._process = psutil.Process()
+        self._depth_stamps: set[int] = set()
+        self._scales: set[ScaleSource] = set()
+        self._depth_source = ""
+        self._rss_max = 0
+
+    def updated(self, i: int, update: SceneUpdate) -> None:
+        """The result of the frame at position `i`."""
+        self._latency.add(update.timings)
+        self._depth_stamps.add(update.depth.stamp)
+        self._scales.add(update.depth.scale)
+        self._depth_source = update.depth.source
+        held = sum(part.pending_bytes for part in self._parts)
+        self._rss_max = max(self._rss_max, self._process.memory_info().rss - held)
+        for part in self._parts:
+            part.add(i, update)
+            if self._settle:
+                part.settle()
+
+    def report(self, sequence: Sequence, mode: Mode, pipeline: Pipeline, played: Played) -> Report:
+        """Everything measured, after the run."""
+        return Report(
+            clip=sequence.name,
+            mode=mode,
+            frames=len(sequence),
+            frames_processed=played.processed,
+            frames_dropped=played.dropped,
+            rate_hz=played.processed / played.seconds,
+            depth_rate_hz=len(self._depth_stamps) / played.seconds,
+            input_hz=played.input_hz,
+            clip_hz=sequence.fps,
+            rss_mb_max=self._rss_max / 1e6,
+            backend=_backend(pipeline),
+            depth_source=self._depth_source,
+            scale_source=self._scale_source(),
+            latency_ms=self._latency.percentiles(),
+            scores={part.name: part.scores() for part in self._parts},
+        )
+
+    def _scale_source(self) -> str:
+        """Relative if any frame was: then no figure of the run is in metres."""
+        if ScaleSource.RELATIVE in self._scales:
+            return ScaleSource.RELATIVE.value
+        return ",".join(sorted(scale.value for scale in self._scales))
+
+
+def _backend(pipeline: Pipeline) -> str:
+    """What runs the networks of the depth source; "none" where it has none."""
+    engines = getattr(pipeline.sfm.source, "engines", ())
+    return ",".join(sorted({engine.info.backend for engine in engines if engine.info})) or "none"
