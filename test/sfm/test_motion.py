@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from endosfm3d_ros.datasets.simulator import SimulatedSequence
+from endosfm3d_ros.geometry import se3
+from endosfm3d_ros.sfm.motion import MotionConfig, MotionTracker
+from endosfm3d_ros.types import DepthMap, ScaleSource, TrackingState
+
+
+def exact_depth(sequence, i: int, frame) -> DepthMap:
+    depth = sequence.reference_depth(i).astype(np.float32)
+    ones = np.ones_like(depth)
+    return DepthMap(depth, ones, frame.camera, "exact", ScaleSource.STEREO, frame.stamp)
+
+
+@pytest.fixture(scope="module")
+def clip():
+    sequence = SimulatedSequence("static", frames=24, width=320, height=256, fps=10)
+    return sequence, [(f, exact_depth(sequence, i, f)) for i, f in enumerate(sequence)]
+
+
+def test_the_path_is_followed_to_a_fraction_of_a_millimetre(clip):
+    sequence, frames = clip
+    tracker = MotionTracker()
+    poses = [tracker.track(frame, depth) for frame, depth in frames]
+    assert all(pose.state == TrackingState.TRACKING for pose in poses)
+    errors = [
+        se3.inverse(sequence.reference_pose(0) @ pose.T_odom_camera) @ sequence.reference_pose(i)
+        for i, pose in enumerate(poses)
+    ]
+    path = np.linalg.norm(sequence.reference_pose(23)[:3, 3] - sequence.reference_pose(0)[:3, 3])
+    assert path > 5e-3
+    assert max(np.linalg.norm(error[:3, 3]) for error in errors) < 1.5e-4
+    assert max(se3.rotation_angle(error) for error in errors) < np.radians(0.2)
+
+
+def test_the_covariance_is_of_the_size_of_the_error(clip):
+    sequence, frames = clip
+    tracker = MotionTracker()
+    for frame, depth in frames:
+        pose = tracker.track(frame, depth)
+    error = pose.T_odom_camera[:3, 3] - sequence.reference_pose(23)[:3, 3]
+    sigma = np.sqrt(np.diag(pose.covariance)[:3])
+    assert (np.abs(error) < 6 * sigma).all()
+    assert sigma.max() < 1e-3
+
+
+def test_a_blank_image_holds_the_pose_and_says_lost(clip):
+    _, frames = clip
+    tracker = MotionTracker()
+    for frame, depth in frames[:5]:
+        good = tracker.track(frame, depth)
+    frame, depth = frames[5]
+    lost = tracker.track(replace(frame, image=np.zeros_like(frame.image)), depth)
+    assert lost.state == TrackingState.LOST
+    assert np.array_equal(lost.T_odom_camera, good.T_odom_camera)
+    assert (np.diag(lost.covariance) > np.diag(good.covariance)).all()
+    again = tracker.track(frame, depth)
+    assert again.state == TrackingState.TRACKING
+
+
+def test_after_many_lost_frames_it_starts_anew_without_a_jump(clip):
+    _, frames = clip
+    tracker = MotionTracker(MotionConfig(restart_after=3))
+    for frame, depth in frames[:3]:
+        last = tracker.track(frame, depth)
+    frame, depth = frames[3]
+    for _ in range(3):
+        tracker.track(replace(frame, image=np.zeros_like(frame.image)), depth)
+    again = tracker.track(*frames[20])
+    assert again.state == TrackingState.TRACKING
+    assert np.array_equal(again.T_odom_camera, last.T_odom_camera)
+
+
+def test_an_impossible_step_is_not_believed(clip):
+    _, frames = clip
+    tracker = MotionTracker(MotionConfig(max_step=1e-5))
+    tracker.track(*frames[0])
+    assert tracker.track(*frames[10]).state == TrackingState.LOST
+
+
+def test_tools_are_not_tracked(clip):
+    """A label over the left half: every point lies outside of it."""
+    _, frames = clip
+    frame, depth = frames[0]
+    labels = np.zeros(frame.image.shape[:2], np.uint8)
+    labels[:, :160] = 1
+    tracker = MotionTracker()
+    tracker.track(replace(frame, tool_labels=labels), depth)
+    assert tracker._keyframe.pixels[:, 0].min() >= 160
+
+
+def test_the_same_frames_give_the_same_poses(clip):
+    _, frames = clip
+    runs = []
+    for _ in range(2):
+        tracker = MotionTracker()
+        runs.append([tracker.track(*pair).T_odom_camera for pair in frames[:8]])
+    assert np.array_equal(*runs)
