@@ -23,7 +23,7 @@ COMMON_FLAGS = (
     "-O3",
     "-fPIC",
     "-shared",
-    "-fopenmp",
+    "-pthread",
     "-fvisibility=hidden",
     # parts of -ffast-math that keep NaN, infinity and the order of sums as written
     "-fno-math-errno",
@@ -69,7 +69,7 @@ def find_compiler() -> str:
             return path
     raise ConfigurationError(
         f"no C++ compiler among {', '.join(candidates)}: splatting on the CPU needs one that "
-        "accepts -std=c++17 -fopenmp (Ubuntu and Debian: apt install g++)"
+        "accepts -std=c++17 (Ubuntu and Debian: apt install g++)"
     )
 
 
@@ -102,7 +102,7 @@ def build_library(folder: Path, instruction_set: str) -> Path:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise ConfigurationError(
-                f"{compiler} could not compile the CPU rasteriser (needs C++17 and OpenMP): "
+                f"{compiler} could not compile the CPU rasteriser (needs C++17): "
                 f"{_first_error(done.stderr)}"
             )
         os.chmod(temporary, 0o755)

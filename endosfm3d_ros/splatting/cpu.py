@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from typing import Any
 
 import torch
@@ -22,6 +23,8 @@ from endosfm3d_ros.splatting.library import (
 # RGB + depth. Scenes with more are rendered band by band, with the same result.
 HELD_ENTRIES = 4 << 20
 
+LARGEST_TEAM = 64  # threads
+
 INFO_KEYS = ("radii", "means2d", "depths", "conics")
 
 
@@ -35,6 +38,19 @@ def rasterize_on_cpu(
     """
     outputs = _Rasterize.apply(settings, *vars(gaussians).values())
     return outputs[0], outputs[1], dict(zip(INFO_KEYS, outputs[2:]))
+
+
+def set_threads(count: int) -> None:
+    """Renders on at most `count` threads of this process; at first on all cores it may use.
+
+    Not torch's number: torch's threads wait for each other at every operation and stall when
+    something else uses the cores, ours do not (csrc/workers.hpp). A live process on few cores does
+    best with one torch thread and all cores here. The image is the same for any number.
+    Raises InputError for a count below one.
+    """
+    if count < 1:
+        raise InputError(f"{count} threads: accepted are 1 to {LARGEST_TEAM}")
+    _Rasterize.threads = min(count, LARGEST_TEAM)
 
 
 class _State:
@@ -54,6 +70,8 @@ class _State:
 
 
 class _Rasterize(torch.autograd.Function):
+    threads = min(len(os.sched_getaffinity(0)), LARGEST_TEAM)
+
     @staticmethod
     def forward(ctx: Any, settings: RasterSettings, *inputs: Tensor | None) -> tuple[Tensor, ...]:
         dense = [None if tensor is None else tensor.contiguous() for tensor in inputs]
@@ -74,10 +92,7 @@ class _Rasterize(torch.autograd.Function):
     def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Tensor | None, ...]:
         inputs = GaussianTensors(*ctx.saved_tensors)
         scene = _describe(inputs, ctx.settings)
-        incoming = [
-            _dense_or_zero(gradient, like)
-            for gradient, like in zip(upstream[:2], _image_shapes(scene))
-        ]
+        incoming = [None if given is None else given.contiguous() for given in upstream[:2]]
         wanted = {name: value for name, value in vars(inputs).items() if name != "Ks"}
         gradients = {
             name: None if value is None else torch.empty_like(value)
@@ -108,7 +123,7 @@ def _describe(gaussians: GaussianTensors, settings: RasterSettings) -> SplatScen
         height=settings.height,
         depth=depth,
         antialiased=settings.rasterize_mode == "antialiased",
-        threads=torch.get_num_threads(),
+        threads=_Rasterize.threads,
         near_plane=settings.near_plane,
         far_plane=settings.far_plane,
         radius_clip=settings.radius_clip,
@@ -131,10 +146,6 @@ def _allocate(scene: SplatScene, like: Tensor) -> list[Tensor]:
         like.new_empty((c, n)),
         like.new_empty((c, n, 3)),
     ]
-
-
-def _dense_or_zero(gradient: Tensor | None, shape: tuple[int, ...]) -> Tensor:
-    return torch.zeros(shape) if gradient is None else gradient.float().contiguous()
 
 
 def _pointer(tensor: Tensor | None) -> int | None:

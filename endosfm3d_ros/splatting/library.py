@@ -101,8 +101,7 @@ def find_library() -> Path:
 def load_library() -> ctypes.CDLL:
     """The rasteriser with its functions declared; loaded once per process.
 
-    torch is imported before, so the library shares torch's OpenMP threads instead of starting a
-    second set that would compete for the same cores. Raises ConfigurationError.
+    Raises ConfigurationError.
     """
     path = find_library()
     try:

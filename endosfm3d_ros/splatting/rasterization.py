@@ -11,7 +11,7 @@ Conventions, the same on both (Kerbl et al. 2023; gsplat 1.5, arXiv 2409.06765):
 
 Only on the CPU: a Gaussian with a NaN or infinite parameter, a quaternion of length zero or a
 negative scale is culled and gets zero gradient; the result does not depend on the number of
-threads (`torch.set_num_threads`), down to the last bit.
+threads (`cpu.set_threads`), down to the last bit.
 """
 
 from __future__ import annotations

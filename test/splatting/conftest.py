@@ -8,7 +8,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-import torch
+
+from endosfm3d_ros.splatting import cpu
 
 
 def _load(name: str) -> ModuleType:
@@ -35,9 +36,8 @@ def scenes() -> ModuleType:
 
 
 @pytest.fixture
-def two_threads():
-    """Restores the number of threads after the test."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+def own_threads():
+    """`cpu.set_threads`; the number is restored after the test."""
+    before = cpu._Rasterize.threads
+    yield cpu.set_threads
+    cpu.set_threads(before)

@@ -46,6 +46,7 @@ def run_render(output: Path, capability: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("avx2" not in library.supported_instruction_sets(), reason="needs AVX2")
 def test_every_instruction_set_gives_the_same_image(tmp_path, monkeypatch):
     """torch can be told to use an older instruction set, and the rasteriser follows it."""

@@ -144,3 +144,17 @@ def test_bands_give_the_same_bits(oracle, scenes, monkeypatch):
         monkeypatch.setattr(cpu, "HELD_ENTRIES", held)
         for a, b in zip(whole, scenes.render_with_gradients(scene, render_mode="RGB+ED")):
             assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_loss_on_one_output_only(scenes, part):
+    """The output without a gradient counts as zero."""
+    outputs, gradients = [], []
+    for silent in (False, True):
+        arguments = scenes.random_scene(19).arguments(gradients=True)
+        outputs = scenes.rasterization(**arguments, render_mode="RGB+D")[:2]
+        loss = outputs[part].square().sum()
+        (loss if silent else loss + 0.0 * outputs[1 - part].sum()).backward()
+        gradients.append(arguments["means"].grad)
+    assert gradients[0].abs().max() > 0
+    assert torch.equal(*gradients)

@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
+from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.splatting.rasterization import rasterization
 
 
-@pytest.mark.parametrize("threads", [1, 3])
-def test_same_bits_for_any_number_of_threads(scenes, two_threads, threads):
+def test_same_bits_for_any_number_of_threads(scenes, own_threads):
     scene = scenes.random_scene(30, count=5000, cameras_count=2, width=200, height=150)
+    own_threads(1)
     wanted = scenes.render_with_gradients(scene, render_mode="RGB+ED")
-    torch.set_num_threads(threads)
-    found = scenes.render_with_gradients(scene, render_mode="RGB+ED")
-    assert all(torch.equal(a, b) for a, b in zip(wanted, found))
+    for threads in (2, 3, 7) * 4:
+        own_threads(threads)
+        found = scenes.render_with_gradients(scene, render_mode="RGB+ED")
+        assert all(torch.equal(a, b) for a, b in zip(wanted, found))
+
+
+def test_no_thread_is_refused(own_threads):
+    with pytest.raises(InputError, match="0 threads: accepted are 1 to 64"):
+        own_threads(0)
+
+
+def test_rendering_goes_on_in_a_forked_process(scenes):
+    """The helper threads do not survive a fork; the child must not wait for them."""
+    scene = scenes.random_scene(31, count=2000)
+    wanted = scenes.render_with_gradients(scene)
+    child = os.fork()
+    if child == 0:
+        found = scenes.render_with_gradients(scene)
+        os._exit(0 if torch.equal(found[0], wanted[0]) else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_two_renders_at_once(scenes):

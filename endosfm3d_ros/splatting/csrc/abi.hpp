@@ -47,8 +47,8 @@ struct SplatImages {
 };
 
 struct SplatGradients {
-  const float* renders;  // [C, H, W, K] in
-  const float* alphas;   // [C, H, W] in
+  const float* renders;  // [C, H, W, K] in; null counts as zero
+  const float* alphas;   // [C, H, W] in; null counts as zero
   float* means;          // out, shapes as in SplatScene
   float* quats;
   float* scales;

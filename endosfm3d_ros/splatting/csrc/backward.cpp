@@ -1,5 +1,3 @@
-#include <omp.h>
-
 #include "raster.hpp"
 
 namespace splat {
@@ -92,9 +90,13 @@ struct Reader {
     const int k_count = channels(scene), d = scene.color_channels;
     const int64_t global = static_cast<int64_t>(camera) * scene.width * scene.height + at;
     const float left = view.transmittance[at];
+    float by_left = gradients.alphas ? -gradients.alphas[global] : 0.0f;  // alpha = 1 - left
+    pixels->last[i] = view.last[at];
+    pixels->transmittance[i] = left;
+    pixels->behind[i] = left * by_left;
+    if (gradients.renders == nullptr) return;
     const float* in = gradients.renders + global * k_count;
     for (int k = 0; k < k_count; ++k) image[k * kTilePixels + i] = in[k];
-    float by_left = -gradients.alphas[global];  // alpha = 1 - left
     if (scene.depth == kExpectedDepth) {
       const float alpha = std::max(1.0f - left, 1e-10f);
       image[d * kTilePixels + i] /= alpha;
@@ -104,8 +106,6 @@ struct Reader {
       background[k] += static_cast<double>(left) * in[k];
       if (scene.backgrounds != nullptr) by_left += scene.backgrounds[camera * d + k] * in[k];
     }
-    pixels->last[i] = view.last[at];
-    pixels->transmittance[i] = left;
     pixels->behind[i] = left * by_left;
   }
 };
@@ -138,21 +138,17 @@ void blend_band_backward(const SplatScene& scene, const SplatGradients& gradient
   out->entries.resize(view.binning.entries.size() * (kMoments + count));
   out->backgrounds.resize(static_cast<size_t>(band.last - band.first) * count);
   const Reader read{scene, gradients, camera, view};
-  Buffer<float> scratch;  // allocated here: no exception may leave a parallel region
+  Buffer<float> scratch;
   scratch.resize(static_cast<size_t>(scene.threads) * count * kTilePixels);
   with_channels(count, [&](auto k) {
-#pragma omp parallel num_threads(scene.threads)
-    {
+    Workers::shared().run(band.last - band.first, scene.threads, [&](int64_t item, int thread) {
+      const int tile = band.first + static_cast<int>(item);
       Pixels pixels;
-      float* image = scratch.data() + omp_get_thread_num() * count * kTilePixels;
-#pragma omp for schedule(dynamic, 1)
-      for (int tile = band.first; tile < band.last; ++tile) {
-        double* background = out->backgrounds.data() + (tile - band.first) * count;
-        read(tile, &pixels, image, background);
-        blend_tile_backward<decltype(k)::value>(view, tile, count, &pixels, image,
-                                                out->entries.data());
-      }
-    }
+      float* image = scratch.data() + static_cast<int64_t>(thread) * count * kTilePixels;
+      read(tile, &pixels, image, out->backgrounds.data() + item * count);
+      blend_tile_backward<decltype(k)::value>(view, tile, count, &pixels, image,
+                                              out->entries.data());
+    });
   });
 }
 

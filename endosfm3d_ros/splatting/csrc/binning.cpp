@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <utility>
 
@@ -97,16 +98,14 @@ void emit(const SplatScene& scene, View* view, int tiles) {
   Binning& b = view->binning;
   b.cursor.resize(static_cast<size_t>(kBinChunks) * tiles);
   b.rank_begin.resize(view->visible + 1);
-  bool out_of_memory = false;
-#pragma omp parallel for schedule(dynamic, 1) num_threads(scene.threads)
-  for (int chunk = 0; chunk < kBinChunks; ++chunk) {
+  std::atomic<bool> out_of_memory{false};
+  Workers::shared().run(kBinChunks, scene.threads, [&](int64_t chunk, int) {
     try {
-      emit_chunk(view, chunk, b.cursor.data() + static_cast<int64_t>(chunk) * tiles, tiles);
-    } catch (const std::bad_alloc&) {  // must not leave the parallel region
-#pragma omp atomic write
+      emit_chunk(view, static_cast<int>(chunk), b.cursor.data() + chunk * tiles, tiles);
+    } catch (const std::bad_alloc&) {  // must not end a helper thread
       out_of_memory = true;
     }
-  }
+  });
   if (out_of_memory) throw std::bad_alloc();
 }
 
@@ -132,16 +131,16 @@ void scatter(const SplatScene& scene, View* view, int tiles, int64_t total) {
   int64_t slots[kBinChunks + 1] = {0};
   for (int chunk = 0; chunk < kBinChunks; ++chunk)
     slots[chunk + 1] = slots[chunk] + static_cast<int64_t>(b.emitted[chunk].size());
-#pragma omp parallel for schedule(dynamic, 1) num_threads(scene.threads)
-  for (int chunk = 0; chunk < kBinChunks; ++chunk) {
-    int64_t* cursor = b.cursor.data() + static_cast<int64_t>(chunk) * tiles;
+  Workers::shared().run(kBinChunks, scene.threads, [&](int64_t item, int) {
+    const int chunk = static_cast<int>(item);
+    int64_t* cursor = b.cursor.data() + item * tiles;
     int64_t slot = slots[chunk];
     for (const Entry& e : b.emitted[chunk])
       b.entries[cursor[e.rank]++] = {e.slot, static_cast<uint32_t>(slot++)};
     const int64_t end = chunk_begin(view->visible, chunk + 1);
     for (int64_t rank = chunk_begin(view->visible, chunk); rank < end; ++rank)
       b.rank_begin[rank] += slots[chunk];
-  }
+  });
   b.rank_begin[view->visible] = total;
 }
 

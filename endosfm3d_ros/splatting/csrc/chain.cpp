@@ -62,9 +62,9 @@ void chain_one(const SplatScene& scene, int camera, const SplatGradients& out, c
 void add_band(const SplatScene& scene, int camera, State* state) {
   const View& view = *state->views[camera];
   const int stride = kMoments + channels(scene);
-#pragma omp parallel for schedule(static) num_threads(scene.threads)
-  for (int64_t rank = 0; rank < view.visible; ++rank)
+  for_chunks(scene, view.visible, [&](int64_t rank) {
     add_entries(view, state->raster.entries, rank, stride, state->sums.data() + rank * stride);
+  });
 }
 
 void add_backgrounds(const SplatScene& scene, int camera, const SplatGradients& gradients,
@@ -83,15 +83,13 @@ void chain_view(const SplatScene& scene, int camera, const SplatGradients& gradi
   const int64_t chunks = (scene.count + kChunk - 1) / kChunk;
   double* partial = state->partial.resize(12 * chunks);
   std::fill_n(partial, 12 * chunks, 0.0);
-#pragma omp parallel for schedule(dynamic, 1) num_threads(scene.threads)
-  for (int64_t chunk = 0; chunk < chunks; ++chunk)
-    for (int64_t i = chunk * kChunk; i < std::min(scene.count, (chunk + 1) * kChunk); ++i) {
-      const int64_t rank = view.rank_of[i];
-      if (rank < 0) continue;
-      float* sums = state->sums.data() + rank * stride;
-      add_entries(view, state->raster.entries, rank, stride, sums);
-      chain_one(scene, camera, gradients, view, i, sums, partial + 12 * chunk);
-    }
+  for_chunks(scene, scene.count, [&](int64_t i) {
+    const int64_t rank = view.rank_of[i];
+    if (rank < 0) return;
+    float* sums = state->sums.data() + rank * stride;
+    add_entries(view, state->raster.entries, rank, stride, sums);
+    chain_one(scene, camera, gradients, view, i, sums, partial + 12 * (i / kChunk));
+  });
   double total[16] = {};
   for (int64_t chunk = 0; chunk < chunks; ++chunk)
     for (int i = 0; i < 12; ++i) total[i] += partial[12 * chunk + i];

@@ -1,5 +1,3 @@
-#include <omp.h>
-
 #include "raster.hpp"
 
 namespace splat {
@@ -121,19 +119,16 @@ void blend_band(const SplatScene& scene, const SplatImages& images, int camera, 
   const Band band = view->binning.band;
   const int count = channels(scene);
   const Writer write{scene, images, camera, view};
-  Buffer<float> scratch;  // allocated here: no exception may leave a parallel region
+  Buffer<float> scratch;
   scratch.resize(static_cast<size_t>(scene.threads) * count * kTilePixels);
   with_channels(count, [&](auto k) {
-#pragma omp parallel num_threads(scene.threads)
-    {
+    Workers::shared().run(band.last - band.first, scene.threads, [&](int64_t item, int thread) {
+      const int tile = band.first + static_cast<int>(item);
       Pixels pixels;
-      float* image = scratch.data() + omp_get_thread_num() * count * kTilePixels;
-#pragma omp for schedule(dynamic, 1)
-      for (int tile = band.first; tile < band.last; ++tile) {
-        blend_tile<decltype(k)::value>(*view, tile, count, &pixels, image);
-        write(tile, pixels, image);
-      }
-    }
+      float* image = scratch.data() + static_cast<int64_t>(thread) * count * kTilePixels;
+      blend_tile<decltype(k)::value>(*view, tile, count, &pixels, image);
+      write(tile, pixels, image);
+    });
   });
 }
 

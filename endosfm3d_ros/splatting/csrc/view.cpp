@@ -1,6 +1,7 @@
 #include "view.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <utility>
@@ -116,18 +117,14 @@ void gather(const SplatScene& scene, const SplatImages& images, int camera, View
   view->splats.resize(view->visible);
   view->colors.resize(view->visible * k);
   std::fill_n(view->rank_of.resize(scene.count), scene.count, -1);
-  int64_t bound = 0;
-#pragma omp parallel for schedule(static) num_threads(scene.threads) reduction(+ : bound)
-  for (int64_t rank = 0; rank < view->visible; ++rank) {
+  for_chunks(scene, view->visible, [&](int64_t rank) {
     const int64_t index = static_cast<uint32_t>(view->keys[rank]);
     view->splats[rank] = view->unsorted[index];
     float* out = view->colors.data() + rank * k;
     std::copy_n(colors + index * d, d, out);
     if (k > d) out[d] = images.depths[base + index];
     view->rank_of[index] = static_cast<int32_t>(rank);
-    bound += most_tiles(*view, view->splats[rank]);
-  }
-  view->entries_bound = bound;
+  });
 }
 
 }  // namespace
@@ -146,9 +143,12 @@ void build_view(const SplatScene& scene, const SplatImages& images, int camera, 
   view->tiles_y = (scene.height + kTile - 1) / kTile;
   view->unsorted.resize(scene.count);
   view->keys.resize(scene.count);
-#pragma omp parallel for schedule(dynamic, kChunk) num_threads(scene.threads)
-  for (int64_t i = 0; i < scene.count; ++i)
+  std::atomic<int64_t> bound{0};
+  for_chunks(scene, scene.count, [&](int64_t i) {
     view->keys[i] = project_one(scene, images, view->camera, camera, i, &view->unsorted[i]);
+    if (view->keys[i] != kCulled) bound += most_tiles(*view, view->unsorted[i]);
+  });
+  view->entries_bound = bound;
   uint64_t* keys = view->keys.data();
   view->visible = std::remove(keys, keys + scene.count, kCulled) - keys;
   sort_by_depth(view->visible, &view->keys, &view->keys_swap);

@@ -1,16 +1,18 @@
 // Steps 2 and 3: the visible footprints of one camera in order of depth, and the tiles they touch.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "buffer.hpp"
 #include "projection.hpp"
+#include "workers.hpp"
 
 namespace splat {
 
 constexpr int kTile = 16;              // px
 constexpr int kTilePixels = kTile * kTile;
-constexpr int64_t kChunk = 1024;       // Gaussians per unit of parallel work; fixed, so that sums
+constexpr int64_t kChunk = 512;        // Gaussians per unit of parallel work; fixed, so that sums
                                        // do not depend on the number of threads
 constexpr int kBinChunks = 16;         // units of parallel work while binning
 
@@ -64,6 +66,15 @@ struct View {
   Buffer<float> expected_depth; // [H, W], only with kExpectedDepth
   size_t bytes() const;
 };
+
+// Calls work(item) for 0 <= item < count, kChunk items at a time on the scene's threads.
+template <class Work>
+void for_chunks(const SplatScene& scene, int64_t count, const Work& work) {
+  Workers::shared().run((count + kChunk - 1) / kChunk, scene.threads, [&](int64_t chunk, int) {
+    const int64_t end = std::min(count, (chunk + 1) * kChunk);
+    for (int64_t item = chunk * kChunk; item < end; ++item) work(item);
+  });
+}
 
 inline int channels(const SplatScene& scene) {
   return scene.color_channels + (scene.depth != kNoDepth ? 1 : 0);
