@@ -34,6 +34,7 @@ from endosfm3d_ros.nodes.qos import OUTPUT
 from endosfm3d_ros.nodes.receiver import FrameReceiver
 from endosfm3d_ros.nodes.scene_messages import FrameNames
 from endosfm3d_ros.nodes.tf_mode import TfMode
+from endosfm3d_ros.nodes.transport import use_large_messages
 from endosfm3d_ros.pipeline import LivePipeline, Pipeline
 from endosfm3d_ros.types import Frame, SceneUpdate
 
@@ -164,8 +165,11 @@ class PipelineNode(LifecycleNode):
         self._outputs.publish(update)
         publish_ms = (perf_counter() - start) * 1e3
         now, arrival = monotonic(), self._receiver.arrival(update.frame.stamp)
-        latency_ms = (now - arrival) * 1e3 if arrival is not None else float("nan")
-        self._health.scene_updated(update, {"publish": publish_ms, "latency": latency_ms}, now)
+        milliseconds = {"publish": publish_ms}
+        if arrival is not None:
+            latency = (now - arrival) * 1e3
+            milliseconds |= {"latency": latency, "overhead": latency - update.timings["total"]}
+        self._health.scene_updated(update, milliseconds, now)
 
     def _on_error(self, frame: Frame, error: Exception) -> None:
         expected = isinstance(error, EndoError)
@@ -246,6 +250,7 @@ class PipelineNode(LifecycleNode):
 
 def main() -> None:
     """Run the node until it is interrupted; exit code 0 then, 1 when it cannot start."""
+    use_large_messages()
     # Not rclpy's own handlers: they take the context down before the node can say goodbye.
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     interrupted = threading.Event()

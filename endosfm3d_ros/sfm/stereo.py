@@ -146,12 +146,12 @@ class StereoSource:
             InputError: no right image or calibration, a baseline that is not positive, images
                 of a size other than the calibration's, or eyes that look exchanged.
         """
-        rectifier = self._prepare(frame)
+        rectifier = self.rectifier_for(frame)
         # 1 rectify
         left, right = rectifier.rectify(frame.image, frame.right_image)
         self._check_eyes(left, right, rectifier)
         # 2 match; NaN where left-right check, uniqueness or speckle filter object
-        disparity = self._match(left, right, rectifier)
+        disparity = self.match(left, right, rectifier)
         # 3 below a pixel: the matcher alone prefers whole disparities
         disparity, residual = self._refine(left, right, disparity)
         # 4 depth and what it is worth
@@ -166,7 +166,8 @@ class StereoSource:
             depth, confidence, rectifier.camera, self.name, ScaleSource.STEREO, frame.stamp
         )
 
-    def _prepare(self, frame: Frame) -> Rectifier:
+    def rectifier_for(self, frame: Frame) -> Rectifier:
+        """The maps for this frame's geometry, made once."""
         if frame.right_image is None or frame.stereo is None:
             raise InputError("stereo depth needs a right image and the calibration of both eyes")
         geometry = frame.stereo
@@ -211,7 +212,7 @@ class StereoSource:
             mode=cv2.STEREO_SGBM_MODE_SGBM_3WAY,
         )
 
-    def _match(self, left: np.ndarray, right: np.ndarray, rectifier: Rectifier) -> np.ndarray:
+    def match(self, left: np.ndarray, right: np.ndarray, rectifier: Rectifier) -> np.ndarray:
         """Disparity (H, W) float32 in px, NaN where there is none."""
         first, count = self._disparity_range(rectifier)
         return _padded_match(self._matcher(first, count, self.config.block), left, right)

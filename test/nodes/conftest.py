@@ -15,7 +15,9 @@ os.environ["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(profile)
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
-from node_harness import NodeProcess, Probe  # noqa: E402
+from node_harness import Probe  # noqa: E402
+
+from endosfm3d_ros.nodes.process import PipelineProcess  # noqa: E402
 
 
 @pytest.fixture
@@ -27,12 +29,13 @@ def probe() -> Iterator[Probe]:
 
 
 @pytest.fixture
-def start_node() -> Iterator[Callable[..., NodeProcess]]:
+def start_node(tmp_path: Path) -> Iterator[Callable[..., PipelineProcess]]:
     """Starts the pipeline as a process of its own; stopped at the end of the test."""
-    started: list[NodeProcess] = []
+    started: list[PipelineProcess] = []
 
-    def start(**parameters: object) -> NodeProcess:
-        started.append(NodeProcess(parameters))
+    def start(**parameters: object) -> PipelineProcess:
+        log = tmp_path / f"node_{len(started)}.log"
+        started.append(PipelineProcess(log, parameters))
         return started[-1]
 
     yield start

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,43 +26,9 @@ from endosfm3d_ros.nodes.conversions import (
 from endosfm3d_ros.nodes.scene_messages import TOPICS
 from endosfm3d_ros.types import Frame
 
-ROOT = Path(__file__).resolve().parents[2]
 LEFT = "endoscope_left_optical_frame"
 OUTPUT_QOS = QoSProfile(depth=200)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-
-
-class NodeProcess:
-    """`pipeline` with parameters, its log in a file."""
-
-    def __init__(self, parameters: dict[str, object]) -> None:
-        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115
-        arguments = [
-            item for name, value in parameters.items() for item in ("-p", f"{name}:={value}")
-        ]
-        command = [sys.executable, "-m", "endosfm3d_ros.nodes.pipeline_node"]
-        if arguments:
-            command += ["--ros-args", *arguments]
-        self.process = subprocess.Popen(
-            command, stdout=self._log, stderr=subprocess.STDOUT, cwd=ROOT
-        )
-
-    @property
-    def log(self) -> str:
-        """Everything it said so far."""
-        self._log.seek(0)
-        return self._log.read()
-
-    def stop(self, timeout: float = 5.0) -> int:
-        """SIGINT, and the exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-            try:
-                self.process.wait(timeout)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        return self.process.returncode
 
 
 class Probe:

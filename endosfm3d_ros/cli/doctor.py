@@ -1,0 +1,144 @@
+"""`endosfm3d doctor`: what this machine has and lacks, in plain sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import typer
+
+OK, NOTE, MISSING = "[green]ok[/green]", "[yellow]note[/yellow]", "[red]missing[/red]"
+SETUP = "`python3 bootstrap.py setup`"
+Row = tuple[str, str, str]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(doctor)
+
+
+def doctor() -> None:
+    """Say what this machine has and lacks. Exit code 1 when the live node cannot run.
+
+    Example: endosfm3d doctor
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = [*_machine(), *_ros(), *_launch(), *_gpu(), *_engines(), *_weights(), *_transport()]
+    table = Table("", "part", "finding", show_lines=False)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+    if any(state == MISSING for state, _, _ in rows):
+        raise typer.Exit(1)
+
+
+def _installed(module: str) -> bool:
+    from importlib.util import find_spec
+
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _machine() -> Iterator[Row]:
+    import shutil
+
+    from endosfm3d_ros.evaluation.machine import hardware, versions
+
+    found = hardware()
+    yield OK, "machine", f"{found['processor']}, {found['cores']} cores, {found['memory_gib']} GiB"
+    yield OK, "python", versions()["python"]
+    compiler = shutil.which("c++") or shutil.which("g++")
+    if compiler:
+        yield OK, "compiler", compiler
+    else:
+        yield NOTE, "compiler", "none: messages and the CPU splatting kernel cannot be rebuilt"
+
+
+def _ros() -> Iterator[Row]:
+    import os
+
+    if not _installed("rclpy"):
+        yield MISSING, "ROS 2", f"rclpy does not import: run {SETUP}"
+        return
+    origin = os.environ.get("ROS_DISTRO", "Jazzy wheels from PyPI")
+    yield OK, "ROS 2", f"rclpy imports ({origin})"
+    if _installed("endosfm3d_ros.msg"):
+        yield OK, "messages", "endosfm3d_ros.msg is built"
+    else:
+        yield (
+            MISSING,
+            "messages",
+            "endosfm3d_ros.msg is not built: run `python3 bootstrap.py setup`",
+        )
+    if not _installed("tf2_msgs"):
+        yield MISSING, "messages", "tf2_msgs is not built: run `python3 bootstrap.py setup`"
+
+
+def _launch() -> Iterator[Row]:
+    for module, use in {
+        "launch_ros": "`ros2 launch` and its tests need a ROS 2 installation; "
+        "`endosfm3d` and the executables work without",
+        "cv_bridge": "only rgb8, bgr8, rgba8, bgra8 and mono8 images are read",
+    }.items():
+        yield (OK, module, "imports") if _installed(module) else (NOTE, module, f"absent: {use}")
+
+
+def _gpu() -> Iterator[Row]:
+    import torch
+
+    if torch.cuda.is_available():
+        yield OK, "CUDA", torch.cuda.get_device_name(0)
+    else:
+        yield NOTE, "CUDA", "no GPU: networks run through OpenVINO, splatting on the processor"
+    for module in ("tensorrt", "gsplat"):
+        if _installed(module):
+            yield OK, module, "installed"
+        elif torch.cuda.is_available():
+            yield NOTE, module, f"absent: `pip install {module}` makes use of the GPU"
+
+
+def _engines() -> Iterator[Row]:
+    from endosfm3d_ros.engines.settings import default_cache_dir
+    from endosfm3d_ros.evaluation.machine import processor_flags
+
+    if _installed("openvino"):
+        fast = processor_flags() & {"amx_bf16", "avx512_bf16", "avx512_vnni"}
+        detail = f"with {', '.join(sorted(fast))}" if fast else "without bf16 instructions"
+        yield OK, "OpenVINO", f"installed, processor {detail}"
+    else:
+        yield NOTE, "OpenVINO", "absent: networks run through torch, about three times slower"
+    yield OK, "engine cache", str(default_cache_dir())
+
+
+def _weights() -> Iterator[Row]:
+    from endosfm3d_ros.errors import ConfigurationError
+    from endosfm3d_ros.sfm.weights import find_weights
+
+    try:
+        yield OK, "weights", str(find_weights().folder)
+    except ConfigurationError as error:
+        yield NOTE, "weights", f"{error}; stereo works without"
+
+
+def _transport() -> Iterator[Row]:
+    import os
+    import shutil
+
+    name = "FASTRTPS_DEFAULT_PROFILES_FILE"
+    if os.environ.get(name):
+        yield OK, "DDS profile", f"{name}={os.environ[name]}"
+    else:
+        yield (
+            NOTE,
+            "DDS profile",
+            (
+                f"{name} is not set: images over 0.5 MB are slow or lost between processes; "
+                "the launch file sets it to config/fastdds.xml"
+            ),
+        )
+    free = shutil.disk_usage("/dev/shm").free >> 20 if os.path.isdir("/dev/shm") else 0
+    state = OK if free >= 256 else NOTE
+    yield state, "shared memory", f"{free} MiB free in /dev/shm"
