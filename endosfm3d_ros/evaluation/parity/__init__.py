@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from endosfm3d_ros.errors import InputError
-from endosfm3d_ros.evaluation.parity import depth, pending, pose, training
+from endosfm3d_ros.evaluation.parity import depth, evaluators, pending, pose, training
 from endosfm3d_ros.evaluation.parity.check import Check
 from endosfm3d_ros.evaluation.parity.golden import GoldenFolder
 
@@ -18,8 +18,8 @@ PARTS: dict[str, Callable[[GoldenFolder], Iterator[Check]]] = {
     "endosfm3d_depth": depth.checks,
     "endosfm3d_pose": pose.checks,
     "endosfm3d_train": training.checks,
-    "eval_depth": pending.eval_depth,
-    "eval_pose": pending.eval_pose,
+    "eval_depth": evaluators.depth_checks,
+    "eval_pose": evaluators.pose_checks,
     "openlrm_base": pending.openlrm,
     "openlrm_tiny": pending.openlrm,
     "openlrm_io": pending.openlrm_io,

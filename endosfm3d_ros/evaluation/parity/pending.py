@@ -55,17 +55,3 @@ def not_built(names: tuple[str, ...]) -> Callable[[GoldenFolder], Iterator[Check
 openlrm = not_built(RECONSTRUCTION)
 openlrm_io = not_built(RECONSTRUCTION_IO)
 opjpo = not_built(tuple(f"case{case}_{name}" for case in range(3) for name in ALIGNMENT))
-eval_depth = not_built(
-    (
-        "scared_mean_inverse_scaling",
-        "scared_median_scaling",
-        "c3vd_mean_inverse_scaling",
-        "c3vd_median_scaling",
-        "errors",
-        "flip",
-    )
-)
-TRAJECTORY = ("T", "released_accumulation", "dump_trajectory", "ate_rpe", "inverted_ate")
-eval_pose = not_built(
-    (*(f"{motion}_{name}" for motion in ("exact", "noisy") for name in TRAJECTORY), "intrinsics")
-)
