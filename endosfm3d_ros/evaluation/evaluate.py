@@ -39,14 +39,14 @@ class EvaluationConfig:
         accepted = f"accepted are {', '.join(PARTS)}"
         for name in self.what:
             if name in NOT_BUILT:
-                raise ConfigurationError(f"--what {name}: this part is not built yet; {accepted}")
+                raise ConfigurationError(f"evaluation of {name!r} is not built yet: {accepted}")
             if name not in PARTS:
-                raise ConfigurationError(f"--what {name!r}: {accepted}")
+                raise ConfigurationError(f"evaluation of {name!r}: {accepted}")
         if not self.what:
-            raise ConfigurationError(f"--what is empty: {accepted}")
+            raise ConfigurationError(f"evaluation of nothing: {accepted}")
         if self.mode not in get_args(Mode):
             raise ConfigurationError(
-                f"--mode {self.mode!r}: accepted are {', '.join(get_args(Mode))}"
+                f"evaluation mode {self.mode!r}: accepted are {', '.join(get_args(Mode))}"
             )
 
 

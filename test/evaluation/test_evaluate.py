@@ -1,0 +1,138 @@
+"""A simulated clip through the real pipeline: what the report says, and what it leaves out."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from endosfm3d_ros.datasets.clip import ClipSequence
+from endosfm3d_ros.errors import ConfigurationError, InputError
+from endosfm3d_ros.evaluation.evaluate import EvaluationConfig, evaluate
+from endosfm3d_ros.pipeline import PipelineConfig
+from endosfm3d_ros.sfm.estimator import EstimatorConfig
+
+RUN = {
+    "clip", "mode", "frames", "frames_processed", "frames_dropped", "rate_hz", "depth_rate_hz",
+    "rss_mb_max", "backend", "depth_source", "scale_source", "latency_ms", "frames_scored", "ci95",
+}  # fmt: skip
+DEPTH = {
+    "abs_rel_median_scaled", "abs_rel_mean_inverse_scaled", "coverage", "rmse_log", "delta1",
+    "delta2", "delta3", "abs_rel_affine", "delta1_affine", "relief", "flicker",
+}  # fmt: skip
+METRIC_DEPTH = {"abs_rel_metric", "median_rel_err", "sq_rel", "rmse_mm"}
+POSE = {"rpe_rot_deg", "snippet5_ate", "lost_frames", "ate_sim3_of_path"}
+METRIC_POSE = {"ate_se3_mm", "ate_sim3_mm", "path_mm", "rpe_trans_mm"}
+
+
+@pytest.fixture(scope="module")
+def static(clip_folder) -> ClipSequence:
+    return ClipSequence(clip_folder)
+
+
+def configured(source: str = "auto", **options) -> EvaluationConfig:
+    return EvaluationConfig(
+        pipeline=PipelineConfig(sfm=EstimatorConfig(depth_source=source)), **options
+    )
+
+
+@pytest.fixture(scope="module")
+def stereo(static) -> dict:
+    return evaluate(static, configured("stereo")).as_json()
+
+
+@pytest.fixture(scope="module")
+def shading(static) -> dict:
+    return evaluate(static, configured("shading")).as_json()
+
+
+def test_a_metric_run_has_every_key(stereo):
+    assert stereo.keys() == RUN | {"depth", "pose", "intrinsics"}
+    assert stereo["depth"].keys() == DEPTH | METRIC_DEPTH
+    assert stereo["pose"].keys() == POSE | METRIC_POSE
+    assert stereo["intrinsics"].keys() == {
+        "focal_rel_err", "centre_rel_err", "state", "mode", "k_seen_by"
+    }  # fmt: skip
+    assert (stereo["depth_source"], stereo["scale_source"]) == ("stereo", "stereo")
+    assert stereo["frames"] == stereo["frames_processed"] == 7
+    assert stereo["frames_scored"] == {"depth": 7, "pose": 7, "intrinsics": 1}
+
+
+def test_a_metric_run_measures_the_simulated_truth(stereo):
+    assert stereo["depth"]["median_rel_err"] < 0.02
+    assert stereo["depth"]["coverage"] > 0.8
+    assert stereo["pose"]["ate_se3_mm"] < 0.5
+    assert stereo["intrinsics"]["k_seen_by"] == "stereo"
+
+
+def test_a_relative_run_has_no_metres(shading):
+    assert shading["scale_source"] == "relative"
+    assert shading["depth"].keys() == DEPTH
+    assert shading["pose"].keys() == POSE
+
+
+def test_intervals_surround_their_values(stereo):
+    for part in ("depth", "pose"):
+        for name, (low, high) in stereo["ci95"][part].items():
+            assert low <= stereo[part][name] * (1 + 1e-9) and high >= stereo[part][name] * (
+                1 - 1e-9
+            )
+    assert {"median_rel_err", "flicker"} <= stereo["ci95"]["depth"].keys()
+    assert {"ate_se3_mm", "rpe_rot_deg"} <= stereo["ci95"]["pose"].keys()
+
+
+def test_stages_have_latencies(stereo):
+    assert {"depth", "motion", "total"} <= stereo["latency_ms"].keys()
+    assert all(0 <= t["p50"] <= t["p95"] for t in stereo["latency_ms"].values())
+    assert stereo["rate_hz"] == pytest.approx(1e3 / stereo["latency_ms"]["total"]["p50"], rel=0.7)
+    assert stereo["depth_rate_hz"] == stereo["rate_hz"]
+    assert stereo["rss_mb_max"] > 50
+
+
+def test_the_report_is_strict_json(shading):
+    json.dumps(shading, allow_nan=False)
+
+
+def test_offline_runs_are_repeatable(static, stereo):
+    again = evaluate(static, configured("stereo")).as_json()
+    for part in ("depth", "pose", "intrinsics", "ci95"):
+        assert again[part] == stereo[part]
+
+
+def test_only_what_was_asked_for_is_there(static):
+    content = evaluate(static, configured("shading", what=("pose",))).as_json()
+    assert "pose" in content and not {"depth", "intrinsics"} & content.keys()
+
+
+def test_a_part_without_reference_is_absent(clip_folder):
+    sequence = ClipSequence(clip_folder)
+    sequence.reference_depth = lambda i: None
+    report = evaluate(sequence, configured("shading"))
+    assert "depth" not in report.as_json() and report.without_reference == ["depth"]
+
+
+def test_a_live_run_counts_updates_per_second_of_wall_time(static):
+    content = evaluate(static, configured("shading", mode="live")).as_json()
+    assert content["frames_processed"] + content["frames_dropped"] == 7
+    assert content["rate_hz"] <= 1.3 * content["input_hz"]
+    assert content["latency_ms"]["image_to_update"]["p50"] > 0
+    assert content["frames_scored"]["depth"] == content["frames_processed"]
+
+
+def test_a_clip_without_frames_is_an_input_error(clip):
+    with pytest.raises(InputError, match="made has no frames"):
+        evaluate(clip(0), EvaluationConfig())
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"what": ("depth", "poses")}, "'poses': accepted are depth, pose, intrinsics"),
+        ({"what": ("tools",)}, "'tools' is not built yet: accepted are"),
+        ({"what": ()}, "nothing: accepted are depth, pose, intrinsics"),
+        ({"mode": "fast"}, "'fast': accepted are live, offline"),
+    ],
+)
+def test_settings_are_refused_with_what_is_accepted(options, sentence):
+    with pytest.raises(ConfigurationError, match=sentence):
+        EvaluationConfig(**options)
