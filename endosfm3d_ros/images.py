@@ -26,7 +26,7 @@ LABEL_ENCODINGS: dict[str, type] = {"mono8": np.uint8, "16UC1": np.uint16}
 
 # How a complete file of each compressed format ends: OpenCV decodes a cut one to grey areas.
 END_MARKERS: dict[bytes, bytes] = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}
-TAIL_BYTES = 64  # some encoders pad after the end marker
+TAIL_BYTES = 1024  # some encoders pad or add remarks after the end marker
 
 
 def decode_image(
@@ -102,19 +102,16 @@ def decode_compressed(data: bytes | np.ndarray) -> np.ndarray:
     return cv2.cvtColor(_decode_file(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
-def decode_compressed_labels(data: bytes | np.ndarray) -> np.ndarray:
-    """(H, W) uint8 labels of a complete single-channel PNG file.
+def decode_compressed_plane(data: bytes | np.ndarray) -> np.ndarray:
+    """(H, W) uint8 or uint16 of a complete single-channel file, values as stored.
 
     Raises:
         InputError: empty, cut off, not an image, or with colour channels.
     """
-    labels = _decode_file(data, cv2.IMREAD_UNCHANGED)
-    if labels.ndim != 2 or labels.dtype != np.uint8:
-        raise InputError(
-            f"label image of shape {labels.shape} and type {labels.dtype}: "
-            "one channel of uint8 is accepted"
-        )
-    return labels
+    plane = _decode_file(data, cv2.IMREAD_UNCHANGED)
+    if plane.ndim != 2:
+        raise InputError(f"image with {plane.shape[2]} channels: one is accepted")
+    return plane
 
 
 def encode_compressed(image: np.ndarray, suffix: str, jpeg_quality: int = 95) -> bytes:

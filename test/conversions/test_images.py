@@ -115,12 +115,13 @@ def test_cut_and_foreign_files_are_refused(suffix):
         images.decode_compressed(b"")
 
 
-def test_compressed_labels_need_one_channel():
-    labels = RGB[..., 0] % 3
-    png = images.encode_compressed(labels, "png")
-    np.testing.assert_array_equal(images.decode_compressed_labels(png), labels)
-    with pytest.raises(InputError, match="one channel of uint8"):
-        images.decode_compressed_labels(images.encode_compressed(RGB, "png"))
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_compressed_planes_keep_their_values_and_need_one_channel(dtype):
+    plane = RGB[..., 0].astype(dtype) * 200
+    png = images.encode_compressed(plane, "png")
+    np.testing.assert_array_equal(images.decode_compressed_plane(png), plane)
+    with pytest.raises(InputError, match="image with 3 channels: one is accepted"):
+        images.decode_compressed_plane(images.encode_compressed(RGB, "png"))
 
 
 def test_unknown_file_format_is_refused():

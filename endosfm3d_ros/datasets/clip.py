@@ -1,0 +1,161 @@
+"""Clip folders: numbered images, a camera file, and any reference data beside them.
+
+`left/` + `right/` or `images/`; `calibration.json` or `camera.json`; optionally `depth_ref/`
+(uint16, 0 = unknown), `poses_ref.txt` (metres) or `poses.txt` (a scale of its own), `masks/`
+(255 = instrument), `instances/` (0 = tissue, 1.. = instrument), `ignore/` (255 = do not score)
+and `mask_valid.txt` (frames to score). The number in a file name is the key everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from endosfm3d_ros import images
+from endosfm3d_ros.datasets.calibration import MONO_FILE, PAIR_FILE, read_camera_file
+from endosfm3d_ros.datasets.poses import read_poses
+from endosfm3d_ros.datasets.sequence import LEFT_FRAME, Sequence, stamp_of
+from endosfm3d_ros.errors import InputError
+from endosfm3d_ros.types import Frame
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+class ClipSequence(Sequence):
+    """A clip folder; stamps count from the first frame's number, so gaps stay gaps.
+
+    Args:
+        folder: the clip folder.
+        start: stamp of the first frame in nanoseconds.
+
+    Raises:
+        InputError: no images, no camera file, eyes that do not pair, or damaged files.
+    """
+
+    def __init__(self, folder: Path, start: int = 0) -> None:
+        self.folder = folder
+        self.name = folder.resolve().name
+        self._start = start
+        self._left = _numbered(folder / "left") or _numbered(folder / "images")
+        if not self._left:
+            raise InputError(f"{folder} has no numbered images in left/ or images/")
+        self._numbers = sorted(self._left)
+        self._right = self._partners(_numbered(folder / "right"))
+        given = read_camera_file(self._camera_path())
+        self.camera, self.fps, self._depth_unit = given.camera, given.fps, given.depth_unit
+        self.stereo = given.stereo if self._right else None
+        self._depths = _numbered(folder / "depth_ref")
+        self._masks = _numbered(folder / "masks")
+        self._instances = _numbered(folder / "instances")
+        self._ignores = _numbered(folder / "ignore")
+        self._read_tables()
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __iter__(self) -> Iterator[Frame]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, i: int) -> Frame:
+        """The frame at a position."""
+        number = self._numbers[i]
+        right = self._right.get(number)
+        return Frame(
+            stamp=stamp_of(number - self._numbers[0], self.fps, self._start),
+            image=self._read(self._left[number], images.decode_compressed),
+            frame_id=LEFT_FRAME,
+            camera=self.camera,
+            right_image=None if right is None else self._read(right, images.decode_compressed),
+            stereo=self.stereo,
+        )
+
+    def number(self, i: int) -> int:
+        return self._numbers[i]
+
+    def reference_depth(self, i: int) -> np.ndarray | None:
+        raw = self._plane(self._depths, i)
+        if raw is None:
+            return None
+        depth = raw.astype(np.float32) * np.float32(self._depth_unit)
+        depth[raw == 0] = np.nan
+        return depth
+
+    def reference_pose(self, i: int) -> np.ndarray | None:
+        return self._poses.get(self._numbers[i])
+
+    def mask(self, i: int) -> np.ndarray | None:
+        plane = self._plane(self._masks, i)
+        return None if plane is None else plane > 0
+
+    def instances(self, i: int) -> np.ndarray | None:
+        return self._plane(self._instances, i)
+
+    def ignore(self, i: int) -> np.ndarray | None:
+        plane = self._plane(self._ignores, i)
+        return None if plane is None else plane > 0
+
+    def mask_valid(self, i: int) -> bool:
+        number = self._numbers[i]
+        return number in self._masks and (self._valid is None or number in self._valid)
+
+    def _partners(self, right: dict[int, Path]) -> dict[int, Path]:
+        """The right images, one for each left image or none at all."""
+        alone = sorted(set(self._left) ^ set(right)) if right else []
+        if alone:
+            raise InputError(
+                f"{self.folder} has frame {alone[0]} in one eye only ({len(alone)} such frames): "
+                "left/ and right/ must hold the same numbers"
+            )
+        return right
+
+    def _camera_path(self) -> Path:
+        path = self.folder / (PAIR_FILE if self._right else MONO_FILE)
+        other = self.folder / (MONO_FILE if self._right else PAIR_FILE)
+        if not path.is_file() and (self._right or not other.is_file()):
+            raise InputError(f"{self.folder} has no {path.name}, which names the camera and fps")
+        return path if path.is_file() else other
+
+    def _read_tables(self) -> None:
+        """Poses and the list of masks that may be scored."""
+        metric, own_scale = self.folder / "poses_ref.txt", self.folder / "poses.txt"
+        self.poses_metric = metric.is_file() or not own_scale.is_file()
+        path = metric if self.poses_metric else own_scale
+        self._poses = read_poses(path) if path.is_file() else {}
+        valid = self.folder / "mask_valid.txt"
+        self._valid = _read_numbers(valid) if valid.is_file() else None
+
+    def _plane(self, files: dict[int, Path], i: int) -> np.ndarray | None:
+        """A one-channel file of frame `i`, as stored."""
+        path = files.get(self._numbers[i])
+        return None if path is None else self._read(path, images.decode_compressed_plane)
+
+    def _read(self, path: Path, decode: Callable[[bytes], np.ndarray]) -> np.ndarray:
+        """An image file of the size that the camera file gives."""
+        try:
+            image = decode(path.read_bytes())
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        height, width = image.shape[:2]
+        if (width, height) != self.camera.size:
+            expected = "x".join(map(str, self.camera.size))
+            raise InputError(f"{path} is {width}x{height}, but the camera file says {expected}")
+        return image
+
+
+def _numbered(folder: Path) -> dict[int, Path]:
+    """Image files whose stem is a number; {} where there is no such folder."""
+    if not folder.is_dir():
+        return {}
+    files = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    return {int(path.stem): path for path in files if path.stem.isdecimal()}
+
+
+def _read_numbers(path: Path) -> set[int]:
+    """Frame numbers, one a line, `#` for comments."""
+    lines = (line.split("#")[0].strip() for line in path.read_text().splitlines())
+    try:
+        return {int(line) for line in lines if line}
+    except ValueError as error:
+        raise InputError(f"{path}: one frame number a line is accepted, {error}") from error

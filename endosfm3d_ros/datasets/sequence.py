@@ -1,0 +1,128 @@
+"""What every recording looks like to the rest of the package, and which reader takes what.
+
+Reference data (depth, poses, masks) never enters the `Frame`s by itself: a frame holds what a
+live camera would give, so an evaluation cannot feed a method its own answers by accident.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from endosfm3d_ros.errors import InputError
+from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.types import Frame, StereoGeometry
+
+LEFT_FRAME = "endoscope_left_optical_frame"
+RIGHT_FRAME = "endoscope_right_optical_frame"
+
+BAG_SUFFIXES = (".mcap", ".db3")
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".mpg", ".m4v", ".webm")
+ACCEPTED = (
+    "a clip folder (left/ and right/, or images/, beside calibration.json or camera.json), "
+    "a StereoMIS folder (*.mp4 beside StereoCalibration.ini), "
+    "a bag (folder with metadata.yaml, .mcap or .db3) or a video file"
+)
+
+
+class Sequence(ABC):
+    """Frames in time order, with reference values where the recording has them.
+
+    References are asked for by position `i`, 0 .. len - 1, in the order of iteration; `None`
+    means that there is none. All are in the pixels of `Frame.image`.
+
+    Attributes:
+        name: short name for reports.
+        fps: frames per second, the nominal rate.
+        camera: the left (or only) camera; None when the recording has no calibration.
+        stereo: the pair; None for one eye.
+        poses_metric: whether `reference_pose` is in metres rather than in a scale of its own.
+    """
+
+    name: str
+    fps: float
+    camera: PinholeCamera | None = None
+    stereo: StereoGeometry | None = None
+    poses_metric: bool = True
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Frame]: ...
+
+    def number(self, i: int) -> int:
+        """The frame number that the recording itself uses in file names and tables."""
+        return i
+
+    def reference_depth(self, i: int) -> np.ndarray | None:
+        """(H, W) float32 metres along z of the left camera, NaN unknown."""
+        return None
+
+    def reference_pose(self, i: int) -> np.ndarray | None:
+        """4x4 camera-to-world of the left camera."""
+        return None
+
+    def mask(self, i: int) -> np.ndarray | None:
+        """(H, W) bool, True on instruments."""
+        return None
+
+    def instances(self, i: int) -> np.ndarray | None:
+        """(H, W) uint8, 0 = tissue, 1.. = instrument."""
+        return None
+
+    def ignore(self, i: int) -> np.ndarray | None:
+        """(H, W) bool, True where a mask must not be scored."""
+        return None
+
+    def mask_valid(self, i: int) -> bool:
+        """Whether the mask of this frame is good enough to be scored."""
+        return self.mask(i) is not None
+
+
+def stamp_of(position: int, fps: float, start: int = 0) -> int:
+    """Stamp in nanoseconds of the frame `position` intervals after `start`."""
+    return start + round(position * 1_000_000_000 / fps)
+
+
+def open_sequence(source: str | Path, start: int = 0) -> Sequence:
+    """The reader for a path, chosen by what lies there.
+
+    Args:
+        source: path of a folder or file.
+        start: stamp of the first frame in nanoseconds; a bag keeps its own stamps.
+
+    Raises:
+        InputError: nothing there, or nothing that a reader takes.
+    """
+    path = Path(source)
+    if not path.exists():
+        raise InputError(f"{path} does not exist: accepted are {ACCEPTED}")
+    if (path / "metadata.yaml").is_file() or path.suffix in BAG_SUFFIXES:
+        from endosfm3d_ros.datasets.bag import BagSequence
+
+        return BagSequence(path)
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        from endosfm3d_ros.datasets.video import VideoSequence
+
+        return VideoSequence(path, start=start)
+    if path.is_dir() and ((path / "left").is_dir() or (path / "images").is_dir()):
+        from endosfm3d_ros.datasets.clip import ClipSequence
+
+        return ClipSequence(path, start=start)
+    if path.is_dir() and any(path.glob("*.mp4")):
+        from endosfm3d_ros.datasets.stereomis import StereoMISSequence
+
+        return StereoMISSequence(path, start=start)
+    raise InputError(f"{path} holds {_found(path)}: accepted are {ACCEPTED}")
+
+
+def _found(path: Path) -> str:
+    """A few words on what lies there, for the message."""
+    if path.is_file():
+        return f"a {path.suffix or 'nameless'} file"
+    names = sorted(entry.name for entry in path.iterdir())
+    return ", ".join(names[:6]) + (" .." if len(names) > 6 else "") if names else "nothing"

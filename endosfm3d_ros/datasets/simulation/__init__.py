@@ -1,0 +1,1 @@
+"""A procedural stereo endoscope over living tissue, with exact depth, pose and calibration."""
