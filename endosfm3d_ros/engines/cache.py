@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from endosfm3d_ros.engines.entry import DamagedEntry, Entry, EntryCard, read_card, read_entry
 from endosfm3d_ros.engines.progress import still_working
+from endosfm3d_ros.errors import ConfigurationError
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class EngineCache:
         self._mark_used(path)
         return entry
 
-    def store(self, path: Path, entry: Entry) -> bool:
+    def store(self, path: Path, entry: Entry) -> None:
         """Write, flush to disk and rename; then make room if the folder is above its limit.
 
         A folder that cannot be written costs a warning and the next start, nothing else.
@@ -60,9 +61,9 @@ class EngineCache:
             log.warning("engine is not kept, the next start builds it again: %s", error)
             with suppress(OSError):
                 temporary.unlink()
-            return False
-        self._drop_oldest(keep=path)
-        return True
+            return
+        with suppress(FileNotFoundError):  # another process makes room at the same time
+            self._drop_oldest(keep=path)
 
     @contextmanager
     def locked(self, path: Path, report: Callable[[str], None]) -> Iterator[None]:
@@ -89,11 +90,20 @@ class EngineCache:
         return [(path, _card_or_none(path)) for path in sorted(self.folder.glob(f"*{SUFFIX}"))]
 
     def clean(self) -> int:
-        """Delete all engines, locks and left-overs; returns the bytes that were freed."""
+        """Delete all engines, locks and left-overs; returns the bytes that were freed.
+
+        Raises:
+            ConfigurationError: a file cannot be deleted.
+        """
         freed = 0
-        for path in [*self.folder.glob(f"*{SUFFIX}*"), *self.folder.glob(f".*{SUFFIX}*")]:
-            freed += path.stat().st_size
-            path.unlink()
+        for path in self.folder.glob(f"*{SUFFIX}*"):
+            try:
+                freed += path.stat().st_size
+                path.unlink()
+            except OSError as error:
+                raise ConfigurationError(
+                    f"engine file {path} cannot be deleted: {error}"
+                ) from error
         return freed
 
     def _drop_oldest(self, keep: Path) -> None:

@@ -7,6 +7,8 @@ arbitrary unit: the caller brings the scale.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import cv2
@@ -31,6 +33,8 @@ from endosfm3d_ros.sfm.network_confidence import (
 )
 from endosfm3d_ros.sfm.weights import find_weights
 from endosfm3d_ros.types import DepthMap, Frame, ScaleSource
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -118,16 +122,22 @@ class EndoSfM3D:
         self.reset()
 
     @classmethod
-    def installed(cls, config: EndoSfM3DConfig | None = None) -> EndoSfM3D:
+    def installed(
+        cls, config: EndoSfM3DConfig | None = None, report: Callable[[str], None] = log.info
+    ) -> EndoSfM3D:
         """The source made of an installed weight set; builds its engines where needed.
+
+        `report` hears what is being built, and every few seconds that it still is.
 
         Raises:
             ConfigurationError: no weights are installed, or no engine can run them.
         """
         config = config or EndoSfM3DConfig()
         weights = find_weights(config.weights)
-        depth = obtain_engine(depth_recipe(weights, config.size), config.engines)
-        pose = obtain_engine(pose_recipe(weights), config.engines) if weights.has_pose else None
+        depth = obtain_engine(depth_recipe(weights, config.size), config.engines, report)
+        pose = None
+        if weights.has_pose:
+            pose = obtain_engine(pose_recipe(weights), config.engines, report)
         return cls(depth, pose, config)
 
     @property

@@ -15,6 +15,7 @@ from endosfm3d_ros.engines import obtain_engine
 from endosfm3d_ros.engines.backends import openvino
 from endosfm3d_ros.engines.cache import EngineCache
 from endosfm3d_ros.engines.entry import read_card
+from endosfm3d_ros.errors import ConfigurationError
 
 
 @pytest.fixture
@@ -204,6 +205,7 @@ def test_folder_stays_below_its_limit(make_recipe, settings, stored):
 def test_listing_and_cleaning(make_recipe, settings, stored):
     cache = EngineCache(settings.cache_dir)
     (settings.cache_dir / "broken.engine").write_text("x")
+    (settings.cache_dir / f".{stored.name}.123").write_text("left over")
     cards = dict(cache.entries())
     assert cards[stored].network == "small"
     assert cards[settings.cache_dir / "broken.engine"] is None
@@ -211,3 +213,12 @@ def test_listing_and_cleaning(make_recipe, settings, stored):
     assert cache.clean() >= size
     assert list(settings.cache_dir.iterdir()) == []
     assert EngineCache(settings.cache_dir / "none").clean() == 0
+
+
+def test_what_cannot_be_deleted_is_named(settings, stored, monkeypatch):
+    def refused(_path):
+        raise PermissionError(errno.EACCES, "read-only")
+
+    monkeypatch.setattr("pathlib.Path.unlink", refused)
+    with pytest.raises(ConfigurationError, match="cannot be deleted"):
+        EngineCache(settings.cache_dir).clean()

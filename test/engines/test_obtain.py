@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import nn
 from endosfm3d_ros.engines import obtain, obtain_engine
 from endosfm3d_ros.engines.backend import BackEndError, backend_names, find_backend
 from endosfm3d_ros.engines.backends import openvino
+from endosfm3d_ros.engines.progress import still_working
 from endosfm3d_ros.errors import ConfigurationError, InputError
 
 
@@ -152,3 +154,19 @@ def test_progress_is_reported(recipe, settings):
     obtain_engine(recipe, settings, report=lines.append)
     assert lines[0] == "building engine small (openvino f32)"
     assert "done in" in lines[-1]
+
+
+def test_a_long_step_keeps_giving_signs():
+    lines = []
+    with still_working(lines.append, "building", interval=0.02):
+        time.sleep(0.2)
+    assert lines[0] == "building"
+    assert len([line for line in lines if "so far" in line]) >= 3
+    assert "done in 0.2 s" in lines[-1]
+
+
+def test_a_step_that_fails_is_not_called_done():
+    lines = []
+    with pytest.raises(ValueError), still_working(lines.append, "building"):
+        raise ValueError
+    assert lines == ["building"]
