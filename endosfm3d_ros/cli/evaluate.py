@@ -103,6 +103,8 @@ def show(report: Report) -> None:
         f"{report.depth_source}, scale {report.scale_source}, "
         f"{report.rss_mb_max:.0f} MB resident"
     )
+    for note in report.notes:
+        console.print(note, style="yellow", markup=False)
     for name in report.without_reference:
         console.print(f"[yellow]{name}: the clip has no reference for it[/yellow]")
     if report.starved:

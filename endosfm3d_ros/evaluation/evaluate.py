@@ -127,10 +127,11 @@ class Observer:
             input_hz=played.input_hz,
             clip_hz=sequence.fps,
             rss_mb_max=self._rss_max / 1e6,
-            backend=_backend(pipeline),
+            backend=pipeline.sfm.backend(),
             depth_source=self._depth_source,
             scale_source=self._scale_source(),
             latency_ms=self._latency.percentiles(),
+            notes=tuple(pipeline.sfm.notes),
             scores={part.name: part.scores() for part in self._parts},
         )
 
@@ -139,9 +140,3 @@ class Observer:
         if ScaleSource.RELATIVE in self._scales:
             return ScaleSource.RELATIVE.value
         return ",".join(sorted(scale.value for scale in self._scales))
-
-
-def _backend(pipeline: Pipeline) -> str:
-    """What runs the networks of the depth source; "none" where it has none."""
-    engines = getattr(pipeline.sfm.source, "engines", ())
-    return ",".join(sorted({engine.info.backend for engine in engines if engine.info})) or "none"

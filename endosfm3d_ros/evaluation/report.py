@@ -63,6 +63,7 @@ class Report:
     depth_source: str
     scale_source: str
     latency_ms: dict[str, tuple[float, float]]  # stage -> median, 95th percentile
+    notes: tuple[str, ...]  # what the user should know about how the pipeline was set up
     scores: dict[str, Scores | None]  # asked for; None without a reference
 
     @property

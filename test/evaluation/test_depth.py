@@ -12,6 +12,8 @@ from endosfm3d_ros.evaluation.depth import (
     flip_blended,
     mean_inverse_scaled,
     median_scaled,
+    released_c3vd,
+    released_scared,
     relief,
     score_image,
 )
@@ -85,11 +87,11 @@ def test_affine_alignment_of_a_constant_is_a_constant(surface):
 
 def test_affine_alignment_never_puts_a_pixel_behind_the_camera(surface):
     reference = surface.ravel()
-    predicted = reference.copy()
+    predicted = 1 / (1 / reference + 100)  # the shift that undoes this is -100
     predicted[0] = 1e6
-    predicted[1] = 1e-3
     aligned = affine_aligned(predicted, reference)
-    assert (aligned > 0).all() and aligned.max() <= 2 * reference.max() * (1 + 1e-9)
+    assert aligned[0] == pytest.approx(2 * reference.max())
+    assert aligned.min() > 0
 
 
 def test_relief_sees_shape_and_ignores_planes(surface):
@@ -145,3 +147,20 @@ def test_flip_blending_takes_each_margin_from_the_view_that_saw_it():
     left, flipped = np.zeros((1, 2, 101)), np.ones((1, 2, 101))
     blended = flip_blended(left, flipped)[0, 0]
     assert (blended[0], blended[50], blended[-1]) == (1, 0.5, 0)
+
+
+def sigmoid_of(depth: np.ndarray, nearest: float) -> np.ndarray:
+    """Network output that the published conversion turns into this depth in mm."""
+    low, high = 1 / 150, 1 / nearest
+    return ((1 / depth - low) / (high - low)).astype(np.float32)
+
+
+def test_the_released_medians_differ_for_an_even_count():
+    reference = np.array([[[10, 20], [30, 40.0]]])
+    depth = np.array([[[[10, 20], [40, 40.0]]]])
+    per_image = released_scared(sigmoid_of(depth, 0.1), reference, "median")[0]
+    scale = 25 / 30
+    expected = np.abs(scale * depth.ravel() - reference.ravel()) / reference.ravel()
+    assert per_image.abs_rel == pytest.approx(expected.mean(), rel=1e-4)
+    batch = released_c3vd(sigmoid_of(depth, 0.01), reference, "median")  # lower medians are equal
+    assert batch.abs_rel == pytest.approx(1 / 12, rel=1e-4)

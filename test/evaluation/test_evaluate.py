@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 
 import pytest
 
 from endosfm3d_ros.datasets.clip import ClipSequence
 from endosfm3d_ros.errors import ConfigurationError, InputError
 from endosfm3d_ros.evaluation.evaluate import EvaluationConfig, evaluate
-from endosfm3d_ros.pipeline import PipelineConfig
+from endosfm3d_ros.pipeline import Pipeline, PipelineConfig
 from endosfm3d_ros.sfm.estimator import EstimatorConfig
 
 RUN = {
@@ -117,6 +119,32 @@ def test_a_live_run_counts_updates_per_second_of_wall_time(static):
     assert content["rate_hz"] <= 1.3 * content["input_hz"]
     assert content["latency_ms"]["image_to_update"]["p50"] > 0
     assert content["frames_scored"]["depth"] == content["frames_processed"]
+
+
+def test_dropped_frames_are_not_in_the_rate(static, monkeypatch):
+    process = Pipeline.process
+
+    def slow(pipeline, frame):
+        time.sleep(0.25)
+        return process(pipeline, frame)
+
+    monkeypatch.setattr(Pipeline, "process", slow)
+    content = evaluate(static, configured("shading", what=("pose",), mode="live")).as_json()
+    assert content["frames_dropped"] >= 2
+    assert content["rate_hz"] < 4
+
+
+def test_a_live_run_is_not_slowed_down_by_its_scoring(clip_folder):
+    sequence = ClipSequence(clip_folder)
+    readers, reference = set(), sequence.reference_depth
+
+    def watched(i):
+        readers.add(threading.current_thread())
+        return reference(i)
+
+    sequence.reference_depth = watched
+    evaluate(sequence, configured("shading", mode="live"))
+    assert readers == {threading.main_thread()}  # and not the thread of the pipeline
 
 
 def test_a_clip_without_frames_is_an_input_error(clip):

@@ -107,6 +107,10 @@ def test_snippets_ignore_a_scale_that_changes_slowly(trajectory):
     assert len(snippet_errors(scaled, trajectory)) == 36
 
 
+def test_snippets_do_not_depend_on_the_world_frame(trajectory):
+    assert snippet_errors(ELSEWHERE @ trajectory, trajectory).max() < 1e-12
+
+
 def test_snippet_error_is_a_norm_over_five():
     reference = np.tile(np.eye(4), (5, 1, 1))
     reference[:, 0, 3] = np.arange(5)
