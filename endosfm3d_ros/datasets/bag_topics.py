@@ -1,0 +1,167 @@
+"""Which topic of a bag is what, by message type and name.
+
+Names follow image_pipeline and the dVRK: `<ns>/left/image_raw`, beside it `camera_info`, and
+`right` for the other eye. A topic is a reference only when its name says so (`reference`,
+`ground_truth` or `gt`), so that a recorded estimate is never taken for the truth.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from endosfm3d_ros.errors import InputError
+
+IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
+CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+TF = "tf2_msgs/msg/TFMessage"
+POSE_TYPES = (
+    "geometry_msgs/msg/PoseStamped",
+    "geometry_msgs/msg/PoseWithCovarianceStamped",
+    "geometry_msgs/msg/TransformStamped",
+    "nav_msgs/msg/Odometry",
+)
+
+
+def _word(pattern: str) -> re.Pattern[str]:
+    """A word between the slashes and underscores of a name."""
+    return re.compile(rf"(?:^|[/_])(?:{pattern})(?:[/_]|$)", re.IGNORECASE)
+
+
+LEFT, RIGHT = _word("left|camera_?l"), _word("right|camera_?r")
+RECTIFIED = _word("rect")
+REFERENCE = _word("reference|ground_?truth|gt")
+DEPTH, IGNORE = _word("depth"), _word("ignore")
+MASK = _word("masks?|labels?|instances")
+TOOL_MASK = _word("tool_mask")
+NO_PICTURE = _word(
+    "depth|disparity|masks?|labels?|instances|confidence|ignore|ir|compressed_depth|theora"
+)
+
+
+@dataclass(frozen=True)
+class BagTopics:
+    """Topic names; None where the bag has no such topic."""
+
+    left: str
+    right: str | None
+    left_info: str | None
+    right_info: str | None
+    depth: str | None
+    mask: str | None
+    ignore: str | None
+    poses: str | None
+
+    @property
+    def stamped(self) -> tuple[str, ...]:
+        """Those whose messages belong to a frame by their stamp."""
+        names = (self.left, self.right, self.depth, self.mask, self.ignore, self.poses)
+        return tuple(name for name in names if name)
+
+
+def find_topics(types: Mapping[str, str], given: Mapping[str, str | None]) -> BagTopics:
+    """Sort the topics of a bag.
+
+    Args:
+        types: message type by topic.
+        given: topic by role (left, right, depth, mask, poses) where the names do not say it; ""
+            leaves the role empty, None finds a topic.
+
+    Raises:
+        InputError: a given topic that is not in the bag, no image topic, or several of which
+            none is called left.
+    """
+    for role, name in given.items():
+        if name and name not in types:
+            raise InputError(f"no topic {name!r} for {role}: the bag has {', '.join(types)}")
+    left = given["left"] or _left(types)
+    right = _chosen(given["right"], lambda: _right(types, left))
+    return BagTopics(
+        left=left,
+        right=right,
+        left_info=_info(types, left, LEFT),
+        right_info=_info(types, right, RIGHT) if right else None,
+        depth=_chosen(given["depth"], lambda: _reference(types, DEPTH)),
+        mask=_chosen(given["mask"], lambda: _mask(types)),
+        ignore=_reference(types, IGNORE),
+        poses=_chosen(given["poses"], lambda: _poses(types)),
+    )
+
+
+def _chosen(given: str | None, find: Callable[[], str | None]) -> str | None:
+    return find() if given is None else given or None
+
+
+def _left(types: Mapping[str, str]) -> str:
+    pictures = _pictures(types)
+    named = [name for name in pictures if LEFT.search(name)]
+    others = [name for name in pictures if not RIGHT.search(name)]
+    if not named and len({_base(name) for name in others}) > 1:
+        raise InputError(
+            f"image topics {', '.join(others)}: none is called left, so one has to be named"
+        )
+    if not (named or others):
+        raise InputError(f"no image topic: the bag has {', '.join(types) or 'no topics'}")
+    return (named or others)[0]
+
+
+def _right(types: Mapping[str, str], left: str) -> str | None:
+    """The right image that is called like the left one, else the best one."""
+    named = [name for name in _pictures(types) if RIGHT.search(name)]
+    twin = re.sub("left", "right", left, flags=re.IGNORECASE)
+    return twin if twin in named else next(iter(named), None)
+
+
+def _pictures(types: Mapping[str, str]) -> list[str]:
+    """Colour images, the preferred ones first: raw before compressed, unrectified, short names."""
+    names = [
+        name
+        for name, kind in types.items()
+        if kind in (IMAGE, COMPRESSED) and not NO_PICTURE.search(name)
+    ]
+
+    def rank(name: str) -> tuple:
+        return types[name] == COMPRESSED, bool(RECTIFIED.search(name)), len(name), name
+
+    return sorted(names, key=rank)
+
+
+def _base(image: str) -> str:
+    return image.removesuffix("/compressed")
+
+
+def _info(types: Mapping[str, str], image: str, eye: re.Pattern[str]) -> str | None:
+    """The camera_info beside an image, or the only one of that eye."""
+    infos = [name for name, kind in types.items() if kind == CAMERA_INFO]
+    folder = _base(image).rpartition("/")[0]
+    beside = [name for name in infos if name.rpartition("/")[0] == folder]
+    of_eye = [name for name in infos if eye.search(name)]
+    found = beside or of_eye
+    return found[0] if len(found) == 1 else next(iter(_named(found, "camera_info")), None)
+
+
+def _named(names: Iterable[str], last: str) -> list[str]:
+    return [name for name in names if name.rpartition("/")[2] == last]
+
+
+def _reference(types: Mapping[str, str], what: re.Pattern[str]) -> str | None:
+    names = (
+        name
+        for name, kind in types.items()
+        if kind == IMAGE and REFERENCE.search(name) and what.search(name)
+    )
+    return next(names, None)
+
+
+def _mask(types: Mapping[str, str]) -> str | None:
+    """A reference, or the pipeline's own input: what it was told is no estimate of it."""
+    inputs = (name for name, kind in types.items() if kind == IMAGE and TOOL_MASK.search(name))
+    return _reference(types, MASK) or next(inputs, None)
+
+
+def _poses(types: Mapping[str, str]) -> str | None:
+    named = [name for name, kind in types.items() if kind in POSE_TYPES and REFERENCE.search(name)]
+    transforms = [name for name, kind in types.items() if kind == TF]
+    found = named or _named(transforms, "tf")
+    return found[0] if found else None
