@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from endosfm3d_ros.errors import InputError
-from endosfm3d_ros.evaluation.parity import depth, evaluators, pending, pose, training
+from endosfm3d_ros.evaluation.parity import depth, evaluators, opjpo, pending, pose, training
 from endosfm3d_ros.evaluation.parity.check import Check
 from endosfm3d_ros.evaluation.parity.golden import GoldenFolder
 
@@ -23,7 +23,7 @@ PARTS: dict[str, Callable[[GoldenFolder], Iterator[Check]]] = {
     "openlrm_base": pending.openlrm,
     "openlrm_tiny": pending.openlrm,
     "openlrm_io": pending.openlrm_io,
-    "opjpo": pending.opjpo,
+    "opjpo": opjpo.checks,
 }
 
 

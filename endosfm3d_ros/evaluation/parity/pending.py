@@ -29,22 +29,6 @@ RECONSTRUCTION_IO = (
     "mesh_colors",
     "mesh_n_faces",
 )
-ALIGNMENT = (
-    "M_ortho",
-    "bbox_area",
-    "hull_value",
-    "hull_true_area",
-    "s0",
-    "s1",
-    "s",
-    "tissue_points_minmax",
-    "search_half_range_xy",
-    "initial_iou",
-    "best_grid_index",
-    "best_translation",
-    "best_iou",
-    "best_silhouette_iou",
-)
 
 
 def not_built(names: tuple[str, ...]) -> Callable[[GoldenFolder], Iterator[Check]]:
@@ -54,4 +38,3 @@ def not_built(names: tuple[str, ...]) -> Callable[[GoldenFolder], Iterator[Check
 
 openlrm = not_built(RECONSTRUCTION)
 openlrm_io = not_built(RECONSTRUCTION_IO)
-opjpo = not_built(tuple(f"case{case}_{name}" for case in range(3) for name in ALIGNMENT))

@@ -1,0 +1,165 @@
+"""The default alignment: six degrees of freedom by contours, scale by depth and priors.
+
+A tool is found once (`finding`) and tracked from frame to frame; both end in the same two steps,
+the scale and the doubts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from endosfm3d_ros.tools.mesh import decimated
+from endosfm3d_ros.tools.opjpo.pose import UnitPose
+from endosfm3d_ros.tools.opjpo.refine import RefineConfig, Refined, Refiner
+from endosfm3d_ros.tools.opjpo.scale import Scale, ScaleConfig, scale_of
+from endosfm3d_ros.tools.opjpo.search import (
+    SearchConfig,
+    all_orientations,
+    onto_mask,
+    orientations_around,
+    search,
+)
+from endosfm3d_ros.tools.opjpo.target import MaskTarget
+from endosfm3d_ros.tools.opjpo.trust import TrustConfig, doubts, long_axis, unusable
+from endosfm3d_ros.tools.silhouette import SilhouetteMesh
+from endosfm3d_ros.tools.types import ToolModel, ToolObservation, ToolPlacement
+
+
+@dataclass(frozen=True)
+class JointConfig:
+    """Sizes and limits. Silhouettes of 800 (2000) faces overlap those of 17 000 by .996 (.999)."""
+
+    search_faces: int = 400
+    faces: int = 800  # for tracking
+    fine_faces: int = 2000
+    resolution: int = 160  # px of the window's larger side
+    fine_resolutions: tuple[int, ...] = (320, 640)  # px, last steps of a first placement
+    finalists: int = 2  # poses that take part in the first of them
+    distance: float = 10.0  # model extents, where a model without a known view starts
+    jump_iou: float = 0.75  # of the last pose, below which it is moved onto the mask first
+    lost_iou: float = 0.6  # of a tracked pose, below which the tool is searched anew
+    search: SearchConfig = field(default_factory=SearchConfig)
+    refine: RefineConfig = field(default_factory=RefineConfig)
+    tracking: RefineConfig = field(
+        default_factory=lambda: RefineConfig(iterations=3, rotation=0.1, translation=0.1)
+    )
+    scale: ScaleConfig = field(default_factory=ScaleConfig)
+    trust: TrustConfig = field(default_factory=TrustConfig)
+
+
+class JointAligner:
+    """Places one model; keeps nothing but the prepared model."""
+
+    def __init__(self, model: ToolModel, config: JointConfig | None = None) -> None:
+        self.model, self.config = model, config or JointConfig()
+        self.centre = model.centre
+        centred = model.vertices - self.centre.astype(np.float32)
+        counts = (self.config.fine_faces, self.config.faces, self.config.search_faces)
+        self.fine_mesh, self.mesh, self.small_mesh = (
+            SilhouetteMesh(*decimated(centred, model.faces, count)) for count in counts
+        )
+        self.axis = long_axis(centred, self.config.trust.long)
+
+    def place(
+        self, observation: ToolObservation, previous: ToolPlacement | None = None
+    ) -> ToolPlacement:
+        """The model in this image, tracked from `previous` where that is a valid placement.
+
+        A mask or depth that cannot be used gives a placement that says so; nothing is raised.
+        """
+        if reason := unusable(observation, self.config.trust):
+            return ToolPlacement.nowhere(reason, observation.stamp)
+        if previous is not None and not previous.valid:
+            previous = None
+        found = self.tracked(observation, self.unit_pose(previous)) if previous else None
+        if found is None or found.iou < self.config.lost_iou:
+            anew = self.found(observation, self.unit_pose(previous) if previous else None)
+            found = anew if found is None or anew.iou > found.iou else found
+        return self.settled(found, observation, previous)
+
+    def tracked(self, observation: ToolObservation, last: UnitPose) -> Refined:
+        """Refined from the last pose, which is first moved onto the mask after a large motion."""
+        target = MaskTarget.of(observation, self.config.resolution)
+        refiner = Refiner(self.mesh, observation.camera, target, self.config.tracking)
+        if refiner.look(last)[1] < self.config.jump_iou:
+            last = onto_mask(self.mesh, last, observation.camera, target)
+        return refiner.run(last)
+
+    def found(self, observation: ToolObservation, last: UnitPose | None) -> Refined:
+        """The best of many orientations: coarse search, refinement, refinement of the finalists."""
+        camera, config = observation.camera, self.config
+        low = MaskTarget.of(observation, config.search.resolution)
+        expected = last or self.birth_pose()
+        if expected:
+            rotations = orientations_around(expected.R, config.search)
+            position = expected.position
+        else:
+            rotations = all_orientations(self.axis, low.mask, config.search)
+            position = np.array([0.0, 0.0, config.distance * self.model.extent])
+        poses = search(self.small_mesh, rotations, position, camera, low, config.search)
+        refined = self.refined(self.mesh, observation, poses, config.resolution)
+        poses = [each.pose for each in refined[: config.finalists]]
+        for resolution in config.fine_resolutions:
+            refined = self.refined(self.fine_mesh, observation, poses, resolution)
+            poses = [refined[0].pose]
+        return refined[0]
+
+    def refined(
+        self,
+        mesh: SilhouetteMesh,
+        observation: ToolObservation,
+        poses: list[UnitPose],
+        resolution: int,
+    ) -> list[Refined]:
+        """Each pose refined in a window of that resolution, best first."""
+        target = MaskTarget.of(observation, resolution)
+        refiner = Refiner(mesh, observation.camera, target, self.config.refine)
+        return sorted((refiner.run(pose) for pose in poses), key=lambda each: -each.iou)
+
+    def settled(
+        self, found: Refined, observation: ToolObservation, previous: ToolPlacement | None
+    ) -> ToolPlacement:
+        """The placement in metres, with its uncertainty and doubts."""
+        pose, config = found.pose, self.config
+        points = pose.points(self.mesh.vertices)
+        scale = scale_of(points, self.model, observation, previous, config.scale)
+        if scale is None:
+            return ToolPlacement.nowhere(
+                "no depth at the tool and no known size, so its scale is unknown", observation.stamp
+            )
+        covariance = pose_covariance(found, scale, config.refine)
+        deviation = float(np.sqrt(covariance[5, 5])) / (scale.value * pose.position[2])
+        axis = pose.R @ self.axis
+        reason = doubts(observation, found.iou, axis, pose.position, deviation, scale, config.trust)
+        return ToolPlacement(
+            R=pose.R,
+            t=scale.value * (pose.position - pose.R @ self.centre),
+            scale=scale.value,
+            iou=found.iou,
+            covariance=covariance,
+            scale_deviation=scale.deviation,
+            trusted=not reason,
+            reason=reason,
+            stamp=observation.stamp,
+        )
+
+    def unit_pose(self, placement: ToolPlacement) -> UnitPose:
+        """A placement in model units."""
+        position = placement.t / placement.scale + placement.R @ self.centre
+        return UnitPose(placement.R, position)
+
+    def birth_pose(self) -> UnitPose | None:
+        """The pose in the image that the model was made from."""
+        T = self.model.birth
+        return None if T is None else UnitPose(T[:3, :3], T[:3, :3] @ self.centre + T[:3, 3])
+
+
+def pose_covariance(found: Refined, scale: Scale, expected: RefineConfig) -> np.ndarray:
+    """(6, 6) of the rotation vector (rad) and of the model centre (m); scale moves it radially."""
+    prior = np.repeat([expected.rotation**-2, expected.translation**-2], 3)
+    step = np.linalg.inv(found.information + np.diag(prior))
+    metres = np.repeat([1.0, scale.value * found.pose.position[2]], 3)
+    radial = np.concatenate([np.zeros(3), scale.value * found.pose.position])
+    return step * np.outer(metres, metres) + scale.deviation**2 * np.outer(radial, radial)
