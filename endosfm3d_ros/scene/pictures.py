@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from endosfm3d_ros.types import DepthMap, SceneUpdate
+from endosfm3d_ros.types import SceneUpdate
 
 
 def depth_colours(depth: np.ndarray, near: float, far: float) -> np.ndarray:
@@ -18,35 +19,51 @@ def depth_colours(depth: np.ndarray, near: float, far: float) -> np.ndarray:
     return colours[..., ::-1]
 
 
-def depth_range(depth: DepthMap) -> tuple[float, float]:
-    """(near, far) that show most of a map; 0 and 1 where it is empty."""
-    valid = depth.depth[depth.valid]
+def depth_range(depth: np.ndarray) -> tuple[float, float]:
+    """(near, far) that show most of one or more maps; 0 and 1 where they are empty."""
+    valid = depth[np.isfinite(depth)]
     if not len(valid):
         return 0.0, 1.0
     near, far = np.percentile(valid, (2, 98))
     return float(near), float(far)
 
 
+@dataclass(frozen=True)
+class _Picture:
+    """One frame of the sheet, small."""
+
+    position: int
+    image: np.ndarray  # (h, w, 3) uint8 RGB
+    depth: np.ndarray  # (h, w) float32
+    confidence: np.ndarray  # (h, w) float32
+
+
 class ContactSheet:
     """Rows of image, depth and confidence of a few frames spread over a stream.
 
     Holds at most `2 * rows` small pictures: when it is full, every second one is dropped and
-    from then on only every second frame that would have been taken is.
+    from then on only every second frame that would have been taken is. Depth colours span the
+    same range in all rows.
     """
 
     def __init__(self, rows: int = 8, width: int = 240) -> None:
         self.rows, self.width = rows, width
-        self._pictures: list[tuple[int, np.ndarray]] = []
+        self._pictures: list[_Picture] = []
         self._every = 1
-        self._range: tuple[float, float] | None = None
 
     def add(self, i: int, update: SceneUpdate) -> None:
         """Consider the frame at position `i`."""
         if i % self._every:
             return
-        if self._range is None:
-            self._range = depth_range(update.depth)
-        self._pictures.append((i, self._row(update)))
+        size = self.width, round(self.width * update.image.shape[0] / update.image.shape[1])
+        self._pictures.append(
+            _Picture(
+                i,
+                cv2.resize(update.image, size, interpolation=cv2.INTER_AREA),
+                cv2.resize(update.depth.depth, size, interpolation=cv2.INTER_NEAREST),
+                cv2.resize(update.depth.confidence, size, interpolation=cv2.INTER_AREA),
+            )
+        )
         if len(self._pictures) > 2 * self.rows:
             self._pictures = self._pictures[::2]
             self._every *= 2
@@ -56,20 +73,18 @@ class ContactSheet:
         if not self._pictures:
             return
         chosen = np.linspace(0, len(self._pictures) - 1, min(self.rows, len(self._pictures)))
-        sheet = np.vstack([self._labelled(*self._pictures[round(k)]) for k in chosen])
+        pictures = [self._pictures[round(k)] for k in chosen]
+        near, far = depth_range(np.stack([picture.depth for picture in pictures]))
+        sheet = np.vstack([_row(picture, near, far) for picture in pictures])
         cv2.imwrite(str(path), sheet[..., ::-1])
 
-    def _row(self, update: SceneUpdate) -> np.ndarray:
-        height = round(self.width * update.image.shape[0] / update.image.shape[1])
-        confidence = cv2.applyColorMap(
-            (update.depth.confidence * 255).astype(np.uint8), cv2.COLORMAP_VIRIDIS
-        )[..., ::-1]
-        tiles = (update.image, depth_colours(update.depth.depth, *self._range), confidence)
-        size = (self.width, height)
-        return np.hstack([cv2.resize(t, size, interpolation=cv2.INTER_AREA) for t in tiles])
 
-    def _labelled(self, i: int, row: np.ndarray) -> np.ndarray:
-        row = np.ascontiguousarray(row)
-        place, white = (6, 16), (255, 255, 255)
-        cv2.putText(row, f"frame {i}", place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, white, 1, cv2.LINE_AA)
-        return row
+def _row(picture: _Picture, near: float, far: float) -> np.ndarray:
+    """(h, 3w, 3) uint8 RGB: image, depth, confidence."""
+    grey = (picture.confidence * 255).astype(np.uint8)
+    confidence = cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS)[..., ::-1]
+    row = np.hstack([picture.image, depth_colours(picture.depth, near, far), confidence])
+    row = np.ascontiguousarray(row)
+    font, white = cv2.FONT_HERSHEY_SIMPLEX, (255, 255, 255)
+    cv2.putText(row, f"frame {picture.position}", (6, 16), font, 0.45, white, 1, cv2.LINE_AA)
+    return row

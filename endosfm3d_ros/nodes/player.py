@@ -1,0 +1,161 @@
+"""Plays bags where `ros2 bag` is not installed: messages go out as they were stored."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rosbags.interfaces import Connection, QosDurability, QosReliability
+from rosbags.rosbag2 import Reader, ReaderError
+from rosgraph_msgs.msg import Clock
+
+from endosfm3d_ros.errors import ConfigurationError, InputError
+from endosfm3d_ros.nodes.conversions import time_message
+
+
+@dataclass(frozen=True)
+class PlayerConfig:
+    """How a bag is played."""
+
+    rate: float = 1.0  # times the recorded speed
+    loops: int = 1  # 0: for ever
+    clock: float = 0.0  # Hz of /clock; 0: none
+    topics: tuple[str, ...] = ()  # only these; empty: all
+
+    def __post_init__(self) -> None:
+        if not self.rate > 0 or self.loops < 0 or self.clock < 0:
+            raise ConfigurationError(
+                f"rate {self.rate}, loops {self.loops}, clock {self.clock} Hz: the rate must be "
+                "positive, the others not negative"
+            )
+
+
+class BagPlayer:
+    """Publishes the messages of a bag at their times.
+
+    Args:
+        node: owns the publishers; its executor need not spin.
+        bag: folder with metadata.yaml.
+        config: how to play.
+
+    Raises:
+        InputError: the bag cannot be read, or holds none of the topics.
+    """
+
+    def __init__(self, node: Node, bag: Path, config: PlayerConfig | None = None) -> None:
+        self.config = config or PlayerConfig()
+        self._node = node
+        self._bag = bag
+        self._publishers: dict[str, Publisher] = {}
+        with self._reader() as reader:
+            for connection in self._wanted(reader):
+                self._publishers[connection.topic] = self._publisher(connection)
+            self.messages = sum(c.msgcount for c in self._wanted(reader))
+        if not self._publishers:
+            wanted = ", ".join(self.config.topics) or "topics of installed message types"
+            raise InputError(f"bag {bag} has none of {wanted}")
+        self._clock = node.create_publisher(Clock, "/clock", 10) if self.config.clock else None
+
+    @property
+    def topics(self) -> list[str]:
+        """What is published."""
+        return sorted(self._publishers)
+
+    def wait_for_listener(self, topic: str, timeout: float) -> bool:
+        """Whether somebody subscribed to a topic within `timeout` seconds."""
+        end = monotonic() + timeout
+        while not self._publishers[topic].get_subscription_count():
+            if monotonic() > end:
+                return False
+            sleep(0.02)
+        return True
+
+    def play(
+        self,
+        on_published: Callable[[str, int], None] = lambda topic, stamp: None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> int:
+        """Play all loops; returns how many messages went out.
+
+        Args:
+            on_published: called with topic and log time in nanoseconds after each message.
+            stopped: asked between messages; ends the playback when it says so.
+        """
+        count = loop = 0
+        while not stopped() and (self.config.loops == 0 or loop < self.config.loops):
+            count += self._play_once(on_published, stopped)
+            loop += 1
+        return count
+
+    def _play_once(
+        self, on_published: Callable[[str, int], None], stopped: Callable[[], bool]
+    ) -> int:
+        count, begin, first = 0, monotonic(), None
+        with self._reader() as reader:
+            for connection, stamp, data in reader.messages(self._wanted(reader)):
+                first = stamp if first is None else first
+                self._wait_until(begin + (stamp - first) * 1e-9 / self.config.rate, stamp)
+                if stopped():
+                    break
+                self._publishers[connection.topic].publish(bytes(data))
+                on_published(connection.topic, stamp)
+                count += 1
+        return count
+
+    def _wait_until(self, due: float, stamp: int) -> None:
+        """Sleep until a message is due; /clock goes on meanwhile."""
+        while (left := due - monotonic()) > 0:
+            if self._clock is None:
+                sleep(left)
+                continue
+            self._tick(stamp - round(left * self.config.rate * 1e9))
+            sleep(min(left, 1 / self.config.clock))
+        if self._clock is not None:
+            self._tick(stamp)
+
+    def _tick(self, stamp: int) -> None:
+        self._clock.publish(Clock(clock=time_message(max(0, stamp))))
+
+    def _reader(self) -> Reader:
+        try:
+            return Reader(self._bag)
+        except (ReaderError, OSError, ValueError) as error:
+            raise InputError(f"bag {self._bag} cannot be read: {error}") from error
+
+    def _wanted(self, reader: Reader) -> list[Connection]:
+        chosen = self.config.topics
+        return [
+            connection
+            for connection in reader.connections
+            if (not chosen or connection.topic in chosen) and _message_class(connection.msgtype)
+        ]
+
+    def _publisher(self, connection: Connection) -> Publisher:
+        kind = _message_class(connection.msgtype)
+        return self._node.create_publisher(kind, connection.topic, _profile(connection))
+
+
+def _message_class(name: str) -> type | None:
+    """The Python class of `package/msg/Name`; None where that package is not installed."""
+    package, _, kind = name.split("/")
+    try:
+        return getattr(importlib.import_module(f"{package}.msg"), kind, None)
+    except ImportError:
+        return None
+
+
+def _profile(connection: Connection) -> QoSProfile:
+    """The recorded quality of service; reliable and volatile where none was recorded."""
+    offered = connection.ext.offered_qos_profiles
+    profile = QoSProfile(depth=10)
+    if offered and offered[0].reliability == QosReliability.BEST_EFFORT:
+        profile.reliability = ReliabilityPolicy.BEST_EFFORT
+    if offered and offered[0].durability == QosDurability.TRANSIENT_LOCAL:
+        profile.durability = DurabilityPolicy.TRANSIENT_LOCAL
+    return profile
