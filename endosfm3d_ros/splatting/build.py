@@ -54,8 +54,9 @@ def library_name(instruction_set: str) -> str:
 
 
 def sources() -> list[Path]:
-    """Every C++ file that the library is made of, headers included."""
-    return sorted([*SOURCE_FOLDER.glob("*.cpp"), *SOURCE_FOLDER.glob("*.hpp")])
+    """Every C++ file that the library is made of, headers included; empty once installed."""
+    units = list(SOURCE_FOLDER.glob("*.cpp"))
+    return sorted([*units, *SOURCE_FOLDER.glob("*.hpp")]) if units else []
 
 
 def find_compiler() -> str:

@@ -1,7 +1,8 @@
 """The rasteriser's mathematics in plain torch, any floating type, gradients by autograd.
 
 One pixel block at a time: every Gaussian that may reach it, in order of depth, against every
-pixel of the block. `tile=None` makes one block of the whole image, which is the definition.
+pixel of the block. `tile=None` makes one block of the whole image, which is the definition, and
+fills info["margin"]; with a tile the oracle is only as slow as it must be.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def _one_camera(
             row.append(
                 _blend(
                     centres[near_block], conics[near_block], opacities[near_block],
-                    features[near_block], x0, y0, w, h,
+                    features[near_block], x0, y0, w, h, measure_margin=tile is None,
                 )
             )  # fmt: skip
         rows.append([torch.cat(part, 1) for part in zip(*row)])
@@ -111,7 +112,7 @@ def _one_camera(
     return image, alpha, margin
 
 
-def _blend(centres, conics, opacities, features, x0, y0, width, height):
+def _blend(centres, conics, opacities, features, x0, y0, width, height, measure_margin):
     """[h, w, D] colours, [h, w, 1] transmittance and [h, w] distance to the nearest decision."""
     like = {"dtype": centres.dtype}
     ys, xs = torch.meshgrid(
@@ -125,20 +126,20 @@ def _blend(centres, conics, opacities, features, x0, y0, width, height):
     raw = opacities * torch.exp(-sigma)
     alpha = torch.where(raw >= ALPHA_THRESHOLD, raw.clamp(max=MAX_ALPHA), torch.zeros_like(raw))
     after = torch.cumprod(1 - alpha, -1)
-    kept = after > MIN_TRANSMITTANCE
-    alpha = torch.where(kept, alpha, torch.zeros_like(alpha))
-    after = torch.cumprod(1 - alpha, -1)
     before = torch.cat([torch.ones_like(after[:, :1]), after[:, :-1]], -1)
-    image = (alpha * before) @ features
-    left = after[:, -1:] if after.shape[1] else torch.ones(len(dx), 1, **like)
+    kept = after > MIN_TRANSMITTANCE  # falls once, so what comes behind is dropped as well
+    image = torch.where(kept, alpha * before, torch.zeros_like(alpha)) @ features
+    left = torch.cat([torch.ones(len(dx), 1, **like), after], -1)
+    left = left.gather(-1, kept.sum(-1, keepdim=True))
+    margin = _margin(raw.detach(), before.detach()) if measure_margin else xs * 0 + 1
     return (
         image.reshape(height, width, -1),
         left.reshape(height, width, 1),
-        _margin(raw.detach(), before.detach(), alpha.detach()).reshape(height, width),
+        margin.reshape(height, width),
     )
 
 
-def _margin(raw, before, alpha):
+def _margin(raw, before):
     """How far, relatively, the closest decision of a pixel is from going the other way.
 
     A rounding error flips decisions nearer than itself and changes the pixel by up to 1/255, so

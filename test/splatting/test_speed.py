@@ -1,0 +1,17 @@
+"""One optimisation step against the same step with the torch oracle, in the same run."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from endosfm3d_ros.evaluation.bench_splatting import bench_splatting
+
+
+@pytest.mark.slow
+def test_step_is_fifteen_times_faster_than_torch(oracle):
+    result = bench_splatting(5, partial(oracle.rasterization, tile=16))
+    step = result["splatting_step_sigma_1.5"]
+    assert set(step) == {"p50_ms", "p95_ms", "ratio_to"}
+    assert step["ratio_to"]["torch_oracle"] < 1 / 15, result
