@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -25,9 +26,13 @@ class PipelineConfig:
 class Pipeline:
     """Every stage in order; `process` is the only verb."""
 
-    def __init__(self, config: PipelineConfig | None = None) -> None:
+    def __init__(
+        self,
+        config: PipelineConfig | None = None,
+        report: Callable[[str], None] = logging.getLogger(__name__).info,
+    ) -> None:
         self.config = config or PipelineConfig()
-        self.sfm = Estimator(self.config.sfm)
+        self.sfm = Estimator(self.config.sfm, report)
 
     def reset(self) -> None:
         """Forget the stream; the next frame is a first frame."""

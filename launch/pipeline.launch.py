@@ -24,7 +24,7 @@ ARGUMENTS = {
     "camera_ns": ("/endoscope/left", "namespace of the left (or only) eye's image_raw"),
     "right_ns": ("", "namespace of the right eye; empty: camera_ns with left replaced by right"),
     "image_topic": ("image_raw", "image topic within camera_ns and right_ns"),
-    "tool_mask": ("tool_mask", "topic of instrument labels"),
+    "tool_mask": ("", "topic of instrument labels; empty: tool_mask within camera_ns"),
     "depth_in": ("depth_in", "topic of external depth"),
     "endoscope_pose": ("endoscope_pose", "topic of the endoscope's measured_cp"),
     "params_file": (str(SHARE / "config" / "pipeline.yaml"), "parameters of the node"),
@@ -52,6 +52,7 @@ def actions(context: LaunchContext) -> list[Action]:
     value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     left, image = value["camera_ns"].rstrip("/"), value["image_topic"]
     right = right_namespace(left, value["right_ns"].rstrip("/"))
+    value["tool_mask"] = value["tool_mask"] or f"{left}/tool_mask"
     sim_time = value["use_sim_time"] == "true" or bool(value["bag"])
     remappings = [
         ("image_raw", f"{left}/{image}"),

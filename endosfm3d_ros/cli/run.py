@@ -52,9 +52,7 @@ def run(
     config = EstimatorConfig(
         depth_source=depth_source, intrinsics=IntrinsicsConfig(mode=intrinsics)
     )
-    pipeline = Pipeline(PipelineConfig(sfm=config))
-    for note in pipeline.sfm.notes:
-        console.print(note, style="yellow", highlight=False)
+    pipeline = Pipeline(PipelineConfig(sfm=config), report=console.print)
     with atomic_folder(out, "summary.json", force) as folder:
         folder.mkdir()
         with BagWriter(folder / "bag") as bag, Progress(console=console) as progress:
@@ -79,5 +77,7 @@ def run(
             **recorder.finish(),
         }
         (folder / "summary.json").write_text(json.dumps(summary, indent=1))
+    for note in pipeline.sfm.notes():
+        console.print(note, style="yellow", highlight=False)
     console.print_json(json.dumps(summary))
     console.print(f"written to {out}", highlight=False)

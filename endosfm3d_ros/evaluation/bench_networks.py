@@ -6,7 +6,6 @@ Runs are interleaved, so that a slow moment of the machine hits all of them alik
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import perf_counter
 
 import numpy as np
 from torch import nn
@@ -14,6 +13,7 @@ from torch import nn
 from endosfm3d_ros.engines import Engine, EngineSettings, NetworkRecipe, TensorSpec
 from endosfm3d_ros.engines.backend import BackEndError, BuildSource, find_backend
 from endosfm3d_ros.evaluation.generated_weights import fill_with_generated_weights
+from endosfm3d_ros.evaluation.timing import Result, interleaved, summary
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.networks import DepthNetwork, PoseNetwork
 from endosfm3d_ros.sfm.endosfm3d import EndoSfM3D
@@ -24,8 +24,6 @@ from endosfm3d_ros.types import Frame
 VARIANTS = (("torch", "f32"), ("openvino", "f32"), ("openvino", "bf16"))
 REFERENCE = "torch_f32"
 IMAGE_SIZE = (512, 640)  # (height, width) of the frames; the networks see 256 x 320
-
-Result = dict[str, dict[str, float | dict[str, float]]]
 
 
 def bench_networks(rounds: int = 7) -> Result:
@@ -47,7 +45,9 @@ def bench_networks(rounds: int = 7) -> Result:
                 source.probe
             )
         runs[f"endosfm3d_{variant}"] = whole_way(*engines)
-    return summary(interleaved(runs, rounds))
+    times = interleaved(runs, rounds)
+    references = {name: f"{name.split('_')[0]}_{REFERENCE}" for name in times}
+    return summary(times, {name: ref for name, ref in references.items() if ref != name})
 
 
 def depth_source() -> BuildSource:
@@ -97,27 +97,3 @@ def whole_way(depth: Engine, pose: Engine) -> Callable[[], object]:
 
     run()  # the first frame has no motion
     return run
-
-
-def interleaved(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, np.ndarray]:
-    """Milliseconds (rounds,) of each run; every round calls all of them once."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(rounds):
-        for name, run in runs.items():
-            begin = perf_counter()
-            run()
-            times[name].append((perf_counter() - begin) * 1e3)
-    return {name: np.array(values) for name, values in times.items()}
-
-
-def summary(times: dict[str, np.ndarray]) -> Result:
-    """Percentiles, and the ratio to the torch run of the same thing."""
-    result: Result = {}
-    for name, values in times.items():
-        reference = f"{name.split('_')[0]}_{REFERENCE}"
-        ratios = (
-            {} if name == reference else {reference: float(np.median(values / times[reference]))}
-        )
-        p50, p95 = np.percentile(values, (50, 95))
-        result[name] = {"p50_ms": float(p50), "p95_ms": float(p95), "ratio_to": ratios}
-    return result

@@ -131,7 +131,7 @@ class Observer:
             depth_source=self._depth_source,
             scale_source=self._scale_source(),
             latency_ms=self._latency.percentiles(),
-            notes=tuple(pipeline.sfm.notes),
+            notes=tuple(pipeline.sfm.notes()),
             scores={part.name: part.scores() for part in self._parts},
         )
 

@@ -64,7 +64,8 @@ class PipelineNode(LifecycleNode):
         """Build the pipeline and the publishers; a wrong setting is a sentence and FAILURE."""
         self._values = parameters.values_of(self)
         try:
-            self._pipeline = Pipeline(parameters.pipeline_config(self._values))
+            config = parameters.pipeline_config(self._values)
+            self._pipeline = Pipeline(config, report=self.get_logger().info)
         except EndoError as error:
             self.get_logger().error(f"cannot configure: {error}")
             return FAILURE
@@ -83,8 +84,6 @@ class PipelineNode(LifecycleNode):
         self._configured = True
         settings = ", ".join(f"{name}={value!r}" for name, value in self._values.items())
         self.get_logger().info(f"configured: {settings}")
-        for note in self._pipeline.sfm.notes:
-            self.get_logger().warning(note)
         return SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -191,6 +190,8 @@ class PipelineNode(LifecycleNode):
 
     def _watch(self) -> None:
         """Report at once when the level changes; give up after too many crashes in a row."""
+        for note in self._pipeline.sfm.notes():
+            self._guard.warn_once(note)
         findings = self._health.findings(monotonic())
         level = findings[0].level if findings else Level.OK
         if level != self._level:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
@@ -42,23 +44,34 @@ class Estimator:
 
     The depth source is chosen at the first frame and kept until `reset`: a stream whose scale
     changed from metric to relative half-way would be worse than one that stops.
+
+    Args:
+        config: settings.
+        report: hears what is being built, and every few seconds that it still is.
+
+    Raises:
+        ConfigurationError: an unknown source, or one that was asked for and cannot be made.
     """
 
-    def __init__(self, config: EstimatorConfig | None = None) -> None:
+    def __init__(
+        self,
+        config: EstimatorConfig | None = None,
+        report: Callable[[str], None] = logging.getLogger(__name__).info,
+    ) -> None:
         self.config = config or EstimatorConfig()
         if self.config.depth_source not in get_args(SourceName):
             raise ConfigurationError(
                 f"depth source '{self.config.depth_source}': accepted are "
                 f"{', '.join(get_args(SourceName))}"
             )
-        self.notes: list[str] = []  # what the user should know about how this was set up
+        self._no_weights = ""
         self._sources: dict[str, DepthSource] = {
             source.name: source
             for source in (
                 ExternalSource(),
                 StereoSource(self.config.stereo),
                 ShadingSource(self.config.shading),
-                *self._network(),
+                *self._network(report),
             )
         }
         self._intrinsics = IntrinsicsFilter(self.config.intrinsics)
@@ -67,16 +80,16 @@ class Estimator:
         self._undistorter = Undistorter()
         self.source: DepthSource | None = None
 
-    def _network(self) -> list[EndoSfM3D]:
+    def _network(self, report: Callable[[str], None]) -> list[EndoSfM3D]:
         """The network source; without weights it is missed only where it was asked for."""
         if self.config.depth_source not in ("auto", EndoSfM3D.name):
             return []
         try:
-            return [EndoSfM3D.installed(self.config.network)]
+            return [EndoSfM3D.installed(self.config.network, report)]
         except ConfigurationError as error:
             if self.config.depth_source == EndoSfM3D.name:
                 raise
-            self.notes.append(f"{error}; until then depth from one eye comes from shading")
+            self._no_weights = f"{error}; until then depth from one eye comes from shading"
             return []
 
     def reset(self) -> None:
@@ -109,6 +122,11 @@ class Estimator:
             prior = self.source.motion_prior(frame)
         if prior is not None and prior[1] is not None:
             self._intrinsics.observe(prior[1].camera)
+
+    def notes(self) -> list[str]:
+        """What the user should know about the choice of the source."""
+        fell_back = isinstance(self.source, ShadingSource) and self._no_weights
+        return [self._no_weights] if fell_back else []
 
     def backend(self) -> str:
         """What runs the networks; "none" where none run."""

@@ -135,14 +135,15 @@ def test_a_calibration_wrong_by_30_percent_changes_nothing_in_estimate_mode(fram
 
 def test_the_source_is_chosen_once(frame):
     estimator = Estimator()
-    assert "no EndoSfM3D weights" in estimator.notes[0]
     assert estimator.estimate(frame, StageClock()).depth.source == "stereo"
     assert estimator.k_seen_by() == "stereo"
+    assert not estimator.notes()
     with pytest.raises(InputError, match="right image"):
         estimator.estimate(replace(frame, right_image=None), StageClock())
     estimator.reset()
     alone = replace(frame, right_image=None)
     assert estimator.estimate(alone, StageClock()).depth.source == "shading"
+    assert "no EndoSfM3D weights" in estimator.notes()[0]
 
 
 def test_unknown_sources_are_refused():

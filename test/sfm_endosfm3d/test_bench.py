@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from endosfm3d_ros.evaluation.bench_networks import interleaved, summary
 from endosfm3d_ros.evaluation.generated_weights import fill_with_generated_weights
+from endosfm3d_ros.evaluation.timing import interleaved, summary
 
 
 def test_every_round_runs_everything_once():
@@ -25,7 +25,7 @@ def test_ratios_are_taken_round_by_round():
         "depth_openvino_f32": np.array([40.0, 360.0, 40.0]),
         "pose_torch_f32": np.array([10.0, 10.0, 10.0]),
     }
-    result = summary(times)
+    result = summary(times, {"depth_openvino_f32": "depth_torch_f32"})
     assert result["depth_torch_f32"]["ratio_to"] == {}
     assert result["depth_openvino_f32"]["ratio_to"] == {"depth_torch_f32": pytest.approx(0.4)}
     assert result["depth_openvino_f32"]["p50_ms"] == 40.0
