@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ class BagFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        for file in [path] if path.suffix == ".db3" else path.glob("*.db3"):
+            _require_whole(file)
         with self._reader() as reader:
             self.types = {entry.topic: entry.msgtype for entry in reader.connections}
             self._counts = Counter()
@@ -82,6 +85,23 @@ class BagFile:
         except Exception as error:  # rosbags has no error of its own for most kinds of damage
             reason = str(error).rstrip(".") or type(error).__name__
             raise InputError(f"{self.path} is no bag, or cut off or damaged: {reason}") from error
+
+
+def _require_whole(file: Path) -> None:
+    """Refuse a cut sqlite3 file: SQLite would read zeros past its end.
+
+    Header fields of https://www.sqlite.org/fileformat.html: page size at byte 16 (1 stands for
+    65536), pages at 28, which count where the numbers at 24 and 92 agree.
+    """
+    with file.open("rb") as stream:
+        head = stream.read(100)
+    if len(head) == 100:
+        page, pages = struct.unpack_from(">H", head, 16)[0], struct.unpack_from(">I", head, 28)[0]
+        size = (65536 if page == 1 else page) * pages
+        if head[24:28] == head[92:96] and file.stat().st_size < size:
+            raise InputError(
+                f"{file} has {file.stat().st_size} of {size} bytes: it is cut off or damaged"
+            )
 
 
 @cache
