@@ -30,13 +30,14 @@ def _word(pattern: str) -> re.Pattern[str]:
 
 
 LEFT, RIGHT = _word("left|camera_?l"), _word("right|camera_?r")
-RECTIFIED = _word("rect")
+RECTIFIED = _word("rect|rectified")
 REFERENCE = _word("reference|ground_?truth|gt")
 DEPTH, IGNORE = _word("depth"), _word("ignore")
 MASK = _word("masks?|labels?|instances")
 TOOL_MASK = _word("tool_mask")
 NO_PICTURE = _word(
-    "depth|disparity|masks?|labels?|instances|confidence|ignore|ir|compressed_depth|theora"
+    "depth|disparity|masks?|labels?|instances|confidence|ignore|ir|theora|"
+    "tissue|tools|debug"  # pictures that a pipeline has made
 )
 
 

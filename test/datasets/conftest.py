@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from endosfm3d_ros.datasets.clip_writer import write_clip
@@ -85,8 +85,15 @@ class BagMaker:
         )
         self.add(topic, content, stamp)
 
-    def write(self, path: Path, storage: StoragePlugin = StoragePlugin.MCAP) -> Path:
-        with Writer(path, version=9, storage_plugin=storage) as writer:
+    def write(
+        self,
+        path: Path,
+        storage: StoragePlugin = StoragePlugin.MCAP,
+        compression: CompressionMode = CompressionMode.NONE,
+    ) -> Path:
+        writer = Writer(path, version=9, storage_plugin=storage)
+        writer.set_compression(compression, CompressionFormat.ZSTD)
+        with writer:
             connections = {}
             for topic, content, time in self.rows:
                 kind = content.__msgtype__

@@ -5,7 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from rosbags.rosbag2 import StoragePlugin
+from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
 from endosfm3d_ros.datasets.bag import BagSequence
 from endosfm3d_ros.datasets.sequence import open_sequence
@@ -33,6 +33,31 @@ def test_a_stereo_bag_keeps_every_pixel_and_stamp(stereo_bag, pictures, tmp_path
             assert frame.camera == sequence.camera and frame.stereo is sequence.stereo
         assert sequence.camera.fy == 51.0
         assert sequence.stereo.baseline == pytest.approx(0.005)
+
+
+@pytest.mark.parametrize(
+    ("storage", "compression"),
+    [
+        (StoragePlugin.MCAP, CompressionMode.STORAGE),
+        (StoragePlugin.MCAP, CompressionMode.MESSAGE),
+        (StoragePlugin.SQLITE3, CompressionMode.MESSAGE),
+        (StoragePlugin.SQLITE3, CompressionMode.FILE),
+    ],
+)
+def test_compressed_bags_are_read(stereo_bag, pictures, tmp_path, storage, compression):
+    sequence = open_sequence(stereo_bag.write(tmp_path / "bag", storage, compression))
+    assert len(sequence) == 6
+    assert_frames_equal(sequence, pictures)
+
+
+def test_a_pipelines_own_pictures_are_no_input(maker, pictures, tmp_path):
+    """A bag into which the outputs were recorded too."""
+    maker.image("/camera/image_raw", 0, pictures[0])
+    for name in ("/endosfm3d/tissue/image", "/endosfm3d/depth/confidence"):
+        maker.image(name, 0, pictures[1])
+    maker.info("/endosfm3d/camera_info", 0, (40, 30))
+    sequence = BagSequence(maker.write(tmp_path / "bag"))
+    assert sequence.topics.left == "/camera/image_raw" and sequence.camera is None
 
 
 def test_compressed_images_and_other_names(maker, pictures, tmp_path):
