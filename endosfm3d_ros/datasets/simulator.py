@@ -33,7 +33,8 @@ class SimulatedSequence(Sequence):
         start: stamp of the first frame in nanoseconds.
 
     Raises:
-        ConfigurationError: an unknown scene, or a count, size or rate that is not positive.
+        ConfigurationError: an unknown scene, a negative seed, or a count, size or rate that is not
+            positive.
     """
 
     def __init__(
@@ -54,6 +55,8 @@ class SimulatedSequence(Sequence):
                 f"{frames} frames of {width}x{height} at {fps} fps: at least one frame of 16x16 "
                 "pixels and a positive rate are accepted"
             )
+        if seed < 0:
+            raise ConfigurationError(f"seed {seed}: it must not be negative")
         self.name, self.fps = scene, fps
         self._frames, self._seed, self._start = frames, seed, start
         self._scene = SCENES[scene]
@@ -113,8 +116,8 @@ class SimulatedSequence(Sequence):
         footprint = hit.depth * tilt.sqrt_() / self.camera.fx
         texture = self._texture.sample(x, y, footprint)
         image = shade(hit, texture, centre, lamp, self._scene.light)
-        # one independent noise stream per frame and eye
-        noise = torch.Generator().manual_seed(hash((self._seed, i, eye)) % 2**63)
+        stream = np.random.SeedSequence((self._seed, i, eye)).generate_state(1)
+        noise = torch.Generator().manual_seed(int(stream[0]))
         return develop(image, self._scene.light, noise).numpy()
 
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-WAVELENGTHS = (0.070, 0.047, 0.034, 0.023, 0.016, 0.011)  # metres; lobes down to small folds
-STEEPEST = 0.65  # sum of the slopes of all waves
-FALL = (0.27, 0.22, 0.18, 0.15, 0.11, 0.07)  # share of each wave in the slope
+WAVELENGTHS = (0.150, 0.070, 0.045, 0.028, 0.017, 0.011)  # metres; lobes down to small folds
+STEEPEST = 0.85  # sum of the slopes of all waves
+FALL = (0.24, 0.19, 0.24, 0.18, 0.09, 0.06)  # share of each wave in the slope
 
 
 @dataclass(frozen=True)

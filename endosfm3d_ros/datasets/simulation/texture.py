@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
+from scipy import fft
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample, pad
 
@@ -14,11 +15,11 @@ TEXEL = 6e-5  # metres; two thirds of what a 640-pixel image sees at 50 mm
 SIDE = 1536  # texels; the patch repeats after 92 mm
 LEVELS = 4
 
-# Linear (not gamma-coded) reflectances of blue-white, flesh and blood, tuned by eye.
-FLESH = (0.56, 0.20, 0.155)
-PALE = (0.72, 0.43, 0.29)
-DARK = (0.34, 0.075, 0.065)
-VESSEL = (0.24, 0.028, 0.035)
+# Linear (not gamma-coded) reflectances, tuned by eye beside pictures of porcine abdomen.
+FLESH = (0.44, 0.125, 0.115)
+PALE = (0.60, 0.34, 0.26)
+DARK = (0.22, 0.035, 0.040)
+VESSEL = (0.17, 0.014, 0.022)
 
 
 @dataclass(frozen=True)
@@ -58,15 +59,16 @@ class TissueTexture:
 
 def make_texture(rng: np.random.Generator) -> TissueTexture:
     """The tissue patch of a random generator."""
-    patches = _noise(rng, 0.030, 0.008)
+    patches = _noise(rng, 0.030, 0.004)
     mottle = _noise(rng, 0.006, 0.0008)
     grain = _noise(rng, 0.0012, 0.00012)
-    color = _mix(np.array(FLESH, np.float32), PALE, _step(patches, 0.4, 1.4))
-    color = _mix(color, DARK, 0.7 * _step(-patches, 0.5, 1.6))
+    color = _mix(np.array(FLESH, np.float32), PALE, 0.85 * _step(patches, 0.3, 1.9))
+    color = _mix(color, DARK, 0.8 * _step(-patches, 0.2, 2.0))
     color *= (1 + 0.10 * mottle + 0.075 * grain)[..., None]
-    color = _mix(color, VESSEL, 0.75 * _capillaries(rng))
-    color = _mix(color, VESSEL, 0.8 * _vessels(rng))
-    relief = 0.6 * _noise(rng, 0.004, 0.0010) + 0.25 * _noise(rng, 0.0012, 0.0004)
+    color = _mix(color, VESSEL, 0.6 * _capillaries(rng))
+    vessels = _vessels(rng) * _step(_noise(rng, 0.040, 0.010), -1.6, 0.6)
+    color = _mix(color, VESSEL, 0.7 * vessels)
+    relief = _noise(rng, 0.006, 0.0012) + 0.35 * _noise(rng, 0.0016, 0.0005) + 0.8 * vessels
     slopes = [np.roll(relief, -1, axis) - np.roll(relief, 1, axis) for axis in (1, 0)]
     maps = np.dstack([np.clip(color, 0.005, 0.95), *slopes]).transpose(2, 0, 1)
     return TissueTexture(_pyramid(torch.from_numpy(np.ascontiguousarray(maps, np.float32))))
@@ -81,14 +83,15 @@ def _pyramid(maps: Tensor) -> tuple[Tensor, ...]:
 
 def _noise(rng: np.random.Generator, longest: float, shortest: float) -> np.ndarray:
     """(side, side) float32 periodic noise between two wavelengths in metres, deviation one."""
-    spectrum = np.fft.rfft2(rng.standard_normal((SIDE, SIDE), dtype=np.float32))
-    down = np.fft.fftfreq(SIDE, TEXEL)[:, None]
-    across = np.fft.rfftfreq(SIDE, TEXEL)[None]
-    frequency = np.hypot(down, across)
+    spectrum = fft.rfft2(rng.standard_normal((SIDE, SIDE), dtype=np.float32))
+    down = fft.fftfreq(SIDE, TEXEL).astype(np.float32)[:, None]
+    across = fft.rfftfreq(SIDE, TEXEL).astype(np.float32)[None]
+    squared = down**2 + across**2
     # falls as 1/f inside the band: each octave carries the same energy, as skin and mucosa do
-    band = np.exp(-((frequency * shortest) ** 2)) * (1 - np.exp(-((frequency * longest) ** 2)))
-    noise = np.fft.irfft2(spectrum * band / np.maximum(frequency, 1), (SIDE, SIDE))
-    return (noise / noise.std()).astype(np.float32)
+    band = np.exp(-squared * shortest**2) * (1 - np.exp(-squared * longest**2))
+    spectrum *= band / np.sqrt(np.maximum(squared, 1))
+    noise = fft.irfft2(spectrum, (SIDE, SIDE))
+    return noise / noise.std()
 
 
 def _capillaries(rng: np.random.Generator) -> np.ndarray:
@@ -102,9 +105,11 @@ def _capillaries(rng: np.random.Generator) -> np.ndarray:
 def _vessels(rng: np.random.Generator) -> np.ndarray:
     """(side, side) 0..1: a few trees of larger vessels, drawn with wrap-around."""
     canvas = np.zeros((3 * SIDE, 3 * SIDE), np.uint8)
-    for _ in range(9):
+    for _ in range(6):
         start = rng.uniform(SIDE, 2 * SIDE, 2)
-        _grow(canvas, rng, start, rng.uniform(0, 2 * np.pi), rng.uniform(8, 15))
+        angle, width = rng.uniform(0, 2 * np.pi), rng.uniform(5, 13)
+        _grow(canvas, rng, start, angle, width)
+        _grow(canvas, rng, start, angle + np.pi, width)
     tiles = canvas.reshape(3, SIDE, 3, SIDE).max(axis=(0, 2)).astype(np.float32) / 255
     wrapped = cv2.copyMakeBorder(tiles, 16, 16, 16, 16, cv2.BORDER_WRAP)
     return cv2.GaussianBlur(wrapped, (0, 0), 1.6)[16:-16, 16:-16]
