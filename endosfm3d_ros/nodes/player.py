@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
@@ -122,11 +123,18 @@ class BagPlayer:
     def _tick(self, stamp: int) -> None:
         self._clock.publish(Clock(clock=time_message(max(0, stamp))))
 
-    def _reader(self) -> Reader:
+    @contextmanager
+    def _reader(self) -> Iterator[Reader]:
+        """The opened bag."""
         try:
-            return Reader(self._bag)
+            reader = Reader(self._bag)
+            reader.open()
         except (ReaderError, OSError, ValueError) as error:
             raise InputError(f"bag {self._bag} cannot be read: {error}") from error
+        try:
+            yield reader
+        finally:
+            reader.close()
 
     def _wanted(self, reader: Reader) -> list[Connection]:
         chosen = self.config.topics

@@ -1,0 +1,157 @@
+"""Matching parts by stamp, without ROS."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.nodes.assembler import SECOND, AssemblerConfig, FrameAssembler
+
+IMAGE = np.zeros((4, 4, 3), np.uint8)
+STEP = SECOND // 30
+
+
+@pytest.fixture
+def out():
+    return []
+
+
+@pytest.fixture
+def jumps():
+    return []
+
+
+@pytest.fixture
+def assembler(out, jumps):
+    return FrameAssembler(out.append, jumps.append)
+
+
+def stamps(out) -> list[int]:
+    return [frame.stamp for frame in out]
+
+
+def test_one_eye_needs_nothing_else(assembler, out):
+    for i in range(3):
+        assembler.add_image(i * STEP, "camera", IMAGE)
+    assert stamps(out) == [0, STEP, 2 * STEP]
+
+
+@pytest.mark.parametrize("left_first", [True, False])
+def test_eyes_are_paired_whichever_comes_first(assembler, out, left_first):
+    assembler.required = {"right"}
+    right = IMAGE + 1
+    steps = [
+        lambda: assembler.add_image(5 * STEP, "camera", IMAGE),
+        lambda: assembler.add_companion("right", 5 * STEP + 1_000_000, right),
+    ]
+    for step in steps if left_first else steps[::-1]:
+        step()
+    assert stamps(out) == [5 * STEP]
+    assert out[0].right_image is right
+
+
+def test_an_eye_too_far_away_in_time_is_no_pair(assembler, out):
+    assembler.required = {"right"}
+    assembler.add_image(0, "camera", IMAGE)
+    assembler.add_companion("right", STEP, IMAGE)
+    assert out == []
+
+
+def test_a_lost_right_image_costs_one_pair_only(assembler, out):
+    assembler.required = {"right"}
+    for i in range(6):
+        assembler.add_image(i * STEP, "camera", IMAGE)
+        if i != 2:
+            assembler.add_companion("right", i * STEP, IMAGE)
+    assert stamps(out) == [i * STEP for i in (0, 1, 3, 4, 5)]
+    assert assembler.rejected["incomplete frame"] == 1
+
+
+def test_a_looping_stream_is_not_starved(assembler, out, jumps):
+    """30 pairs, then the same again with an unpaired left image in the buffer."""
+    assembler.required = {"right"}
+    for _ in range(2):
+        for i in range(30):
+            assembler.add_image(i * STEP, "camera", IMAGE)
+            assembler.add_companion("right", i * STEP, IMAGE)
+        assembler.add_image(30 * STEP, "camera", IMAGE)
+    assert len(out) >= 59
+    assert jumps == [-30 * STEP]
+
+
+def test_the_right_eye_may_loop_first(assembler, out, jumps):
+    assembler.required = {"right"}
+    for i in range(30):
+        assembler.add_image(i * STEP, "camera", IMAGE)
+        assembler.add_companion("right", i * STEP, IMAGE)
+    assembler.add_companion("right", 0, IMAGE)
+    assembler.add_image(0, "camera", IMAGE)
+    assert stamps(out)[-1] == 0
+    assert len(jumps) == 1
+
+
+def test_repeated_and_late_stamps_are_rejected(assembler, out):
+    for stamp in (10 * STEP, 10 * STEP, 9 * STEP, 11 * STEP):
+        assembler.add_image(stamp, "camera", IMAGE)
+    assert stamps(out) == [10 * STEP, 11 * STEP]
+    assert assembler.rejected == {"repeated stamp": 1, "late stamp": 1}
+
+
+def test_late_stamps_in_a_row_are_a_restart(assembler, out, jumps):
+    assembler.add_image(10 * STEP, "camera", IMAGE)
+    for i in range(5, 9):
+        assembler.add_image(i * STEP, "camera", IMAGE)
+    assert len(jumps) == 1
+    assert stamps(out)[-1] == 8 * STEP
+
+
+def test_skipping_waits_until_time_is_newer(out, jumps):
+    assembler = FrameAssembler(out.append, jumps.append, AssemblerConfig(on_jump="skip"))
+    for stamp in (100 * STEP, 5 * STEP, 6 * STEP, 101 * STEP):
+        assembler.add_image(stamp, "camera", IMAGE)
+    assert stamps(out) == [100 * STEP, 101 * STEP]
+    assert jumps == []
+
+
+def test_labels_are_waited_for_but_not_for_ever(assembler, out):
+    assembler.optional = {"labels"}
+    labels = np.ones((4, 4), np.uint8)
+    assembler.add_image(0, "camera", IMAGE)
+    assert out == []
+    assembler.add_companion("labels", 0, labels)
+    assert out[0].tool_labels is labels
+    assembler.add_image(STEP, "camera", IMAGE)
+    assembler.add_image(2 * STEP, "camera", IMAGE)
+    assert stamps(out) == [0, STEP]
+    assert out[1].tool_labels is None
+
+
+def test_first_images_wait_for_their_calibration(assembler, out):
+    assembler.waits_for_calibration = True
+    for i in range(3):
+        assembler.add_image(i * STEP, "camera", IMAGE)
+    assert out == []
+    camera = PinholeCamera.default(4, 4)
+    assembler.set_calibration(camera)
+    assert stamps(out) == [0, STEP, 2 * STEP]
+    assert all(frame.camera is camera for frame in out)
+
+
+def test_memory_is_bounded(assembler):
+    assembler.required = {"right"}
+    for i in range(1000):
+        assembler.add_image(i * STEP, "camera", IMAGE)
+        assembler.add_companion("depth", i * STEP + SECOND, IMAGE[..., 0])
+    assert len(assembler._pending) <= 5
+    assert all(len(waiting) <= 5 for waiting in assembler._companions.values())
+    assert assembler.rejected["incomplete frame"] >= 990
+
+
+def test_another_frame_id_is_another_camera(assembler, out):
+    assembler.add_image(0, "left", IMAGE)
+    assembler.add_image(STEP, "right", IMAGE)
+    assert stamps(out) == [0]
+    assembler.clear()
+    assembler.add_image(2 * STEP, "right", IMAGE)
+    assert stamps(out) == [0, 2 * STEP]

@@ -1,0 +1,101 @@
+"""When the watchdog speaks, without ROS and without waiting."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.nodes.health import Health, Level
+from endosfm3d_ros.types import (
+    CameraPose,
+    DepthMap,
+    Frame,
+    IntrinsicsEstimate,
+    ScaleSource,
+    SceneUpdate,
+    TrackingState,
+)
+
+
+def update(state=TrackingState.TRACKING, valid: float = 1.0) -> SceneUpdate:
+    depth = np.full((10, 10), np.nan, np.float32)
+    depth.flat[: int(100 * valid)] = 0.05
+    camera = PinholeCamera.default(10, 10)
+    image = np.zeros((10, 10, 3), np.uint8)
+    return SceneUpdate(
+        Frame(0, image),
+        image,
+        DepthMap(depth, np.nan_to_num(depth), camera, "stereo", ScaleSource.STEREO, 0),
+        IntrinsicsEstimate(camera, np.zeros((4, 4)), "fixed", 0, "fixed"),
+        CameraPose(np.eye(4), np.eye(4), np.zeros((6, 6)), state, 100),
+    )
+
+
+@pytest.fixture
+def health() -> Health:
+    health = Health()
+    health.restart(100.0)
+    return health
+
+
+def levels(health: Health, now: float) -> dict[str, Level]:
+    return {finding.part: finding.level for finding in health.findings(now)}
+
+
+def test_silence_before_the_first_image(health):
+    assert levels(health, 104.9) == {}
+    assert levels(health, 105.1) == {"input": Level.WARN}
+
+
+def test_stale_input(health):
+    health.image_received(101.0)
+    assert levels(health, 101.4) == {}
+    assert levels(health, 101.6) == {"input": Level.WARN}
+    assert levels(health, 103.1) == {"input": Level.ERROR}
+
+
+@pytest.mark.parametrize("rate,level", [(30, None), (20, None), (12, Level.WARN), (5, Level.ERROR)])
+def test_a_camera_that_slows_down(health, rate, level):
+    """Row 3: below half of its usual rate a warning, below a fifth an error."""
+    now = 100.0
+    while now < 110.0:
+        now += 1 / 30
+        health.image_received(now)
+    until = now + 3.0
+    while now < until:
+        now += 1 / rate
+        health.image_received(now)
+    assert levels(health, now).get("input") == level
+
+
+def test_rates_are_of_the_last_two_seconds(health):
+    for i in range(100):
+        health.image_received(100 + i * 0.1)
+    assert health.input_rate(109.9) == pytest.approx(10, abs=0.6)
+    assert health.input_rate(120.0) == 0
+
+
+def test_failures_are_an_error_until_one_frame_works(health):
+    health.image_received(101.0)
+    health.scene_failed("no baseline", crashed=False)
+    assert levels(health, 101.1) == {"processing": Level.ERROR}
+    assert (health.failures, health.crashes) == (1, 0)
+    health.scene_failed("RuntimeError()", crashed=True)
+    assert (health.failures, health.crashes) == (2, 1)
+    health.scene_updated(update(), {"latency": 10.0}, 101.2)
+    assert levels(health, 101.3) == {}
+
+
+def test_lost_tracking_and_little_depth_are_said(health):
+    health.image_received(101.0)
+    health.scene_updated(update(TrackingState.LOST, valid=0.1), {}, 101.0)
+    assert levels(health, 101.1) == {"tracking": Level.WARN, "depth": Level.WARN}
+
+
+def test_memory_is_bounded(health):
+    for i in range(5000):
+        health.image_received(100 + i * 0.01)
+        health.scene_updated(update(), {"latency": 1.0}, 100 + i * 0.01)
+    assert len(health._inputs) <= 600
+    assert len(health.latency._values["latency"]) <= 200

@@ -1,0 +1,77 @@
+"""The bag player over DDS: every message, in order, at its time, as it was recorded."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+import numpy as np
+import pytest
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Image
+
+from endosfm3d_ros.errors import ConfigurationError, InputError
+from endosfm3d_ros.nodes.bag_writer import BagWriter
+from endosfm3d_ros.nodes.conversions import image_array, image_message, nanoseconds
+from endosfm3d_ros.nodes.player import BagPlayer, PlayerConfig
+
+STEP = 50_000_000
+COUNT = 10
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bag") / "bag"
+    with BagWriter(folder) as writer:
+        for i in range(COUNT):
+            stamp = 10**9 + i * STEP
+            pixels = np.full((48, 64, 3), i, np.uint8)
+            for topic in ("/camera/image_raw", "/other/image_raw"):
+                writer.write(topic, image_message(pixels, "rgb8", stamp, "camera"), stamp)
+    return folder
+
+
+def played(probe, bag, config: PlayerConfig) -> float:
+    """Play while the probe listens; returns the seconds it took."""
+    probe.collect("/camera/image_raw", Image)
+    player = BagPlayer(probe.node, bag, config)
+    assert player.wait_for_listener("/camera/image_raw", 5.0)
+    begin = monotonic()
+    player.play()
+    seconds = monotonic() - begin
+    probe.spin(0.5)
+    return seconds
+
+
+def test_every_message_in_order_at_the_recorded_pace(probe, bag):
+    seconds = played(probe, bag, PlayerConfig())
+    assert probe.stamps("/camera/image_raw") == [10**9 + i * STEP for i in range(COUNT)]
+    assert image_array(probe.messages["/camera/image_raw"][7])[0, 0, 0] == 7
+    assert seconds == pytest.approx((COUNT - 1) * STEP * 1e-9, abs=0.25)
+
+
+def test_rate_loops_and_chosen_topics(probe, bag):
+    probe.collect("/other/image_raw", Image)
+    config = PlayerConfig(rate=5.0, loops=2, topics=("/camera/image_raw",))
+    seconds = played(probe, bag, config)
+    assert len(probe.messages["/camera/image_raw"]) == 2 * COUNT
+    assert not probe.messages["/other/image_raw"]
+    assert seconds < 0.6
+
+
+def test_the_clock_follows_the_bag(probe, bag):
+    probe.collect("/clock", Clock)
+    played(probe, bag, PlayerConfig(clock=100.0))
+    times = [nanoseconds(message.clock) for message in probe.messages["/clock"]]
+    assert times == sorted(times)
+    assert len(times) > 3 * COUNT
+    assert times[-1] == 10**9 + (COUNT - 1) * STEP
+
+
+def test_unusable_requests(probe, bag, tmp_path):
+    with pytest.raises(ConfigurationError, match=r"rate 0"):
+        PlayerConfig(rate=0)
+    with pytest.raises(InputError, match="/nothing"):
+        BagPlayer(probe.node, bag, PlayerConfig(topics=("/nothing",)))
+    (tmp_path / "metadata.yaml").write_text("rosbag2_bagfile_information: {}")
+    with pytest.raises(InputError, match="cannot be read"):
+        BagPlayer(probe.node, tmp_path)
