@@ -130,7 +130,7 @@ def test_no_growth_over_many_calls(scenes):
     for _ in range(20):
         scenes.render_with_gradients(scene)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for _ in range(150):
+    for _ in range(80):
         scenes.render_with_gradients(scene)
         rasterization(**scene.arguments(gradients=True))  # never differentiated
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 30

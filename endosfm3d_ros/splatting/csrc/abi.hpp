@@ -22,7 +22,7 @@ struct SplatScene {
   const float* intrinsics;   // [C, 3, 3]
   const float* backgrounds;  // [C, D] or null
   int64_t count;             // N
-  int64_t held_entries;      // Gaussian-tile pairs held in memory at once; bounds it, changes nothing
+  int64_t held_entries;      // Gaussian-tile pairs in memory at once; bounds it, changes nothing
   int32_t cameras;           // C
   int32_t color_channels;    // D; zero where only depth is rendered
   int32_t colors_per_camera;

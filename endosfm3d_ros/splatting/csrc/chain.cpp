@@ -77,7 +77,8 @@ void add_backgrounds(const SplatScene& scene, int camera, const SplatGradients& 
         state.raster.backgrounds.data() + tile * channels(scene), d);
 }
 
-void chain_view(const SplatScene& scene, int camera, const SplatGradients& gradients, State* state) {
+void chain_view(const SplatScene& scene, int camera, const SplatGradients& gradients,
+                State* state) {
   const View& view = *state->views[camera];
   const int stride = kMoments + channels(scene);
   const int64_t chunks = (scene.count + kChunk - 1) / kChunk;

@@ -190,7 +190,8 @@ void project_backward(const SplatScene& scene, const Camera& camera, int64_t ind
   double own[9];
   for (int i = 0; i < 3; ++i) {
     for (int j = 0; j < 3; ++j) {
-      own[3 * i + j] = view[i] * turned[j] + view[3 + i] * turned[3 + j] + view[6 + i] * turned[6 + j];
+      own[3 * i + j] = view[i] * turned[j] + view[3 + i] * turned[3 + j] +
+                       view[6 + i] * turned[6 + j];
       const double* row = p.rotation + 3 * j;
       out->rotation[3 * i + j] = point[i] * mean[j] + turned[3 * i] * row[0] +
                                  turned[3 * i + 1] * row[1] + turned[3 * i + 2] * row[2];

@@ -18,7 +18,8 @@ std::vector<std::unique_ptr<State>>& pool() {
 }  // namespace
 
 size_t State::bytes() const {
-  size_t total = raster.entries.bytes() + raster.backgrounds.bytes() + sums.bytes() + partial.bytes();
+  size_t total = raster.entries.bytes() + raster.backgrounds.bytes();
+  total += sums.bytes() + partial.bytes();
   for (const auto& view : views) total += view->bytes();
   return total;
 }

@@ -130,9 +130,9 @@ void gather(const SplatScene& scene, const SplatImages& images, int camera, View
 }  // namespace
 
 size_t View::bytes() const {
-  size_t total = unsorted.bytes() + splats.bytes() + colors.bytes() + keys.bytes() +
-                 keys_swap.bytes() + rank_of.bytes() + transmittance.bytes() + last.bytes() + tile_last.bytes() +
-                 expected_depth.bytes() + binning.entries.bytes() + binning.cursor.bytes();
+  size_t total = unsorted.bytes() + splats.bytes() + colors.bytes() + rank_of.bytes();
+  total += keys.bytes() + keys_swap.bytes() + binning.entries.bytes() + binning.cursor.bytes();
+  total += transmittance.bytes() + last.bytes() + tile_last.bytes() + expected_depth.bytes();
   for (const auto& chunk : binning.emitted) total += chunk.capacity() * sizeof(Entry);
   return total;
 }

@@ -10,7 +10,7 @@ namespace splat {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr auto kSpin = std::chrono::microseconds(50);  // loops of one render follow each other faster
+constexpr auto kSpin = std::chrono::microseconds(50);  // the loops of one render follow faster
 
 inline void pause() {
 #if defined(__x86_64__)
