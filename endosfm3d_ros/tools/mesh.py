@@ -1,8 +1,10 @@
-"""Meshes made fit for use: small, without debris and without triangles that are too large."""
+"""Meshes made fit for use: small, without debris, faces turned outwards."""
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 AGGRESSIVENESS = 3  # of the decimation; from 5 on thin jaws collapse (silhouette overlap 0.86)
 
@@ -23,3 +25,29 @@ def decimated(vertices: np.ndarray, faces: np.ndarray, count: int) -> tuple[np.n
         agg=AGGRESSIVENESS,
     )
     return vertices.astype(np.float32), faces.astype(np.int32)
+
+
+def without_debris(
+    vertices: np.ndarray, faces: np.ndarray, share: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The mesh without parts whose area is below that share of the largest part's.
+
+    A share of 1 leaves the largest part only; jaws may be parts of their own.
+    """
+    a, b, c = faces.T
+    count = len(vertices)
+    links = coo_array((np.ones(2 * len(faces)), (np.r_[a, b], np.r_[b, c])), (count, count))
+    _, part = connected_components(links, directed=False)
+    corners = vertices[faces]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    areas = np.bincount(part[a], np.linalg.norm(normals, axis=1))
+    kept = (areas >= share * areas.max())[part]
+    number = np.cumsum(kept) - 1
+    return vertices[kept], number[faces[kept[a]]].astype(np.int32)
+
+
+def outward(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(F, 3) the faces of a closed mesh, all turned over if they enclose a negative volume."""
+    a, b, c = (vertices[faces[:, i]].astype(np.float64) for i in range(3))
+    volume = np.einsum("ij,ij->", a, np.cross(b, c))
+    return faces if volume >= 0 else np.ascontiguousarray(faces[:, ::-1])

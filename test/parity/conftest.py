@@ -97,7 +97,6 @@ def made_once(tmp_path_factory):
     (folder / "shapes").mkdir()
     (folder / "shapes" / "endosfm3d.json").write_text(json.dumps(pose_shapes()))
     np.savez(folder / "endosfm3d_pose.npz", **pose_arrays(SEED))
-    np.savez(folder / "opjpo.npz", anything=np.zeros(1))
     return folder
 
 

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from endosfm3d_ros.cli.parity import register
 from endosfm3d_ros.errors import ConfigurationError, InputError
 from endosfm3d_ros.evaluation.parity import PARTS, run
+from endosfm3d_ros.evaluation.parity.check import Check
 
 
 def invoke(*arguments):
@@ -19,7 +20,9 @@ def invoke(*arguments):
     return CliRunner().invoke(app, ["parity", *map(str, arguments)])
 
 
-def test_agreement_is_reported_and_exits_with_zero(made, tmp_path):
+def test_agreement_is_reported_and_exits_with_zero(made, tmp_path, monkeypatch):
+    monkeypatch.setitem(PARTS, "eval_pose", lambda folder: iter([Check("not_run_here")]))
+    np.savez(made / "eval_pose.npz", anything=np.zeros(1))
     result = invoke(made, "--json", tmp_path / "parity.json")
     assert result.exit_code == 0, result.output
     assert "0 failed" in result.output
@@ -28,8 +31,8 @@ def test_agreement_is_reported_and_exits_with_zero(made, tmp_path):
     assert set(report["endosfm3d_pose/K_published_p1"]) == {"error", "tolerance", "ok"}
     assert report["endosfm3d_pose/axisangle_m1"]["ok"] is True
     assert report["endosfm3d_pose/attention_layer_2_m1"]["error"] < 1e-4
-    assert report["opjpo/case1_s0"] == {"error": None, "tolerance": None, "ok": None}
-    assert {name.partition("/")[0] for name in report} == {"endosfm3d_pose", "opjpo"}
+    assert report["eval_pose/not_run_here"] == {"error": None, "tolerance": None, "ok": None}
+    assert {name.partition("/")[0] for name in report} == {"endosfm3d_pose", "eval_pose"}
 
 
 def test_weights_of_another_seed_fail_and_exit_with_one(made, tmp_path):

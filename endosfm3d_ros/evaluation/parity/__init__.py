@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from endosfm3d_ros.errors import InputError
-from endosfm3d_ros.evaluation.parity import depth, evaluators, opjpo, pending, pose, training
+from endosfm3d_ros.evaluation.parity import depth, evaluators, openlrm, opjpo, pose, training
 from endosfm3d_ros.evaluation.parity.check import Check
 from endosfm3d_ros.evaluation.parity.golden import GoldenFolder
 
@@ -20,9 +20,9 @@ PARTS: dict[str, Callable[[GoldenFolder], Iterator[Check]]] = {
     "endosfm3d_train": training.checks,
     "eval_depth": evaluators.depth_checks,
     "eval_pose": evaluators.pose_checks,
-    "openlrm_base": pending.openlrm,
-    "openlrm_tiny": pending.openlrm,
-    "openlrm_io": pending.openlrm_io,
+    "openlrm_base": openlrm.base_checks,
+    "openlrm_tiny": openlrm.tiny_checks,
+    "openlrm_io": openlrm.io_checks,
     "opjpo": opjpo.checks,
 }
 

@@ -3,6 +3,7 @@
     manifest.json            {"seed": n}
     fill.py                  fill(shapes, seed, tag) -> weights by key, the rule for any seed
     shapes/endosfm3d.json    {component: {key: shape}}
+    shapes/openlrm_*.json    {"config", "image_size", "model": {key: shape}}
     *.npz                    arrays by name
 
 `fill.py` belongs to the folder and is run from there, as its only code.
@@ -84,7 +85,15 @@ class GoldenFolder:
         shapes = self._shapes
         if component not in shapes:
             raise InputError(f"shapes/endosfm3d.json has {sorted(shapes)}, not {component}")
-        filled = self._fill(shapes[component], self.seed, component)
+        return self._tensors(shapes[component], component)
+
+    def reconstruction(self, name: str) -> tuple[dict[str, Any], int, dict[str, Tensor]]:
+        """Configuration, image side and published tensors of `openlrm_base` or `openlrm_tiny`."""
+        content = self._json(f"shapes/{name}.json")
+        return content["config"], content["image_size"], self._tensors(content["model"], name)
+
+    def _tensors(self, shapes: dict[str, Any], tag: str) -> dict[str, Tensor]:
+        filled = self._fill(shapes, self.seed, tag)
         return {key: torch.from_numpy(np.asarray(value)) for key, value in filled.items()}
 
     @cached_property
