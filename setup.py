@@ -1,8 +1,11 @@
 """`pip install .`: the library and its scripts, without the ROS messages that CMake generates."""
 
+import importlib.util
+import sys
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 RESOURCE = ROOT / "resource"
@@ -11,6 +14,21 @@ RESOURCE = ROOT / "resource"
 def lines(path: Path) -> list[str]:
     """The lines of a table that are neither empty nor comments."""
     return [row for row in path.read_text().splitlines() if row and not row.startswith("#")]
+
+
+class BuildWithRasteriser(build_py):
+    """Also compiles the CPU rasteriser into the package."""
+
+    def run(self) -> None:
+        super().run()
+        # By path: importing the package itself would need torch, which a build does not have.
+        sys.path.insert(0, str(ROOT))
+        path = ROOT / "endosfm3d_ros" / "splatting" / "build.py"
+        spec = importlib.util.spec_from_file_location("splatting_build", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        if not self.editable_mode:
+            module.build_all(Path(self.build_lib, "endosfm3d_ros", "splatting"))
 
 
 setup(
@@ -27,5 +45,6 @@ setup(
     extras_require={
         name: lines(RESOURCE / "requirements" / f"{name}.txt") for name in ("ros", "test", "train")
     },
+    cmdclass={"build_py": BuildWithRasteriser},
     entry_points={"console_scripts": lines(RESOURCE / "console_scripts.txt")},
 )
