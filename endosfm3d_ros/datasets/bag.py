@@ -152,7 +152,10 @@ class BagSequence(Sequence):
             return None
         time, stamp = found
         candidates = self._bag.messages_at(topic, time)
-        message = next(one for one in candidates if stamp_of_header(one.header) == stamp)
+        matching = (one for one in candidates if stamp_of_header(one.header) == stamp)
+        message = next(matching, None)
+        if message is None:
+            raise InputError(f"{self.path} {topic} has lost the message of {time}: it is damaged")
         return self._decoded(topic, message, lambda one: decode(**_layout(one)))
 
     def _decoded(self, topic: str, message: Any, decode: Callable[[Any], np.ndarray]) -> np.ndarray:
