@@ -6,6 +6,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
+from setuptools.dist import Distribution
 
 ROOT = Path(__file__).parent
 RESOURCE = ROOT / "resource"
@@ -14,6 +15,13 @@ RESOURCE = ROOT / "resource"
 def lines(path: Path) -> list[str]:
     """The lines of a table that are neither empty nor comments."""
     return [row for row in path.read_text().splitlines() if row and not row.startswith("#")]
+
+
+class PlatformDistribution(Distribution):
+    """The compiled rasteriser makes a wheel of one platform."""
+
+    def has_ext_modules(self) -> bool:
+        return True
 
 
 class BuildWithRasteriser(build_py):
@@ -45,6 +53,7 @@ setup(
     extras_require={
         name: lines(RESOURCE / "requirements" / f"{name}.txt") for name in ("ros", "test", "train")
     },
+    distclass=PlatformDistribution,
     cmdclass={"build_py": BuildWithRasteriser},
     entry_points={"console_scripts": lines(RESOURCE / "console_scripts.txt")},
 )
