@@ -30,6 +30,7 @@ class ToolModel:
     source: str  # lrm | mesh | capsule
     metric: bool  # True: the model unit is the metre
     birth: np.ndarray | None = None  # (4, 4) model to the camera it was made from, model units
+    pivot: np.ndarray | None = None  # (3,) about which it is turned; the box's middle if None
 
     def __post_init__(self) -> None:
         vertices, faces = self.vertices, self.faces
@@ -50,7 +51,9 @@ class ToolModel:
 
     @cached_property
     def centre(self) -> np.ndarray:
-        """(3,) float64 middle of the bounding box."""
+        """(3,) float64 pivot: as given, or the middle of the bounding box."""
+        if self.pivot is not None:
+            return self.pivot
         return (self.vertices.min(axis=0) + self.vertices.max(axis=0)).astype(np.float64) / 2
 
     @cached_property

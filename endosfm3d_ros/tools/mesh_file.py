@@ -1,0 +1,82 @@
+"""A tool model from a file: STL, OBJ, PLY or DAE (Collada), in metres."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from endosfm3d_ros.errors import ConfigurationError, InputError
+from endosfm3d_ros.tools.mesh import decimated
+from endosfm3d_ros.tools.types import ToolModel, ToolObservation
+
+SUFFIXES = (".stl", ".obj", ".ply", ".dae")
+EXTENTS = (0.001, 2.0)  # m; a diagonal beyond is a file in another unit
+MAX_FACES = 20_000  # kept of larger meshes
+MAX_BYTES = 500 << 20  # of a file
+GREY = 150
+
+
+class MeshSource:
+    """One mesh for every tool.
+
+    Raises:
+        ConfigurationError: no such file, an unknown kind of file, or one that is too large.
+        InputError: nothing in it can be used as a model in metres.
+    """
+
+    name = "mesh"
+
+    def __init__(self, path: Path) -> None:
+        self._model = read_model(path)
+
+    def model(self, observation: ToolObservation) -> ToolModel:
+        """The mesh; it is the same for every observation."""
+        return self._model
+
+
+def read_model(path: Path) -> ToolModel:
+    """The triangles of a file as one model."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise ConfigurationError(f"tool mesh {path}: accepted are {', '.join(SUFFIXES)}")
+    if not path.is_file():
+        raise ConfigurationError(f"tool mesh {path} does not exist")
+    if path.stat().st_size > MAX_BYTES:
+        raise ConfigurationError(
+            f"tool mesh {path} has {path.stat().st_size >> 20} MiB, {MAX_BYTES >> 20} are accepted"
+        )
+    vertices, faces, colors = read_triangles(path)
+    extent = float(np.linalg.norm(np.ptp(vertices, axis=0)))
+    if not EXTENTS[0] <= extent <= EXTENTS[1]:
+        raise InputError(
+            f"tool mesh {path} has a diagonal of {extent:g} m, {EXTENTS[0]:g} to {EXTENTS[1]:g} "
+            "are accepted: is it in metres?"
+        )
+    few, faces = decimated(vertices, faces, MAX_FACES)
+    if len(few) != len(vertices):
+        colors = colors[cKDTree(vertices).query(few)[1]]
+    return ToolModel(few, faces, colors, MeshSource.name, True)
+
+
+def read_triangles(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(V, 3) float32 vertices, (F, 3) int32 faces, (V, 3) uint8 colours; equal vertices merged."""
+    import trimesh
+
+    try:
+        mesh = trimesh.load(path, force="mesh", process=False)
+    except Exception as error:  # its readers raise anything for arbitrary bytes
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"tool mesh {path} cannot be read ({reason})") from error
+    if not isinstance(mesh, trimesh.Trimesh) or not len(mesh.faces):
+        raise InputError(f"tool mesh {path} has no triangles")
+    if not np.isfinite(mesh.vertices).all():
+        raise InputError(f"tool mesh {path} has vertices that are not finite numbers")
+    mesh.merge_vertices(merge_tex=True, merge_norm=True)
+    mesh.update_faces(mesh.nondegenerate_faces(height=0.0))
+    if not len(mesh.faces):
+        raise InputError(f"tool mesh {path} has only triangles without area")
+    colors = np.full(mesh.vertices.shape, GREY, np.uint8)
+    if mesh.visual.kind in ("vertex", "face"):
+        colors = np.asarray(mesh.visual.vertex_colors)[:, :3].astype(np.uint8)
+    return mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32), colors

@@ -1,0 +1,56 @@
+"""Where tool models come from, behind one interface.
+
+source = model_source("capsule")
+model = source.model(observation)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.tools.types import ToolModel, ToolObservation
+
+SOURCES = ("lrm", "mesh", "capsule")
+
+
+class ModelSource(Protocol):
+    """Gives the model of a tool that appeared."""
+
+    name: str
+
+    def model(self, observation: ToolObservation) -> ToolModel:
+        """The model of the tool in an observation.
+
+        Raises:
+            InputError: the observation does not allow one; the sentence says why.
+        """
+
+
+def model_source(name: str, path: str = "") -> ModelSource:
+    """The source of that name.
+
+    Args:
+        name: lrm, mesh or capsule.
+        path: the folder of the reconstruction model's weights (by default where `find_lrm` looks),
+            or the mesh file; a capsule needs none.
+
+    Raises:
+        ConfigurationError: an unknown name, or a file that is missing.
+        InputError: a mesh file that cannot be used.
+    """
+    if name == "lrm":
+        from endosfm3d_ros.tools.lrm.engine import find_lrm
+        from endosfm3d_ros.tools.lrm.source import LrmSource
+
+        return LrmSource(find_lrm(path))
+    if name == "mesh":
+        from endosfm3d_ros.tools.mesh_file import MeshSource
+
+        return MeshSource(Path(path))
+    if name == "capsule":
+        from endosfm3d_ros.tools.capsule import CapsuleSource
+
+        return CapsuleSource()
+    raise ConfigurationError(f"tool model source '{name}': accepted are {', '.join(SOURCES)}")
