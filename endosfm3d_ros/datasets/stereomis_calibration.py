@@ -48,7 +48,7 @@ def read_stereo_calibration(path: Path, size: tuple[int, int]) -> StereoGeometry
 
 
 def _parsed(path: Path) -> ConfigParser:
-    ini = ConfigParser(interpolation=None, strict=False, inline_comment_prefixes=("#", ";"))
+    ini = ConfigParser(interpolation=None, inline_comment_prefixes=("#", ";"))
     try:
         ini.read_string(path.read_text("utf-8-sig"), str(path))
     except (OSError, UnicodeDecodeError) as error:

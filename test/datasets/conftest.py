@@ -86,6 +86,19 @@ class BagMaker:
         )
         self.add(topic, content, stamp)
 
+    def transform(self, stamp: int, parent: str, child: str, x: float) -> None:
+        """On /tf."""
+        vector = message("geometry_msgs/msg/Vector3", x=x, y=0.0, z=0.0)
+        rotation = message("geometry_msgs/msg/Quaternion", x=0.0, y=0.0, z=0.0, w=1.0)
+        motion = message("geometry_msgs/msg/Transform", translation=vector, rotation=rotation)
+        stamped = message(
+            "geometry_msgs/msg/TransformStamped",
+            header=header(stamp, parent),
+            child_frame_id=child,
+            transform=motion,
+        )
+        self.add("/tf", message("tf2_msgs/msg/TFMessage", transforms=[stamped]), stamp)
+
     def write(
         self,
         path: Path,

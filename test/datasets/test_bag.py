@@ -147,6 +147,24 @@ def test_poses_masks_and_depth_are_found_by_stamp(maker, pictures, tmp_path):
     np.testing.assert_allclose(sequence.reference_depth(2), 0.055, rtol=1e-6)
 
 
+def test_only_transforms_that_say_so_are_references(maker, pictures, tmp_path):
+    maker.image("/left/image_raw", 0, pictures[0])
+    maker.image("/left/image_raw", 100 * MS, pictures[1])
+    maker.transform(0, "endoscope_map", "endoscope_odom", 1.0)  # an estimate
+    maker.transform(100 * MS, "reference_world", "reference_camera", 2.0)
+    maker.transform(100 * MS, "base", "tool", 3.0)
+    sequence = BagSequence(maker.write(tmp_path / "bag"))
+    assert sequence.reference_pose(0) is None
+    assert sequence.reference_pose(1)[0, 3] == 2.0
+
+
+def test_a_pose_that_is_none_is_one_sentence(maker, pictures, tmp_path):
+    maker.image("/left/image_raw", 0, pictures[0])
+    maker.pose("/reference/pose", 0, (float("nan"), 0.0, 0.0))
+    with pytest.raises(InputError, match=r"reference pose .*nan.*finite values"):
+        BagSequence(maker.write(tmp_path / "bag"))
+
+
 def test_labels_of_one_value_are_no_instances(maker, pictures, tmp_path):
     maker.image("/left/image_raw", 0, pictures[0])
     maker.image("/left/tool_mask", 0, np.eye(30, 40, dtype=np.uint8) * 255, "mono8")

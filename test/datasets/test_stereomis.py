@@ -126,6 +126,7 @@ def test_wrong_time_stamps_are_one_sentence(stereomis, content, sentence):
         (r"T_0 = -4.2", "T_0 = 4.2", "a baseline of -4.2.* mm"),
         (r"T_0 = -4.2", "T_0 = -4200", "0.5 to 50 mm to the right is accepted"),
         (r"^\[StereoLeft\]", "StereoLeft", "is no ini file"),
+        (r"kc_4 = 0.003", "kc_0 = 0.003", "is no ini file: .*already exists"),
     ],
 )
 def test_a_wrong_ini_is_one_sentence(stereomis, pattern, replacement, sentence):

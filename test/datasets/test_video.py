@@ -70,10 +70,15 @@ def test_a_wrong_camera_is_one_sentence(video, content, sentence):
         VideoSequence(video)
 
 
-def test_spans_are_reached_exactly(video):
+@pytest.mark.parametrize("even", [True, False])
+def test_spans_are_reached_exactly(video, even):
+    """By seeking, or by reading on where frames are not evenly spaced."""
+    file = VideoFile(video)
+    assert file._even
+    file._even = even
     positions = [3, 4, 40, 41, 87]
     spans = [range(3, 5), range(40, 42), range(87, 88)]
-    assert [column(image) for image in VideoFile(video).frames(spans)] == pytest.approx(
+    assert [column(image) for image in file.frames(spans)] == pytest.approx(
         [position % 50 for position in positions], abs=1
     )
 
