@@ -39,7 +39,7 @@ def play(
         player = BagPlayer(node, bag, config)
         for name in player.topics:
             typer.echo(name)
-        player.wait_for_listener(player.topics[0], wait)
+        player.wait_for_listener(None, wait)
         with Progress() as progress:
             task = progress.add_task("playing", total=player.messages * loop or None)
             player.play(lambda name, stamp: progress.advance(task), lambda: not rclpy.ok())

@@ -22,7 +22,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from endosfm3d_ros.datasets.atomic import atomic_folder
 from endosfm3d_ros.nodes.share import message_definitions
 
-FOREVER = QosTime(2**31 - 1, 2**32 - 1)
+FOREVER = QosTime(9223372036, 854775807)  # RMW_DURATION_INFINITE
 
 
 class BagWriter:

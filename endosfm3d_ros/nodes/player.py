@@ -68,10 +68,11 @@ class BagPlayer:
         """What is published."""
         return sorted(self._publishers)
 
-    def wait_for_listener(self, topic: str, timeout: float) -> bool:
-        """Whether somebody subscribed to a topic within `timeout` seconds."""
+    def wait_for_listener(self, topic: str | None, timeout: float) -> bool:
+        """Whether somebody subscribed to a topic (None: to any) within `timeout` seconds."""
+        watched = [self._publishers[topic]] if topic else list(self._publishers.values())
         end = monotonic() + timeout
-        while not self._publishers[topic].get_subscription_count():
+        while not any(publisher.get_subscription_count() for publisher in watched):
             if monotonic() > end:
                 return False
             sleep(0.02)
