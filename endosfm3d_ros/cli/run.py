@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from endosfm3d_ros.datasets.sequence import Sequence
+    from endosfm3d_ros.pipeline import Pipeline
 
 
 def register(app: typer.Typer) -> None:
@@ -34,14 +40,10 @@ def run(
     import json
 
     from rich.console import Console
-    from rich.progress import Progress
 
     from endosfm3d_ros.cli.main import NOTICE
     from endosfm3d_ros.datasets.atomic import atomic_folder
     from endosfm3d_ros.datasets.sequence import open_sequence
-    from endosfm3d_ros.evaluation.playback import play_live, play_offline
-    from endosfm3d_ros.nodes.bag_writer import BagWriter
-    from endosfm3d_ros.nodes.recorder import Recorder
     from endosfm3d_ros.pipeline import Pipeline, PipelineConfig
     from endosfm3d_ros.sfm.estimator import EstimatorConfig
     from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig
@@ -49,35 +51,42 @@ def run(
     console = Console()
     console.print(NOTICE, style="yellow")
     sequence = open_sequence(source)
-    config = EstimatorConfig(
-        depth_source=depth_source, intrinsics=IntrinsicsConfig(mode=intrinsics)
-    )
-    pipeline = Pipeline(PipelineConfig(sfm=config), report=console.print)
+    sfm = EstimatorConfig(depth_source=depth_source, intrinsics=IntrinsicsConfig(mode=intrinsics))
+    pipeline = Pipeline(PipelineConfig(sfm=sfm), report=console.print)
     with atomic_folder(out, "summary.json", force) as folder:
         folder.mkdir()
-        with BagWriter(folder / "bag") as bag, Progress(console=console) as progress:
-            recorder = Recorder(folder, bag)
-            task = progress.add_task(sequence.name, total=len(sequence))
-            play = play_live if live else play_offline
-            played = play(
-                sequence,
-                pipeline,
-                recorder.add,
-                lambda count: progress.update(task, completed=count),
-            )
-        summary = {
-            "source": str(source),
-            "mode": "live" if live else "offline",
-            "frames": len(sequence),
-            "frames_processed": played.processed,
-            "frames_dropped": played.dropped,
-            "rate_hz": played.processed / max(played.seconds, 1e-9),
-            "backend": pipeline.sfm.backend(),
-            "k_seen_by": pipeline.sfm.k_seen_by(),
-            **recorder.finish(),
-        }
+        summary = {"source": str(source), **record(sequence, pipeline, folder, live, console)}
         (folder / "summary.json").write_text(json.dumps(summary, indent=1))
     for note in pipeline.sfm.notes():
         console.print(note, style="yellow", highlight=False)
     console.print_json(json.dumps(summary))
     console.print(f"written to {out}", highlight=False)
+
+
+def record(
+    sequence: Sequence, pipeline: Pipeline, folder: Path, live: bool, console: Console
+) -> dict[str, Any]:
+    """Play the recording into files of `folder`; returns the summary."""
+    from rich.progress import Progress
+
+    from endosfm3d_ros.evaluation.playback import play_live, play_offline
+    from endosfm3d_ros.nodes.bag_writer import BagWriter
+    from endosfm3d_ros.nodes.recorder import Recorder
+
+    play = play_live if live else play_offline
+    with BagWriter(folder / "bag") as bag, Progress(console=console) as progress:
+        recorder = Recorder(folder, bag)
+        bar = progress.add_task(sequence.name, total=len(sequence))
+        played = play(
+            sequence, pipeline, recorder.add, lambda count: progress.update(bar, completed=count)
+        )
+    return {
+        "mode": "live" if live else "offline",
+        "frames": len(sequence),
+        "frames_processed": played.processed,
+        "frames_dropped": played.dropped,
+        "rate_hz": played.processed / max(played.seconds, 1e-9),
+        "backend": pipeline.sfm.backend(),
+        "k_seen_by": pipeline.sfm.k_seen_by(),
+        **recorder.finish(),
+    }
