@@ -8,6 +8,7 @@ import sys
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 import endosfm3d_ros.cli as commands
 from endosfm3d_ros.errors import EndoError
@@ -42,7 +43,8 @@ def main() -> None:
     try:
         build_app()()
     except EndoError as error:
-        Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False, markup=True)
+        console = Console(stderr=True, soft_wrap=True)
+        console.print(f"[red]error:[/red] {escape(str(error))}", highlight=False)
         sys.exit(1)
 
 

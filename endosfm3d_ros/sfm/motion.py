@@ -119,7 +119,7 @@ class MotionTracker:
         c = self.config
         pixels, good = follow(
             self._grey, grey, self._pixels,
-            window=c.window, levels=c.levels, round_trip=c.round_trip,
+            window=c.window, levels=c.levels, round_trip=None,
         )  # fmt: skip
         if good.sum() < c.min_inliers:
             return None

@@ -22,7 +22,7 @@ def follow(
     *,
     window: int,
     levels: int,
-    round_trip: float,
+    round_trip: float | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Where pixels of one image are in the next.
 
@@ -33,6 +33,7 @@ def follow(
         window: side of the compared patch in px.
         levels: pyramid levels above the image itself.
         round_trip: px; tracks that miss their start by more on the way back are not believed.
+            None saves the way back, for tracks that RANSAC will judge anyway.
 
     Returns:
         (N, 2) float32 pixels in `after` and (N,) bool: believed.
@@ -46,11 +47,14 @@ def follow(
         "flags": cv2.OPTFLOW_USE_INITIAL_FLOW,
     }
     there, found, _ = cv2.calcOpticalFlowPyrLK(before, after, pixels, start.copy(), **options)
-    back, returned, _ = cv2.calcOpticalFlowPyrLK(after, before, there, pixels.copy(), **options)
     height, width = after.shape
     inside = ((there >= 0) & (there <= (width - 1, height - 1))).all(axis=1)
-    good = (found[:, 0] & returned[:, 0]).astype(bool) & inside
-    return there, good & (np.linalg.norm(back - pixels, axis=1) < round_trip)
+    good = found[:, 0].astype(bool) & inside
+    if round_trip is None:
+        return there, good
+    back, returned, _ = cv2.calcOpticalFlowPyrLK(after, before, there, pixels.copy(), **options)
+    missed = np.linalg.norm(back - pixels, axis=1)
+    return there, good & returned[:, 0].astype(bool) & (missed < round_trip)
 
 
 def follow_unrolled(
@@ -59,7 +63,7 @@ def follow_unrolled(
     pixels: np.ndarray,
     guess: np.ndarray,
     H_after_before: np.ndarray,
-    **options: float,
+    **options: float | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """As `follow`, with `after` first turned by the homography of the camera's rotation.
 
