@@ -10,6 +10,7 @@ from scipy.stats import theilslopes
 
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.tools.mesh import outward
 from endosfm3d_ros.tools.types import ToolModel, ToolObservation
 
 GREY = (150, 150, 155)  # RGB of steel, where there is no image
@@ -177,21 +178,24 @@ def capsule_mesh(
     return revolved(x, STOUT * diameter / 2 * width)
 
 
-def revolved(x: np.ndarray, radius: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Closed surface of revolution about the x axis through (n,) rings."""
-    angle = np.arange(SIDES) * 2 * np.pi / SIDES
-    circle = np.stack([np.zeros(SIDES), np.cos(angle), np.sin(angle)], axis=1)
+def revolved(
+    x: np.ndarray, radius: np.ndarray, sides: int = SIDES
+) -> tuple[np.ndarray, np.ndarray]:
+    """Closed surface of revolution about the x axis through (n,) rings, faces outwards."""
+    angle = np.arange(sides) * 2 * np.pi / sides
+    circle = np.stack([np.zeros(sides), np.cos(angle), np.sin(angle)], axis=1)
     rings = radius[:, None, None] * circle + x[:, None, None] * [1.0, 0.0, 0.0]
     poles = [[x[0], 0, 0], [x[-1], 0, 0]]
     vertices = np.concatenate([rings.reshape(-1, 3), poles]).astype(np.float32)
-    here = np.arange(SIDES)
-    there, start = (here + 1) % SIDES, SIDES * np.arange(len(x) - 1)[:, None]
-    a, b, c, d = start + here, start + there, start + SIDES + here, start + SIDES + there
+    here = np.arange(sides)
+    there, start = (here + 1) % sides, sides * np.arange(len(x) - 1)[:, None]
+    a, b, c, d = start + here, start + there, start + sides + here, start + sides + there
     walls = np.stack([np.stack([a, b, c], -1), np.stack([b, d, c], -1)]).reshape(-1, 3)
-    first, last = len(x) * SIDES, SIDES * (len(x) - 1)
-    near = np.column_stack([np.full(SIDES, first), there, here])
-    far = np.column_stack([np.full(SIDES, first + 1), last + here, last + there])
-    return vertices, np.concatenate([walls, near, far]).astype(np.int32)
+    first, last = len(x) * sides, sides * (len(x) - 1)
+    near = np.column_stack([np.full(sides, first), there, here])
+    far = np.column_stack([np.full(sides, first + 1), last + here, last + there])
+    faces = np.concatenate([walls, near, far]).astype(np.int32)
+    return vertices, outward(vertices, faces)
 
 
 def pose_along(tip: np.ndarray, end: np.ndarray) -> np.ndarray:

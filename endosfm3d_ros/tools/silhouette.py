@@ -104,10 +104,12 @@ def project(points: np.ndarray, camera: PinholeCamera) -> tuple[np.ndarray, np.n
     """(..., 2) float32 pixels and (...) bool in front, of (..., 3) camera points."""
     z = points[..., 2]
     front = z > NEAR
-    inverse = 1 / np.where(front, z, 1)
-    u = points[..., 0] * inverse * np.float32(camera.fx) + np.float32(camera.cx)
-    v = points[..., 1] * inverse * np.float32(camera.fy) + np.float32(camera.cy)
-    return np.stack([u, v], axis=-1), front
+    if not front.all():
+        z = np.where(front, z, 1)
+    pixels = points[..., :2] / z[..., None]
+    pixels *= np.array([camera.fx, camera.fy], pixels.dtype)
+    pixels += np.array([camera.cx, camera.cy], pixels.dtype)
+    return pixels, front
 
 
 def filled(contours: Contours, count: int, width: int, height: int) -> np.ndarray:

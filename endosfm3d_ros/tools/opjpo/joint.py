@@ -17,7 +17,6 @@ from endosfm3d_ros.tools.opjpo.scale import Scale, ScaleConfig, scale_of
 from endosfm3d_ros.tools.opjpo.search import (
     SearchConfig,
     all_orientations,
-    onto_mask,
     orientations_around,
     search,
 )
@@ -32,18 +31,25 @@ class JointConfig:
     """Sizes and limits. Silhouettes of 800 (2000) faces overlap those of 17 000 by .996 (.999)."""
 
     search_faces: int = 400
-    faces: int = 800  # for tracking
+    faces: int = 800  # for tracking as well
     fine_faces: int = 2000
-    resolution: int = 160  # px of the window's larger side
+    tracking_resolution: int = 128  # px of the window's larger side
+    resolution: int = 160  # px, first steps of a first placement
     fine_resolutions: tuple[int, ...] = (320, 640)  # px, last steps of a first placement
     finalists: int = 2  # poses that take part in the first of them
     distance: float = 10.0  # model extents, where a model without a known view starts
-    jump_iou: float = 0.75  # of the last pose, below which it is moved onto the mask first
     lost_iou: float = 0.6  # of a tracked pose, below which the tool is searched anew
     search: SearchConfig = field(default_factory=SearchConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
     tracking: RefineConfig = field(
-        default_factory=lambda: RefineConfig(iterations=3, rotation=0.1, translation=0.1)
+        default_factory=lambda: RefineConfig(
+            iterations=3,
+            jump_iou=0.85,
+            outline_points=120,
+            contour_points=80,
+            rotation=0.1,
+            translation=0.1,
+        )
     )
     scale: ScaleConfig = field(default_factory=ScaleConfig)
     trust: TrustConfig = field(default_factory=TrustConfig)
@@ -80,12 +86,9 @@ class JointAligner:
         return self.settled(found, observation, previous)
 
     def tracked(self, observation: ToolObservation, last: UnitPose) -> Refined:
-        """Refined from the last pose, which is first moved onto the mask after a large motion."""
-        target = MaskTarget.of(observation, self.config.resolution)
-        refiner = Refiner(self.mesh, observation.camera, target, self.config.tracking)
-        if refiner.look(last)[1] < self.config.jump_iou:
-            last = onto_mask(self.mesh, last, observation.camera, target)
-        return refiner.run(last)
+        """Refined from the last pose, which is moved onto the mask first after a large motion."""
+        target = MaskTarget.of(observation, self.config.tracking_resolution)
+        return Refiner(self.mesh, observation.camera, target, self.config.tracking).run(last)
 
     def found(self, observation: ToolObservation, last: UnitPose | None) -> Refined:
         """The best of many orientations: coarse search, refinement, refinement of the finalists."""
@@ -99,10 +102,10 @@ class JointAligner:
             rotations = all_orientations(self.axis, low.mask, config.search)
             position = np.array([0.0, 0.0, config.distance * self.model.extent])
         poses = search(self.small_mesh, rotations, position, camera, low, config.search)
-        refined = self.refined(self.mesh, observation, poses, config.resolution)
+        refined = self.refined(self.mesh, observation, poses, expected, config.resolution)
         poses = [each.pose for each in refined[: config.finalists]]
         for resolution in config.fine_resolutions:
-            refined = self.refined(self.fine_mesh, observation, poses, resolution)
+            refined = self.refined(self.fine_mesh, observation, poses, expected, resolution)
             poses = [refined[0].pose]
         return refined[0]
 
@@ -111,12 +114,18 @@ class JointAligner:
         mesh: SilhouetteMesh,
         observation: ToolObservation,
         poses: list[UnitPose],
+        expected: UnitPose | None,
         resolution: int,
     ) -> list[Refined]:
-        """Each pose refined in a window of that resolution, best first."""
+        """Each pose refined in a window of that resolution, best first.
+
+        Only the expected orientation is a prior; the position follows from the mask.
+        """
         target = MaskTarget.of(observation, resolution)
         refiner = Refiner(mesh, observation.camera, target, self.config.refine)
-        return sorted((refiner.run(pose) for pose in poses), key=lambda each: -each.iou)
+        priors = [UnitPose(expected.R, pose.position) if expected else pose for pose in poses]
+        refined = (refiner.run(pose, prior) for pose, prior in zip(poses, priors))
+        return sorted(refined, key=lambda each: -each.iou)
 
     def settled(
         self, found: Refined, observation: ToolObservation, previous: ToolPlacement | None

@@ -61,5 +61,6 @@ def outline_of(contours: Contours, ends: np.ndarray, solid: np.ndarray, count: i
 def covered(solid: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     """(N,) bool: whether (N, 2) positions lie in the silhouette; outside the window they do not."""
     height, width = solid.shape
-    nearest = np.rint(np.clip(pixels, -1, (width, height))).astype(np.intp)
-    return np.pad(solid, 1)[nearest[:, 1] + 1, nearest[:, 0] + 1]
+    column, row = np.rint(np.clip(pixels, -1, (width, height))).astype(np.intp).T
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    return inside & solid[np.where(inside, row, 0), np.where(inside, column, 0)]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class UnitPose:
 
     def moved(self, step: np.ndarray) -> UnitPose:
         """The pose after a step (6,): rotation vector, then translation over the distance."""
-        turn = Rotation.from_rotvec(step[:3]).as_matrix()
+        turn, _ = cv2.Rodrigues(step[:3])
         return UnitPose(turn @ self.R, self.position + self.position[2] * step[3:])
 
     def step_from(self, other: UnitPose) -> np.ndarray:
         """(6,) the step that leads from the other pose to this one."""
-        turn = Rotation.from_matrix(self.R @ other.R.T).as_rotvec()
-        return np.concatenate([turn, (self.position - other.position) / other.position[2]])
+        turn, _ = cv2.Rodrigues(self.R @ other.R.T)
+        return np.concatenate([turn[:, 0], (self.position - other.position) / other.position[2]])

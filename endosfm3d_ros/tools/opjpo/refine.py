@@ -15,8 +15,9 @@ import numpy as np
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.tools.opjpo.outline import Outline, outline_of
 from endosfm3d_ros.tools.opjpo.pose import UnitPose
+from endosfm3d_ros.tools.opjpo.search import follow_moments
 from endosfm3d_ros.tools.opjpo.target import MaskTarget
-from endosfm3d_ros.tools.silhouette import SilhouetteMesh, filled, project
+from endosfm3d_ros.tools.silhouette import Contours, SilhouetteMesh, filled, project
 
 MIN_POINTS = 8  # on the outline
 
@@ -26,6 +27,7 @@ class RefineConfig:
     """Chosen on generated tools; the expectation is a prior that noise cannot be fitted against."""
 
     iterations: int = 4
+    jump_iou: float = 0.0  # overlap of the start, below which it is moved onto the mask first
     outline_points: int = 200
     contour_points: int = 100
     robust: float = 3.0  # window px; residuals far beyond have little weight (Cauchy)
@@ -44,6 +46,16 @@ class Refined:
     pose: UnitPose
     iou: float
     information: np.ndarray = field(repr=False)  # (6, 6) of a step, without the expectation
+
+
+@dataclass(frozen=True)
+class Solid:
+    """The silhouette of one pose."""
+
+    points: np.ndarray  # (V, 3) vertices in the camera frame, model units
+    contours: Contours
+    mask: np.ndarray  # (1, h, w) bool
+    iou: float
 
 
 @dataclass(frozen=True)
@@ -82,35 +94,47 @@ class Refiner:
         """The pose with the largest overlap among those that the iterations meet.
 
         Args:
-            start: where they begin.
+            start: where they begin; with too little overlap it is moved onto the mask first.
             expected: what the prior holds the pose to; the start if nothing else is known.
         """
-        expected = expected or start
-        pose, best = start, Refined(start, -1.0, np.zeros((6, 6)))
+        pose, solid = start, self.silhouette(start)
+        if solid.iou < self.config.jump_iou:
+            pose = self.onto_mask(start, solid)
+            solid = self.silhouette(pose)
+        expected = expected or pose
+        best = Refined(start, -1.0, np.zeros((6, 6)))
         for remaining in range(self.config.iterations, -1, -1):
-            outline, iou = self.look(pose)
+            outline = self.outline(solid)
             if len(outline.pixels) < MIN_POINTS:
                 break
             equations = self.equations(outline, pose)
-            if iou > best.iou:
-                best = Refined(pose, iou, equations.information)
+            if solid.iou > best.iou:
+                best = Refined(pose, solid.iou, equations.information)
             if remaining:
                 pose = pose.moved(self.step(equations, pose.step_from(expected)))
+                solid = self.silhouette(pose)
         return best
 
-    def look(self, pose: UnitPose) -> tuple[Outline, float]:
-        """The outline where it says something, and the overlap."""
+    def silhouette(self, pose: UnitPose) -> Solid:
+        """What is seen of the model in the window."""
         points = pose.points(self.mesh.vertices)
         pixels, front = project(points, self.camera)
         window = self.target.window
         contours = self.mesh.contours(window.from_image(pixels)[None], front[None])
-        solid = filled(contours, 1, window.width, window.height)
-        ends = points[self.mesh.edges.vertices[contours.edge]]
-        outline = outline_of(contours, ends, solid[0], self.config.outline_points)
-        outline = outline.seen_by(self.camera, window)
-        return outline.kept(self.target.informative(outline.pixels)), float(
-            self.target.overlaps(solid)[0]
-        )
+        mask = filled(contours, 1, window.width, window.height)
+        return Solid(points, contours, mask, float(self.target.overlaps(mask)[0]))
+
+    def outline(self, solid: Solid) -> Outline:
+        """Points on the outer contour where the mask says something."""
+        ends = solid.points[self.mesh.edges.vertices[solid.contours.edge]]
+        outline = outline_of(solid.contours, ends, solid.mask[0], self.config.outline_points)
+        outline = outline.seen_by(self.camera, self.target.window)
+        return outline.kept(self.target.informative(outline.pixels))
+
+    def onto_mask(self, pose: UnitPose, solid: Solid) -> UnitPose:
+        """The pose moved so that the silhouette gets area and centroid of the mask."""
+        position = follow_moments(pose.position[None], solid.mask, self.camera, self.target)[0]
+        return UnitPose(pose.R, position)
 
     def equations(self, outline: Outline, pose: UnitPose) -> Equations:
         """Both kinds of residuals."""
@@ -128,11 +152,15 @@ class Refiner:
 
     def rows(self, points: np.ndarray, normals: np.ndarray, pose: UnitPose) -> np.ndarray:
         """(N, 6) change along (N, 2) normals of where (N, 3) points are seen, with the pose."""
-        focal = np.array([self.camera.fx, self.camera.fy]) / self.target.window.step
-        ray = points / points[:, 2:]
-        across = normals * focal / points[:, 2:]
-        slope = np.column_stack([across, -(across * ray[:, :2]).sum(axis=1)])
-        return np.column_stack([np.cross(points - pose.position, slope), slope * pose.position[2]])
+        x, y, z = points.T
+        step = self.target.window.step
+        across = normals[:, 0] * (self.camera.fx / step) / z
+        down = normals[:, 1] * (self.camera.fy / step) / z
+        away = -(across * x + down * y) / z
+        x, y, z = (points - pose.position).T
+        distance = pose.position[2]
+        turns = (y * away - z * down, z * across - x * away, x * down - y * across)
+        return np.stack([*turns, across * distance, down * distance, away * distance], axis=1)
 
     def step(self, equations: Equations, away: np.ndarray) -> np.ndarray:
         """(6,) Gauss-Newton step, bounded; `away` is how far the pose is from the expected one."""

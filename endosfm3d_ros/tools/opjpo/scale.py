@@ -54,9 +54,10 @@ def scale_of(
         config: what to believe how much.
     """
     room = depth_ratios(points, observation, observation.tissue_depth, config)
-    seen = depth_ratios(
-        front(points, observation, config), observation, observation.tool_depth, config
-    )
+    seen = np.empty(0)
+    if observation.tool_depth is not None:
+        surface = front(points, observation, config)
+        seen = depth_ratios(surface, observation, observation.tool_depth, config)
     limit = float(np.percentile(room, config.contact_percentile)) if len(room) else np.inf
     beliefs = []
     if model.metric:

@@ -125,12 +125,3 @@ def moments(masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     x = columns @ np.arange(masks.shape[2]) / safe
     y = rows @ np.arange(masks.shape[1]) / safe
     return area, np.stack([x, y], axis=1)
-
-
-def onto_mask(
-    mesh: SilhouetteMesh, pose: UnitPose, camera: PinholeCamera, target: MaskTarget
-) -> UnitPose:
-    """The pose moved so that its silhouette has the area and centroid of the mask."""
-    solid = silhouettes(mesh, pose.points(mesh.vertices)[None], camera, target.window)
-    position = follow_moments(pose.position[None], solid, camera, target)[0]
-    return UnitPose(pose.R, position)

@@ -72,13 +72,14 @@ class MaskTarget:
     def overlaps(self, silhouettes: np.ndarray) -> np.ndarray:
         """(B,) intersection over union of (B, h, w) silhouettes with the mask, where known."""
         seen = silhouettes & self.known
-        both = (seen & self.mask).sum(axis=(1, 2))
-        return both / (seen.sum(axis=(1, 2)) + self.mask.sum() - both)
+        sizes = np.array([np.count_nonzero(each) for each in seen])
+        both = np.array([np.count_nonzero(each) for each in seen & self.mask])
+        return both / (sizes + np.count_nonzero(self.mask) - both)
 
     def _nearest(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Column and row of the nearest pixel of the window."""
         height, width = self.mask.shape
-        nearest = np.rint(np.clip(np.nan_to_num(pixels), 0, (width - 1, height - 1)))
+        nearest = np.rint(np.clip(pixels, 0, (width - 1, height - 1)))
         column, row = nearest.astype(np.intp).T
         return column, row
 
@@ -110,8 +111,8 @@ def sampled(mask: np.ndarray, window: Window) -> np.ndarray:
 def signed_distance(mask: np.ndarray) -> np.ndarray:
     """(h, w) float32 distance to the contour between mask pixels and others, negative inside."""
     inside = mask.astype(np.uint8)
-    outer = cv2.distanceTransform(1 - inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    inner = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    outer = cv2.distanceTransform(1 - inside, cv2.DIST_L2, cv2.DIST_MASK_5)
+    inner = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_5)
     signed = np.where(mask, 0.5 - inner, outer - 0.5)  # the contour lies between two pixels
     return cv2.GaussianBlur(signed.astype(np.float32), (3, 3), 0)
 
