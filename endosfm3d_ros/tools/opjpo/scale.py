@@ -18,7 +18,7 @@ from endosfm3d_ros.tools.types import ToolModel, ToolObservation, ToolPlacement
 class ScaleConfig:
     """Deviations are 1 sigma over the scale."""
 
-    metric_deviation: float = 0.05  # of a model in metres: manufacture, articulation, camera
+    metric_deviation: float = 0.01  # of a model in metres: its size is known, depth only guessed
     depth_deviation: float = 0.05  # of depth measured on the tool: shiny metal
     contact_deviation: float = 0.15  # of assuming that the tool just clears the tissue
     drift: float = 0.01  # grows between two frames
@@ -62,7 +62,7 @@ def scale_of(
     beliefs = []
     if model.metric:
         beliefs.append((1.0, config.metric_deviation))
-    if previous is not None and previous.valid:
+    elif previous is not None and previous.valid:
         beliefs.append((previous.scale, previous.scale_deviation + config.drift))
     if len(seen):
         beliefs.append((float(np.median(seen)), config.depth_deviation))
