@@ -66,7 +66,7 @@ class LrmNetwork(nn.Module):
         """(B, 3 r r, C) tokens to (B, 3, c, 2 r, 2 r) planes."""
         low = self.config.triplane_low_res
         maps = tokens.unflatten(1, (3, low, low)).permute(0, 1, 4, 2, 3)  # (B, 3, C, r, r)
-        return self.upsampler(maps.flatten(0, 1)).unflatten(0, (-1, 3))
+        return self.upsampler(maps.flatten(0, 1)).unflatten(0, (-1, 3)).contiguous()
 
     def fold_camera(self) -> LrmNetwork:
         """The network itself with the constant source camera in its weights.
