@@ -12,7 +12,6 @@ AGGRESSIVENESS = 3  # of the decimation; from 5 on thin jaws collapse (silhouett
 def decimated(vertices: np.ndarray, faces: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """(v, 3) float32 vertices and (f, 3) int32 faces of about `count` triangles, or more.
 
-
     Quadric error metrics (Garland and Heckbert 1997), which stop before thin parts collapse; a
     mesh that is small enough stays.
     """

@@ -98,6 +98,18 @@ def test_a_jump_is_searched_anew():
     assert ratio_error(found, after) < 0.02
 
 
+def test_a_model_that_never_fitted_is_not_searched_in_every_frame(monkeypatch):
+    _, observation = scene()
+    ring = np.zeros_like(observation.mask)
+    ring[150:350, 200:400] = True
+    ring[170:330, 220:380] = False
+    observation = replace(observation, mask=ring)
+    first = ALIGNER.place(observation)
+    monkeypatch.setattr(JointAligner, "found", None)
+    second = ALIGNER.place(observation, first)
+    assert second.valid and not second.trusted
+
+
 def test_a_model_from_a_file_is_found_in_any_orientation():
     metric = ToolModel(MODEL.vertices * SCALE, MODEL.faces, MODEL.colors, "mesh", True)
     turn = Rotation.from_rotvec((0.3, 0.2, 2.5)).as_matrix()

@@ -38,7 +38,8 @@ class JointConfig:
     fine_resolutions: tuple[int, ...] = (320, 640)  # px, last steps of a first placement
     finalists: int = 2  # poses that take part in the first of them
     distance: float = 10.0  # model extents, where a model without a known view starts
-    lost_iou: float = 0.6  # of a tracked pose, below which the tool is searched anew
+    lost_iou: float = 0.6  # of a tracked pose, below which the tool is searched anew ..
+    lost_drop: float = 0.1  # .. if its overlap fell by this much since the last frame
     search: SearchConfig = field(default_factory=SearchConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
     tracking: RefineConfig = field(
@@ -79,11 +80,18 @@ class JointAligner:
             return ToolPlacement.nowhere(reason, observation.stamp)
         if previous is not None and not previous.valid:
             previous = None
-        found = self.tracked(observation, self.unit_pose(previous)) if previous else None
-        if found is None or found.iou < self.config.lost_iou:
-            anew = self.found(observation, self.unit_pose(previous) if previous else None)
-            found = anew if found is None or anew.iou > found.iou else found
+        if previous is None:
+            return self.settled(self.found(observation, None), observation, None)
+        last = self.unit_pose(previous)
+        found = self.tracked(observation, last)
+        if self.lost(found, previous):
+            found = max(found, self.found(observation, last), key=lambda each: each.iou)
         return self.settled(found, observation, previous)
+
+    def lost(self, found: Refined, previous: ToolPlacement) -> bool:
+        """Whether a search may help: not where the model never fitted well."""
+        limit = min(self.config.lost_iou, previous.iou - self.config.lost_drop)
+        return found.iou < limit
 
     def tracked(self, observation: ToolObservation, last: UnitPose) -> Refined:
         """Refined from the last pose, which is moved onto the mask first after a large motion."""
