@@ -143,6 +143,20 @@ class CloudLabel(int, Enum):
 
 
 @dataclass(frozen=True)
+class TissueView:
+    """The tissue at the time of one image, instruments removed."""
+
+    stamp: int
+    camera: PinholeCamera  # of image and depth
+    T_map_camera: np.ndarray  # 4x4 camera-to-map
+    image: np.ndarray  # (h, w, 3) uint8 RGB, black where the map is empty
+    depth: np.ndarray  # (h, w) float32 along z, NaN where the map is empty
+    cloud: Cloud  # in the map frame
+    state: TrackingState  # LOST: the map is held as it was
+    steps: int  # of refinement that this frame got
+
+
+@dataclass(frozen=True)
 class SceneUpdate:
     """Everything that one image produced; all parts share its stamp."""
 
@@ -152,3 +166,4 @@ class SceneUpdate:
     intrinsics: IntrinsicsEstimate
     pose: CameraPose
     timings: dict[str, float] = field(default_factory=dict)  # stage -> milliseconds
+    tissue: TissueView | None = None  # None where the map is switched off

@@ -1,0 +1,191 @@
+"""New Gaussians where the image shows tissue that the map has not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.tissue.fusion import DepthNoise, pixels_as_rays
+from endosfm3d_ros.tissue.gaussians import GaussianStore
+from endosfm3d_ros.tissue.graph import DeformationGraph
+from endosfm3d_ros.tissue.holes import push_pull
+from endosfm3d_ros.tissue.rendering import Rendering
+from endosfm3d_ros.tissue.validity import Observation
+
+
+@dataclass(frozen=True)
+class DensificationConfig:
+    """Lengths in pixels of the working image (320 wide)."""
+
+    spacing: float = 1.6  # between new Gaussians
+    spread: float = 0.62  # of the spacing: standard deviation along the surface
+    flatness: float = 0.2  # thickness as a share of that
+    grazing: float = 0.4  # cosine to the viewing ray; steeper normals are bent back to it
+    opacity: float = 0.9  # with this spread the surface is covered by 0.94 on average
+    covered: float = 0.6  # alpha; thinner places get new Gaussians
+    per_frame: int = 4000  # new ones after the first frame
+    inferred_spacing: float = 2.0  # factor on the spacing where nothing was ever seen
+    inferred_weight: float = 0.1  # observations that a filled-in place is worth
+    filled_weight: float = 0.3  # the same where colour was seen but depth was filled in
+    normal_blur: float = 2.0  # px, of the depth that normals are taken from
+
+
+@dataclass(frozen=True)
+class Surface:
+    """What new Gaussians are cut from; (h, w) of the working image, camera frame."""
+
+    depth: np.ndarray  # (h, w) metres
+    smooth: np.ndarray  # (h, w) the same without noise, for normals
+    rgb: np.ndarray  # (h, w, 3)
+    weight: np.ndarray  # (h, w) observations that a point is worth
+
+
+def surface_of(
+    seen: Observation, view: Rendering, wanted: np.ndarray, config: DensificationConfig
+) -> Surface | None:
+    """Depth and colour without gaps: measured, else from the map, else filled in from the rim.
+
+    Args:
+        wanted: (h, w) bool where the surface is asked for; other gaps may stay.
+
+    Returns:
+        None where there is no depth at all.
+    """
+    measured = np.isfinite(seen.depth)
+    known = measured | (np.isfinite(view.depth) & (view.alpha > 0.5))
+    if not known.any():
+        return None
+    depth = np.where(measured, seen.depth, view.depth)
+    depth = push_pull(depth, known) if (wanted & ~known).any() else depth
+    rgb = seen.rgb
+    if (wanted & ~seen.color).any():
+        rgb = push_pull(np.where(seen.color[..., None], rgb, view.rgb), seen.color | known)
+    weight = np.where(measured, seen.confidence, np.float32(config.filled_weight))
+    weight = np.where(seen.color, weight, np.float32(config.inferred_weight))
+    filled = np.where(known | wanted, depth, np.float32(np.median(depth[known])))
+    return Surface(depth, cv2.GaussianBlur(filled, (0, 0), config.normal_blur), rgb, weight)
+
+
+def densify(
+    store: GaussianStore,
+    graph: DeformationGraph,
+    surface: Surface,
+    wanted: np.ndarray,
+    seen: Observation,
+    T_map_camera: np.ndarray,
+    frame: int,
+    config: DensificationConfig,
+    inferred: bool = False,
+    limit: int | None = None,
+) -> int:
+    """Plant Gaussians on a grid over the wanted pixels; returns how many.
+
+    Args:
+        wanted: (h, w) bool.
+        inferred: the place was never seen.
+        limit: at most so many, evenly thinned.
+    """
+    spacing = config.spacing * (config.inferred_spacing if inferred else 1)
+    pixels = _grid(seen.camera, spacing)
+    column, row = np.rint(pixels).astype(np.int64).T
+    chosen = np.flatnonzero(wanted[row, column])
+    room = store.room if limit is None else min(limit, store.room)
+    if len(chosen) > room:
+        chosen = chosen[np.linspace(0, len(chosen) - 1, room).astype(np.int64)]
+    if not len(chosen):
+        return 0
+    row, column, pixels = row[chosen], column[chosen], pixels[chosen]
+    points = _on_rays(pixels, surface.depth[row, column], seen.camera)
+    size = config.spread * spacing * points[:, 2] / seen.camera.fx
+    R = T_map_camera[:3, :3].astype(np.float32)
+    means = points @ R.T + T_map_camera[:3, 3].astype(np.float32)
+    index, weight = graph.bind(means)
+    store.add(
+        {
+            "means": means,
+            "quats": facing(_normals(surface.smooth, row, column, seen.camera, config) @ R.T),
+            "scales": size[:, None] * np.array([1, 1, config.flatness], np.float32),
+            "opacities": np.full(len(row), config.opacity, np.float32),
+            "colors": _smoothly(surface.rgb, pixels),
+            "weights": surface.weight[row, column],
+            "born": np.full(len(row), frame, np.int32),
+            "seen": np.full(len(row), frame, np.int32),
+            "hits": np.full(len(row), 0 if inferred else 1, np.int32),
+            "inferred": np.full(len(row), inferred),
+            "node_index": index,
+            "node_weight": weight,
+        }
+    )
+    return len(row)
+
+
+def uncovered(
+    view: Rendering, seen: Observation, noise: DepthNoise, config: DensificationConfig
+) -> np.ndarray:
+    """(h, w) bool: tissue is seen where the map is thin or lies behind it."""
+    before = seen.depth < view.depth * (1 - noise.gate)  # NaN compares false
+    return seen.color & ((view.alpha < config.covered) | before)
+
+
+def facing(normals: np.ndarray) -> np.ndarray:
+    """(N, 4) float32 quaternions w x y z that turn the z axis onto unit normals (N, 3)."""
+    nx, ny, nz = normals.T
+    flip = np.where(nz < 0, -1.0, 1.0)  # a flat Gaussian has no front; avoids the half turn
+    quats = np.stack([1 + flip * nz, -flip * ny, flip * nx, np.zeros_like(nx)], axis=1)
+    return (quats / np.linalg.norm(quats, axis=1, keepdims=True)).astype(np.float32)
+
+
+def _grid(camera: PinholeCamera, spacing: float) -> np.ndarray:
+    """(N, 2) float32 pixels of a hexagonal grid over the image."""
+    rows = np.arange(spacing / 2, camera.height, spacing * 0.9306)  # as dense as a square grid
+    columns = np.arange(spacing / 4, camera.width, spacing * 1.0746)
+    u, v = np.meshgrid(columns, rows)
+    u[1::2] += spacing / 2
+    pixels = np.stack([u, v], axis=-1).reshape(-1, 2).astype(np.float32) - np.float32(0.5)
+    return np.clip(pixels, 0, (camera.width - 1, camera.height - 1)).astype(np.float32)
+
+
+def _on_rays(pixels: np.ndarray, z: np.ndarray, camera: PinholeCamera) -> np.ndarray:
+    """(N, 3) float32 points at depths z (N) on the rays of pixels (N, 2)."""
+    return np.column_stack([pixels_as_rays(camera, pixels) * z[:, None], z]).astype(np.float32)
+
+
+def _normals(
+    depth: np.ndarray,
+    row: np.ndarray,
+    column: np.ndarray,
+    camera: PinholeCamera,
+    config: DensificationConfig,
+) -> np.ndarray:
+    """(N, 3) float32 unit normals away from the camera, by central differences at pixels."""
+    row = np.clip(row, 1, depth.shape[0] - 2)
+    column = np.clip(column, 1, depth.shape[1] - 2)
+
+    def point(down: int, right: int) -> np.ndarray:
+        r, c = row + down, column + right
+        return _on_rays(np.column_stack([c, r]).astype(np.float32), depth[r, c], camera)
+
+    ray = _unit(point(0, 0))
+    normal = _unit(np.cross(point(0, 1) - point(0, -1), point(1, 0) - point(-1, 0)))
+    # a disc seen from its edge covers nothing: what depth noise tilted too far is bent back
+    along = np.maximum((normal * ray).sum(axis=1, keepdims=True), 0)
+    return _unit(normal + np.maximum(config.grazing - along, 0) / (1 - config.grazing) * 2 * ray)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    """(N, 3) of length one; zero stays zero."""
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.maximum(length, np.float32(1e-20))
+
+
+def _smoothly(image: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """(N, 3) bilinear samples; in strips, because OpenCV limits an image to 32767 rows."""
+    strip, border = 16384, cv2.BORDER_REPLICATE
+    parts = [
+        cv2.remap(image, pixels[k : k + strip, None], None, cv2.INTER_LINEAR, None, border)
+        for k in range(0, len(pixels), strip)
+    ]
+    return np.concatenate(parts).reshape(-1, image.shape[2])

@@ -1,0 +1,74 @@
+"""Where the image shows what the map predicts: optical flow from the render to the image.
+
+Measured against the map, not against the last image, so errors do not add up from frame to frame.
+Instruments are painted over with the render before the flow is computed: what is not there cannot
+drag its surroundings along.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from endosfm3d_ros.tissue.rendering import Rendering
+from endosfm3d_ros.tissue.validity import Observation
+
+
+@dataclass(frozen=True)
+class FlowConfig:
+    """Dense inverse search (Kroeger et al. 2016) at the working size."""
+
+    preset: int = cv2.DISOPTICAL_FLOW_PRESET_FAST
+    texture: float = 40.0  # squared grey gradient at which a flow vector counts half
+    texture_blur: float = 3.0  # px
+    mismatch: float = 30.0  # grey levels left after the flow; more is not the same tissue
+    largest: float = 24.0  # px; more is a failure
+
+
+@dataclass(frozen=True)
+class FlowField:
+    """(H, W, 2) float32 px from render to image, (H, W) float32 weight 0..1."""
+
+    flow: np.ndarray
+    weight: np.ndarray
+
+
+class ModelFlow:
+    """Flow between the predicted view and the image."""
+
+    def __init__(self, config: FlowConfig) -> None:
+        self.config = config
+        self._dis = cv2.DISOpticalFlow_create(config.preset)
+
+    def measure(self, view: Rendering, seen: Observation) -> FlowField:
+        """Displacement of every pixel of the view, and what it is worth."""
+        c = self.config
+        # 1 two images that differ by motion only
+        model = cv2.cvtColor(_bytes(view.rgb), cv2.COLOR_RGB2GRAY)
+        model = np.where(view.alpha > 0.5, model, seen.grey)
+        image = np.where(seen.geometry, seen.grey, model)
+        flow = self._dis.calc(model, image, None)
+        # 2 believed where both ends are tissue, textured, and alike
+        grid = np.indices(model.shape[::-1], np.float32).T
+        there = grid + flow
+        ends = cv2.remap(
+            np.dstack([image, 255 * seen.geometry.astype(np.uint8), image]),
+            there[..., 0], there[..., 1], cv2.INTER_LINEAR,
+        )  # fmt: skip
+        alike = np.abs(ends[..., 0].astype(np.float32) - model) < c.mismatch
+        good = alike & (ends[..., 1] > 250) & seen.geometry & (view.alpha > 0.5)
+        good &= np.abs(flow).max(axis=-1) < c.largest
+        return FlowField(flow, good * self._texture(model))
+
+    def _texture(self, grey: np.ndarray) -> np.ndarray:
+        """(H, W) float32 0..1 from the gradient energy around a pixel."""
+        across = cv2.Sobel(grey, cv2.CV_32F, 1, 0, scale=1 / 8)
+        down = cv2.Sobel(grey, cv2.CV_32F, 0, 1, scale=1 / 8)
+        energy = cv2.GaussianBlur(across**2 + down**2, (0, 0), self.config.texture_blur)
+        return energy / (energy + self.config.texture)
+
+
+def _bytes(rgb: np.ndarray) -> np.ndarray:
+    return np.clip(rgb * 255 + 0.5, 0, 255).astype(np.uint8)

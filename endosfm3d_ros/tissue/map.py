@@ -1,0 +1,383 @@
+"""The tissue map: one verb per frame, `TissueMap.update`.
+
+One set of Gaussians at the current time, moved by a sparse deformation graph, corrected in closed
+form, refined through the differentiable rasteriser. What instruments hide stays, and moves with
+its surroundings. `TissueMap._advance` reads as the method.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+
+import numpy as np
+
+from endosfm3d_ros.geometry import se3
+from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.timing import StageClock
+from endosfm3d_ros.tissue.deformation import DeformationConfig, Samples, solve_deformation
+from endosfm3d_ros.tissue.densification import (
+    DensificationConfig,
+    densify,
+    surface_of,
+    uncovered,
+)
+from endosfm3d_ros.tissue.flow import FlowConfig, ModelFlow
+from endosfm3d_ros.tissue.fusion import (
+    METRIC_NOISE,
+    RELATIVE_NOISE,
+    DepthNoise,
+    FusionConfig,
+    Sight,
+    fade_what_is_looked_through,
+    fuse_depth,
+    look,
+    note_seen,
+)
+from endosfm3d_ros.tissue.gaussians import GaussianStore
+from endosfm3d_ros.tissue.graph import DeformationGraph, GraphConfig
+from endosfm3d_ros.tissue.history import History
+from endosfm3d_ros.tissue.maintenance import (
+    MaintenanceConfig,
+    drop_idle_nodes,
+    evict,
+    split_coarse,
+    thin_crowds,
+)
+from endosfm3d_ros.tissue.motion import sample_motion
+from endosfm3d_ros.tissue.refinement import (
+    RefinementConfig,
+    Refiner,
+    coarse_target,
+    full_target,
+)
+from endosfm3d_ros.tissue.registration import RegistrationConfig, register
+from endosfm3d_ros.tissue.rendering import Rendering, empty_view, render
+from endosfm3d_ros.tissue.scale_alignment import AlignmentConfig, ScaleAlignment
+from endosfm3d_ros.tissue.snapshot import as_bytes, cloud_of
+from endosfm3d_ros.tissue.validity import Observation, ValidityConfig, observe
+from endosfm3d_ros.types import CameraPose, DepthMap, ScaleSource, TissueView, TrackingState
+
+
+@dataclass(frozen=True)
+class TissueConfig:
+    """Settings of the map and of every step."""
+
+    width: int = 320  # px; the working size, whatever the camera's is
+    capacity: int = 80_000  # Gaussians; 9 MB
+    history: int = 300  # frames that the map can be rewound
+    min_support: float = 0.5  # share of the view that must agree for the map to track by itself
+    mismatch: float = 0.15  # mean absolute colour difference (0..1) of a map that does not fit ...
+    mismatch_frames: int = 10  # ... and after so many such frames in a row it starts anew
+    validity: ValidityConfig = field(default_factory=ValidityConfig)
+    alignment: AlignmentConfig = field(default_factory=AlignmentConfig)
+    flow: FlowConfig = field(default_factory=FlowConfig)
+    registration: RegistrationConfig = field(default_factory=RegistrationConfig)
+    graph: GraphConfig = field(default_factory=GraphConfig)
+    deformation: DeformationConfig = field(default_factory=DeformationConfig)
+    fusion: FusionConfig = field(default_factory=FusionConfig)
+    refinement: RefinementConfig = field(default_factory=RefinementConfig)
+    densification: DensificationConfig = field(default_factory=DensificationConfig)
+    maintenance: MaintenanceConfig = field(default_factory=MaintenanceConfig)
+
+
+@dataclass(frozen=True)
+class _Input:
+    """One call of `update`, as every step needs it."""
+
+    image: np.ndarray
+    depth: DepthMap
+    seen: Observation
+    T_map_tracker: np.ndarray
+    tracked: bool  # by the tracker
+    noise: DepthNoise
+    metric: bool
+    deadline: float | None
+
+
+class TissueMap:
+    """An online map of deforming tissue with bounded memory and time.
+
+    Args:
+        config: settings; the defaults are for 640 px of endoscope video on two CPU cores.
+    """
+
+    def __init__(self, config: TissueConfig | None = None) -> None:
+        self.config = config or TissueConfig()
+        self.store = GaussianStore(self.config.capacity)
+        self.milliseconds: dict[str, float] = {}  # of the steps of the last frame
+        self._flow = ModelFlow(self.config.flow)
+        self._refiner = Refiner(self.config.refinement)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream; the next frame is a first frame. Memory is kept and used again."""
+        self.store.clear()
+        self.graph: DeformationGraph | None = None
+        self.history = History(self.config.history)
+        self.frame = 0
+        self.T_map_camera = np.eye(4)
+        self._T_correction = np.eye(4)  # map camera = correction @ tracker's camera
+        self._alignment = ScaleAlignment(self.config.alignment)
+        self._state = TrackingState.INITIALISING
+        self._alone = False  # the tracker is lost and the map tracks by itself
+        self._stamp = 0
+        self._interval = 1 / 30
+        self._misfits = 0
+
+    def update(
+        self,
+        image: np.ndarray,
+        depth: DepthMap,
+        pose: CameraPose,
+        labels: np.ndarray | None = None,
+        budget: float | None = None,
+        held_out: bool = False,
+    ) -> TissueView:
+        """Bring the map to the time of an image.
+
+        Args:
+            image: (H, W, 3) uint8 RGB as the camera of `depth` sees it.
+            depth: of the same image.
+            pose: of the camera that took it, from the tracker.
+            labels: (H, W) uint8 of the same pixels, 0 = tissue, else instrument.
+            budget: seconds for the whole call; refinement fills what is left of it. None runs the
+                fixed number of steps of offline processing.
+            held_out: predict and track, but learn nothing from this image (for evaluation).
+
+        Returns:
+            The tissue as the camera would see it without instruments, at the working size.
+        """
+        start = perf_counter()
+        c, clock = self.config, StageClock()
+        with clock.stage("observe"):
+            camera = depth.camera.resized(c.width, _height(depth.camera, c.width))
+            metric = depth.scale != ScaleSource.RELATIVE
+            given = _Input(
+                image=image,
+                depth=depth,
+                seen=observe(image, depth, labels, camera, c.validity),
+                T_map_tracker=pose.T_map_camera,
+                tracked=pose.state == TrackingState.TRACKING,
+                noise=METRIC_NOISE if metric else RELATIVE_NOISE,
+                metric=metric,
+                deadline=None if budget is None else start + budget,
+            )
+        first = self.graph is None
+        view = self._start(given) if first else self._advance(given, held_out, clock)
+        self.milliseconds = clock.milliseconds
+        return self._view(view, given)
+
+    def render(self, camera: PinholeCamera, T_map_camera: np.ndarray) -> Rendering:
+        """The tissue without instruments from any pose (4x4 camera-to-map)."""
+        return render(self.store, camera, T_map_camera)
+
+    def rewound(self, stamp: int, camera: PinholeCamera) -> Rendering:
+        """The tissue of now, deformed and seen as it was at a remembered stamp.
+
+        Raises KeyError.
+        """
+        now = self.store.view("means").copy()
+        self.store.view("means")[:] = self.history.means(stamp, self.store, self.graph)
+        try:
+            return render(self.store, camera, self.history.pose(stamp))
+        finally:
+            self.store.view("means")[:] = now
+
+    def _start(self, given: _Input) -> Rendering:
+        """The first frame: everything is new, what instruments hide is filled in."""
+        c, seen = self.config, given.seen
+        everywhere = np.ones_like(seen.color)
+        blank = empty_view(seen.camera)
+        surface = surface_of(seen, blank, everywhere, c.densification)
+        if surface is None:
+            return blank
+        self.T_map_camera = given.T_map_tracker
+        self._stamp = given.depth.stamp
+        width = seen.camera.width / seen.camera.fx * float(np.nanmedian(seen.depth))
+        self.graph = DeformationGraph(c.graph.spacing * width, c.graph)
+        self._plant(surface, seen.color, given, False, None)
+        self._plant(surface, ~seen.color, given, True, None)
+        self._state = TrackingState.TRACKING
+        self._remember(given)
+        return render(self.store, seen.camera, self.T_map_camera)
+
+    def _advance(self, given: _Input, held_out: bool, clock: StageClock) -> Rendering:
+        """Every other frame."""
+        c, store, graph = self.config, self.store, self.graph
+        self._interval = max((given.depth.stamp - self._stamp) * 1e-9, 1e-3)
+        self._stamp = given.depth.stamp
+        T = self._expected_pose(given)
+        store.tidy()
+        # 1 the map one frame later, and what the camera should see of it
+        with clock.stage("predict"):
+            skin = graph.skin(store.view("node_index"), store.view("node_weight"))
+            predicted = graph.predict(self._interval)
+            self._displace(skin, predicted)
+            view = render(store, given.seen.camera, T)
+            sight = look(view, c.fusion.surface)
+        # 2 depth without a scale, at the scale of the map
+        if not given.metric:
+            depth = self._alignment.align(given.seen.depth, view)
+            given = replace(given, seen=replace(given.seen, depth=depth))
+        # 3 where the image shows what was predicted
+        with clock.stage("flow"):
+            samples, support = self._measure(view, sight, given, T)
+        # 4 the camera takes the rigid part of it; without support from the image nothing is learnt
+        with clock.stage("register"):
+            T, samples = self._track(samples, given, T)
+        if not given.tracked and support < c.min_support:
+            return self._hold(given)
+        self._state, self.T_map_camera = TrackingState.TRACKING, T
+        if held_out:
+            graph.decay()
+            self._remember(given)
+            return view
+        # 5 the deformation graph takes the rest
+        with clock.stage("deform"):
+            self._deform(skin, predicted, samples, sight)
+        # 6 what was filled in gives way to what is seen
+        shown = given.seen.color[sight.row, sight.column]
+        store.remove(sight.slots[shown & store.inferred[sight.slots]])
+        # 7 colours, by steps through the rasteriser
+        with clock.stage("refine"):
+            view = self._refine(given)
+        # 8 depth, along the viewing rays; free space, never under instruments
+        with clock.stage("fuse"):
+            sight = look(view, c.fusion.surface)
+            self.frame += 1
+            note_seen(store, sight, given.seen, self.frame)
+            fuse_depth(store, sight, given.seen, self.T_map_camera, given.noise, c.fusion)
+            fade_what_is_looked_through(store, sight, given.seen, given.noise, c.fusion)
+        # 9 new Gaussians where tissue came into view, filled-in ones where it stays hidden
+        with clock.stage("densify"):
+            self._grow(view, given)
+        # 10 within the caps
+        with clock.stage("maintain"):
+            self._maintain(view, sight, given)
+        self._remember(given)
+        return view
+
+    def _displace(self, skin: object, step: np.ndarray) -> None:
+        """Move nodes by (M, 3) metres, and the Gaussians with them."""
+        self.graph.move(step)
+        self.store.view("means")[:] += (skin @ step).astype(np.float32)
+
+    def _expected_pose(self, given: _Input) -> np.ndarray:
+        """From the tracker; while that is lost, where the map saw the camera last."""
+        if given.tracked and self._state == TrackingState.TRACKING and not self._alone:
+            return self._T_correction @ given.T_map_tracker
+        if given.tracked:  # the tracker may have started anew: carry on from here
+            self._T_correction = self.T_map_camera @ se3.inverse(given.T_map_tracker)
+        self._alone = not given.tracked
+        return self.T_map_camera
+
+    def _hold(self, given: _Input) -> Rendering:
+        """Neither the tracker nor the map knows the camera: the map stays as it is."""
+        self._state = TrackingState.LOST
+        self.graph.decay()
+        return render(self.store, given.seen.camera, self.T_map_camera)
+
+    def _measure(
+        self, view: Rendering, sight: Sight, given: _Input, T: np.ndarray
+    ) -> tuple[Samples, float]:
+        """Where the Gaussians went, and the share of the common view that the image confirms."""
+        c = self.config.deformation
+        worth = c.metric_depth if given.metric else c.relative_depth
+        flow = self._flow.measure(view, given.seen)
+        common = given.seen.geometry & (view.alpha > 0.5)
+        support = float((flow.weight > 0).sum() / max(1, common.sum()))
+        samples = sample_motion(self.store, sight, given.seen, flow, T, worth, c.samples)
+        return samples, support
+
+    def _track(self, samples: Samples, given: _Input, T: np.ndarray) -> tuple[np.ndarray, Samples]:
+        """The tracker's pose where depth is metric, else corrected against the map.
+
+        With metric depth the tracker's key frames drift less than a map that deforms; without,
+        its scale is only as good as one depth map, and the map's is that of all of them.
+        """
+        if given.metric and given.tracked:
+            return T, samples
+        found = register(samples, self.config.registration)
+        if not found.accepted:
+            return T, samples
+        T = T @ se3.inverse(found.T_camera_predicted)
+        self._T_correction = T @ se3.inverse(given.T_map_tracker)
+        return T, replace(samples, points=se3.transform(found.T_camera_predicted, samples.points))
+
+    def _deform(self, skin: object, predicted: np.ndarray, samples: Samples, sight: Sight) -> None:
+        graph = self.graph
+        in_view, measured = np.zeros((2, graph.count), bool)
+        in_view[self.store.node_index[sight.slots[sight.surface]]] = True
+        measured[samples.index] = True
+        step = solve_deformation(graph, samples, in_view, self.config.deformation)
+        step = step @ self.T_map_camera[:3, :3].T
+        self._displace(skin, step)
+        graph.learn(predicted + step, self._interval, measured)
+        graph.tear()
+
+    def _refine(self, given: _Input) -> Rendering:
+        target = coarse_target(given.seen)
+        if given.deadline is not None:
+            return self._refiner.live(self.store, target, self.T_map_camera, given.deadline)
+        full = full_target(given.image, given.depth.camera, given.seen)
+        return self._refiner.offline(self.store, (target, full), self.T_map_camera)
+
+    def _grow(self, view: Rendering, given: _Input) -> None:
+        c = self.config.densification
+        wanted = uncovered(view, given.seen, given.noise, c)
+        hidden = (view.alpha < c.covered) & ~given.seen.color
+        surface = surface_of(given.seen, view, wanted | hidden, c)
+        if surface is not None:
+            self._plant(surface, wanted, given, False, c.per_frame)
+            self._plant(surface, hidden, given, True, c.per_frame)
+
+    def _plant(
+        self, surface: object, wanted: np.ndarray, given: _Input, inferred: bool, limit: int | None
+    ) -> None:
+        densify(
+            self.store, self.graph, surface, wanted, given.seen, self.T_map_camera, self.frame,
+            self.config.densification, inferred, limit,
+        )  # fmt: skip
+
+    def _maintain(self, view: Rendering, sight: Sight, given: _Input) -> None:
+        c, store = self.config, self.store
+        if self.frame % 2:
+            split_coarse(store, sight, given.seen.camera, c.maintenance)
+        else:
+            thin_crowds(store, sight, view.pixels, given.seen.camera, c.maintenance)
+        evict(store, sight.slots[sight.surface], self.frame, 1 / self._interval, c.maintenance)
+        renumbered = drop_idle_nodes(store, self.graph)
+        if renumbered is not None:
+            self.history.renumber(renumbered)
+        self._start_anew_if_misfit(view, given.seen)
+
+    def _start_anew_if_misfit(self, view: Rendering, seen: Observation) -> None:
+        """A map that stopped looking like the image is worth nothing."""
+        both = seen.color & (view.alpha > 0.5)
+        difference = np.abs(view.rgb - seen.rgb)[::4, ::4][both[::4, ::4]]
+        misfit = not len(difference) or float(difference.mean()) > self.config.mismatch
+        self._misfits = self._misfits + 1 if misfit else 0
+        if self._misfits >= self.config.mismatch_frames:
+            self.reset()
+
+    def _remember(self, given: _Input) -> None:
+        if self.graph is not None:
+            self.history.record(given.depth.stamp, self.graph, self.T_map_camera)
+
+    def _view(self, view: Rendering, given: _Input) -> TissueView:
+        return TissueView(
+            stamp=given.depth.stamp,
+            camera=given.seen.camera,
+            T_map_camera=self.T_map_camera.copy(),
+            image=as_bytes(view.rgb),
+            depth=view.depth,
+            cloud=cloud_of(self.store, self.frame, 1 / self._interval, self.T_map_camera),
+            state=self._state,
+            steps=self._refiner.steps,
+        )
+
+
+def _height(camera: PinholeCamera, width: int) -> int:
+    """Rows of the working image."""
+    return max(1, round(camera.height * width / camera.width))

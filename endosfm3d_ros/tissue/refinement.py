@@ -1,0 +1,101 @@
+"""Refinement of the appearance through the differentiable rasteriser, within the time there is.
+
+Live: at least one step per frame at the working size, more while time is left. Offline: as many as
+asked for, the last ones at the size of the image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+
+import cv2
+import numpy as np
+
+from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.tissue.gaussians import GaussianStore
+from endosfm3d_ros.tissue.rendering import Rendering, back_project
+from endosfm3d_ros.tissue.validity import Observation
+
+
+@dataclass(frozen=True)
+class RefinementConfig:
+    """Jacobi steps on the colours."""
+
+    gain: float = 1.4  # over-relaxation; below 2 converges
+    min_mass: float = 0.15  # pixels of footprint that a step needs
+    live_steps: int = 4  # at most, per frame
+    offline_steps: int = 3  # per frame at the working size ...
+    offline_full_steps: int = 3  # ... and at the size of the image
+    clock_memory: float = 0.8  # of the running mean of what a step costs
+
+
+@dataclass(frozen=True)
+class Target:
+    """An image that the map is to look like."""
+
+    camera: PinholeCamera
+    rgb: np.ndarray  # (h, w, 3) float32 0..1
+    weight: np.ndarray  # (h, w) float32, 0 withholds
+
+
+class Refiner:
+    """Runs steps and learns what one costs."""
+
+    def __init__(self, config: RefinementConfig) -> None:
+        self.config = config
+        self._cost = 0.0
+        self.steps = 0  # that the last frame took
+
+    def live(
+        self, store: GaussianStore, target: Target, T_map_camera: np.ndarray, deadline: float
+    ) -> Rendering:
+        """One step, and more while they fit before `deadline` (s, `perf_counter`).
+
+        Returns:
+            The view before the first step.
+        """
+        first = None
+        self.steps = 0
+        while first is None or (
+            self.steps < self.config.live_steps and perf_counter() + self._cost < deadline
+        ):
+            start = perf_counter()
+            view = self._step(store, target, T_map_camera)
+            first = first or view
+            memory = self.config.clock_memory if self._cost else 0.0
+            self._cost = memory * self._cost + (1 - memory) * (perf_counter() - start)
+            self.steps += 1
+        return first
+
+    def offline(
+        self, store: GaussianStore, targets: tuple[Target, Target], T_map_camera: np.ndarray
+    ) -> Rendering:
+        """A fixed number of steps, coarse target first. Returns the view before the first."""
+        counts = (max(1, self.config.offline_steps), self.config.offline_full_steps)
+        first = None
+        for target, count in zip(targets, counts):
+            for _ in range(count):
+                view = self._step(store, target, T_map_camera)
+                first = first or view
+        self.steps = sum(counts)
+        return first
+
+    def _step(self, store: GaussianStore, target: Target, T_map_camera: np.ndarray) -> Rendering:
+        view, residual, mass = back_project(
+            store, target.camera, T_map_camera, target.rgb, target.weight
+        )
+        gain = self.config.gain * (mass > self.config.min_mass).astype(np.float32)
+        store.view("colors")[:] += gain[:, None] * residual
+        return view
+
+
+def coarse_target(seen: Observation) -> Target:
+    """The working image."""
+    return Target(seen.camera, seen.rgb, seen.color.astype(np.float32))
+
+
+def full_target(image: np.ndarray, camera: PinholeCamera, seen: Observation) -> Target:
+    """The image itself, (H, W, 3) uint8 of an undistorted camera."""
+    weight = cv2.resize(seen.color.astype(np.float32), camera.size, interpolation=cv2.INTER_NEAREST)
+    return Target(camera, image.astype(np.float32) * np.float32(1 / 255), weight)

@@ -1,0 +1,132 @@
+"""What of an image may be believed: for geometry strictly, for colour less so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.types import DepthMap
+
+
+@dataclass(frozen=True)
+class ValidityConfig:
+    """Lengths in pixels of the working image (320 wide)."""
+
+    tool_margin_geometry: int = 6  # depth bleeds over the edge of an instrument
+    tool_margin_color: int = 1  # motion blur along its edge
+    tool_rim: int = 5  # so far from it, pixels that look more like it than like tissue are withheld
+    rim_window: int = 41  # side of the neighbourhood whose colours are compared
+    highlight: float = 0.9  # darkest channel; highlights move with the lamp, not with the tissue
+    highlight_margin: int = 3
+    dark: float = 0.05  # brightest channel; outside the field of view, or without texture
+    discontinuity: float = 0.1  # relative depth step to the next pixel
+    min_confidence: float = 0.02  # of the depth
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One image at the working size with what of it may be believed."""
+
+    camera: PinholeCamera
+    rgb: np.ndarray  # (h, w, 3) float32 0..1
+    grey: np.ndarray  # (h, w) uint8
+    depth: np.ndarray  # (h, w) float32 metres, NaN where not to be used
+    confidence: np.ndarray  # (h, w) float32 0..1
+    geometry: np.ndarray  # (h, w) bool: motion may be measured here
+    color: np.ndarray  # (h, w) bool: colour may be taken from here
+    tool: np.ndarray  # (h, w) bool: an instrument hides the tissue
+
+
+def observe(
+    image: np.ndarray,
+    depth: DepthMap,
+    labels: np.ndarray | None,
+    camera: PinholeCamera,
+    config: ValidityConfig,
+) -> Observation:
+    """Bring an image to the working size and decide what of it may be believed.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, undistorted.
+        depth: of any size.
+        labels: (H, W) uint8, 0 = tissue; None where no instruments are known.
+        camera: the working size.
+        config: thresholds.
+    """
+    small = cv2.resize(image, camera.size, interpolation=cv2.INTER_AREA)
+    # 1 instruments and dark pixels hide everything
+    tool = _tool_mask(labels, camera)
+    lit = small.max(axis=-1) > 255 * config.dark
+    color = ~_grown(tool, config.tool_margin_color) & lit
+    if tool.any():
+        color &= ~_tool_like(small, tool, config)
+    # 2 highlights have a colour but neither depth nor motion
+    highlight = _grown(small.min(axis=-1) > 255 * config.highlight, config.highlight_margin)
+    geometry = ~_grown(tool, config.tool_margin_geometry) & lit & ~highlight
+    # 3 depth without its discontinuities
+    z = cv2.resize(depth.depth, camera.size, interpolation=cv2.INTER_NEAREST)
+    confidence = cv2.resize(depth.confidence, camera.size, interpolation=cv2.INTER_NEAREST)
+    usable = geometry & np.isfinite(z) & (confidence > config.min_confidence)
+    usable &= ~discontinuities(z, config.discontinuity)
+    return Observation(
+        camera=camera,
+        rgb=small.astype(np.float32) * np.float32(1 / 255),
+        grey=cv2.cvtColor(small, cv2.COLOR_RGB2GRAY),
+        depth=np.where(usable, z, np.float32(np.nan)),
+        confidence=confidence,
+        geometry=geometry,
+        color=color,
+        tool=tool,
+    )
+
+
+def discontinuities(depth: np.ndarray, step: float) -> np.ndarray:
+    """(H, W) bool where depth jumps by more than the share `step` to a neighbouring pixel."""
+    known = np.nan_to_num(depth)
+    smallest, largest = cv2.erode(known, np.ones((3, 3))), cv2.dilate(known, np.ones((3, 3)))
+    return (largest - smallest > 2 * step * known) & (smallest > 0)
+
+
+def _tool_like(small: np.ndarray, tool: np.ndarray, config: ValidityConfig) -> np.ndarray:
+    """Pixels along the edge of the mask whose colour is nearer to the tool's than to tissue's.
+
+    A mask is rarely exact to the pixel; what it leaves of an instrument must not become tissue.
+    """
+    near = _grown(tool, config.tool_rim)
+    rgb = small.astype(np.float32)
+    to_tool, to_tissue = (
+        ((rgb - _local_mean(rgb, mask, config.rim_window)) ** 2).sum(axis=-1)
+        for mask in (tool, ~near)
+    )
+    return _grown(near & ~tool & (to_tool < to_tissue), 1) & near
+
+
+def _local_mean(rgb: np.ndarray, mask: np.ndarray, window: int) -> np.ndarray:
+    """(H, W, 3) mean colour of the masked pixels in a window, sampled at a quarter of the size."""
+    height, width = mask.shape
+    weight = mask.astype(np.float32)
+    sums = cv2.resize(
+        np.dstack([rgb * weight[..., None], weight]), (width // 4, height // 4),
+        interpolation=cv2.INTER_AREA,
+    )  # fmt: skip
+    sums = cv2.blur(sums, (window // 4, window // 4))
+    means = sums[..., :3] / np.maximum(sums[..., 3:], 1e-4)
+    return cv2.resize(means, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def _tool_mask(labels: np.ndarray | None, camera: PinholeCamera) -> np.ndarray:
+    """Every working pixel that an instrument touches."""
+    if labels is None:
+        return np.zeros((camera.height, camera.width), bool)
+    mask = (labels > 0).astype(np.uint8) * 255
+    return cv2.resize(mask, camera.size, interpolation=cv2.INTER_AREA) > 25
+
+
+def _grown(mask: np.ndarray, margin: int) -> np.ndarray:
+    """Bool mask dilated by a disc of radius `margin` px."""
+    side = 2 * margin + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    return cv2.dilate(mask.astype(np.uint8), disc).astype(bool)
