@@ -1,5 +1,6 @@
-"""Where the instruments are in an image, from one of several sources behind one interface.
+"""Where the instruments are in an image, from one of several sources behind one interface."""
 
-source = mask_source("colour")
-mask = source.segment(frame)
-"""
+from endosfm3d_ros.tools.segmentation.sources import SOURCES, MaskSource, mask_source
+from endosfm3d_ros.tools.segmentation.types import PARTS, ToolMask
+
+__all__ = ["PARTS", "SOURCES", "MaskSource", "ToolMask", "mask_source"]

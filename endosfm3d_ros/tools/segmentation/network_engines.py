@@ -1,0 +1,112 @@
+"""Segmentation networks as engines. Imports no torch unless one must be built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from endosfm3d_ros.engines import Engine, EngineSettings, NetworkRecipe, TensorSpec, obtain_engine
+from endosfm3d_ros.engines.recipe import fingerprint_of
+from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.tools.segmentation.card import ONNX, ModelCard
+
+if TYPE_CHECKING:
+    from torch import nn
+
+CODE = ("endosfm3d_ros.networks", "endosfm3d_ros.engines.export")
+MULTIPLE = 16  # px; the own network halves the image four times
+
+
+def tool_engine(model: Path, card: ModelCard, settings: EngineSettings | None = None) -> Engine:
+    """The engine of a model file: input "image", outputs "tool" and "parts", or "scores".
+
+    Raises:
+        ConfigurationError: the file cannot be used as its card says.
+    """
+    if card.own:
+        return obtain_engine(own_recipe(model, card), settings)
+    if model.suffix == ONNX:
+        from endosfm3d_ros.tools.segmentation.onnx_engine import open_onnx
+
+        engine = open_onnx(model, card, settings or EngineSettings())
+    else:
+        engine = obtain_engine(script_recipe(model, card), settings)
+    check_scores(engine, model, card)
+    return engine
+
+
+def own_recipe(model: Path, card: ModelCard) -> NetworkRecipe:
+    """The package's network with the weights of a file.
+
+    Raises:
+        ConfigurationError: an input size that the network cannot halve four times.
+    """
+    height, width = card.input_size
+    if height % MULTIPLE or width % MULTIPLE:
+        raise ConfigurationError(
+            f"segmentation network of {height}x{width}: multiples of {MULTIPLE} are accepted"
+        )
+
+    def load() -> nn.Module:
+        from endosfm3d_ros.networks.lraspp import load_tool_network
+
+        return load_tool_network(model)
+
+    return NetworkRecipe(
+        name=f"tools-{height}x{width}",
+        inputs=(TensorSpec("image", (1, 3, height, width)),),
+        output_names=("tool", "parts"),
+        fingerprint=fingerprint_of([model], CODE),
+        load=load,
+        description={"input": "RGB in [0, 1]", "layout": "NCHW", "weights": model.parent.name},
+    )
+
+
+def script_recipe(model: Path, card: ModelCard) -> NetworkRecipe:
+    """A TorchScript file as its card describes it."""
+
+    def load() -> nn.Module:
+        import torch
+
+        try:
+            return torch.jit.load(str(model), map_location="cpu").eval()
+        except (RuntimeError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise ConfigurationError(f"{model} is no TorchScript file ({reason})") from error
+
+    height, width = input_shape(card)
+    return NetworkRecipe(
+        name=f"tools-{model.stem}-{height}x{width}",
+        inputs=(TensorSpec("image", (1, 3, height, width)),),
+        output_names=("scores",),
+        fingerprint=fingerprint_of([model], CODE),
+        load=load,
+        description={"layout": "NCHW", "weights": model.parent.name, "licence": card.licence},
+    )
+
+
+def input_shape(card: ModelCard) -> tuple[int, int]:
+    """The last two axes of the input tensor."""
+    height, width = card.input_size
+    return (width, height) if card.transposed else (height, width)
+
+
+def check_scores(engine: Engine, model: Path, card: ModelCard) -> None:
+    """Run once on grey.
+
+    Raises:
+        ConfigurationError: the output is not (1, channels, h, w) with the channels of the card,
+            or is not finite.
+    """
+    grey = {spec.name: np.full(spec.shape, 0.5, np.float32) for spec in engine.inputs}
+    scores = engine.run(grey)["scores"]
+    count = len(card.channels)
+    if scores.ndim != 4 or scores.shape[:2] != (1, count):
+        raise ConfigurationError(
+            f"{model} returns {list(scores.shape)}: its card names {count} channels, so "
+            f"[1, {count}, h, w] is accepted"
+        )
+    if not np.isfinite(scores).all():
+        raise ConfigurationError(f"{model} returns numbers that are not finite for a grey image")

@@ -1,0 +1,54 @@
+"""Where masks come from, behind one interface.
+
+source = mask_source("colour")
+mask = source.segment(frame)
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from endosfm3d_ros.engines import EngineSettings
+from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.tools.segmentation.types import ToolMask
+from endosfm3d_ros.types import Frame
+
+SOURCES = ("topic", "colour", "network")
+
+
+class MaskSource(Protocol):
+    """Says where the instruments are in each image of a stream."""
+
+    name: str
+
+    def reset(self) -> None:
+        """Forget the stream."""
+
+    def segment(self, frame: Frame) -> ToolMask:
+        """The mask, of the size of the image; never raises for what an image may hold."""
+
+
+def mask_source(name: str, model: str = "", settings: EngineSettings | None = None) -> MaskSource:
+    """The source of that name.
+
+    Args:
+        name: topic, colour or network.
+        model: folder of the network and its card; by default where `card.find_model` looks.
+        settings: of the network's engine.
+
+    Raises:
+        ConfigurationError: an unknown name, or no usable network.
+    """
+    if name == "topic":
+        from endosfm3d_ros.tools.segmentation.topic import TopicSource
+
+        return TopicSource()
+    if name == "colour":
+        from endosfm3d_ros.tools.segmentation.colour import ColourSource
+
+        return ColourSource()
+    if name == "network":
+        from endosfm3d_ros.tools.segmentation.network import NetworkSource
+
+        return NetworkSource(model, settings)
+    raise ConfigurationError(f"mask source '{name}': accepted are {', '.join(SOURCES)}")
