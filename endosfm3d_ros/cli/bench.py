@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-PARTS = ("stereo", "node", "networks", "splatting")
+PARTS = ("stereo", "node", "networks", "splatting", "tools")
 
 
 def register(app: typer.Typer) -> None:
@@ -59,6 +59,10 @@ def _run(name: str, rounds: int) -> dict:
         from endosfm3d_ros.evaluation.bench_splatting import bench_splatting
 
         return bench_splatting(rounds)
+    if name == "tools":
+        from endosfm3d_ros.evaluation.bench_tools import bench_tools
+
+        return bench_tools(rounds)
     from endosfm3d_ros.evaluation.bench_stereo import bench_frames, bench_stereo, input_hash
 
     frames = bench_frames()

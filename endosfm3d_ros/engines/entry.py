@@ -69,7 +69,11 @@ class Entry:
         """The file."""
         card = json.dumps(asdict(self.card))
         arrays = {"blob": self.blob}
-        arrays |= {REFERENCE + name: value for name, value in self.reference.items()}
+        arrays |= {
+            # safetensors writes the memory as it lies, whatever the strides say
+            REFERENCE + name: np.ascontiguousarray(value)
+            for name, value in self.reference.items()
+        }
         return save(arrays, {"card": card, "sha256": _digest(card, arrays)})
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from endosfm3d_ros.evaluation.parity import depth, geometry, pose, run
+from endosfm3d_ros.evaluation.parity import PARTS, depth, geometry, pose, run
 from endosfm3d_ros.evaluation.parity.golden import GoldenArrays, GoldenFolder
 from endosfm3d_ros.networks import checkpoints, dinov2, dpt
 from endosfm3d_ros.networks.dora import DoRALinear
@@ -45,7 +45,6 @@ def computed(checks, *names):
     return found
 
 
-@pytest.mark.slow
 def test_everything_agrees_and_every_array_is_compared(shared, monkeypatch):
     read = {stem: set() for stem in STEMS}
     original = GoldenArrays.__getitem__
@@ -55,7 +54,8 @@ def test_everything_agrees_and_every_array_is_compared(shared, monkeypatch):
         return original(self, name)
 
     monkeypatch.setattr(GoldenArrays, "__getitem__", recorded)
-    results = {f"{stem}/{check.name}": check for stem, check in run(shared / "golden")}
+    only = [stem for stem in PARTS if stem != "openlrm_base"]  # a test of its own: 260 M weights
+    results = {f"{stem}/{check.name}": check for stem, check in run(shared / "golden", only)}
     assert {name for name, check in results.items() if check.ok is False} == set()
     for stem in STEMS:
         stored = set(GoldenFolder(shared / "golden").arrays(stem))

@@ -6,7 +6,7 @@ Each .npz file has one function that yields its checks; `PARTS` joins them. To a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from endosfm3d_ros.errors import InputError
@@ -27,14 +27,18 @@ PARTS: dict[str, Callable[[GoldenFolder], Iterator[Check]]] = {
 }
 
 
-def run(path: Path) -> Iterator[tuple[str, Check]]:
+def run(path: Path, only: Collection[str] = ()) -> Iterator[tuple[str, Check]]:
     """(npz stem, check) one by one, as they are computed; stems that are absent are passed over.
 
+    Args:
+        path: the golden folder.
+        only: these stems; empty: all.
+
     Raises:
-        InputError: the folder has no part that is known, or one of another layout.
+        InputError: the folder has no part that is asked for, or one of another layout.
     """
     folder = GoldenFolder(path)
-    stems = [stem for stem in PARTS if folder.has(stem)]
+    stems = [stem for stem in PARTS if folder.has(stem) and (not only or stem in only)]
     if not stems:
         raise InputError(f"{path} holds none of {', '.join(f'{stem}.npz' for stem in PARTS)}")
     for stem in stems:
