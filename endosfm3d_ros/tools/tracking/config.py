@@ -22,7 +22,7 @@ class TrackerConfig:
     part_area: float = 0.0005  # of the image, of a part of a tool
     join: int = 17  # gap between parts of a new tool: highlights split jaws
     attach: int = 33  # gap between a known tool and a part of it: a dark wrist
-    same_entry: float = 0.15  # of the width; parts that enter nearer together are one tool
+    same_entry: float = 0.1  # of the width; parts with a smaller gap at the border are one tool
     border: int = 6  # from the image border, still at it; cameras frame the picture in black
     birth_frames: int = 3  # in a row, of a region at the border: flicker is seldom longer
     inner_birth_frames: int = 12  # in a row, of a region inside: tools do not appear there
@@ -31,6 +31,7 @@ class TrackerConfig:
     reentry: float = 0.35  # of the width, between where a tool left and where it comes back
     overlap_share: float = 0.6  # of a match's quality; the rest is distance to the prediction
     reach: float = 0.12  # of the width; distance at which a match is worth 1/e
+    reach_growth: float = 2.0  # per second in which a tool was not seen
     min_quality: float = 0.1  # of a match, 0..1
     claim: float = 0.3  # share of a tool that a common region must hold to be split for it
     hidden: float = 0.85  # share of a tool behind another one, from which it is not seen

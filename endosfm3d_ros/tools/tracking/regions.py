@@ -7,11 +7,12 @@ from functools import cached_property
 
 import cv2
 import numpy as np
+from scipy.spatial import cKDTree
 
 from endosfm3d_ros.tools.tracking.config import TrackerConfig
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Region:
     """A part of the mask at working size."""
 
@@ -30,12 +31,24 @@ class Region:
         return np.array([columns.mean(), rows.mean()])
 
     @cached_property
-    def entry(self) -> np.ndarray | None:
-        """(2,) mean pixel of what is at the image border, x y; None where nothing is."""
+    def border_pixels(self) -> np.ndarray:
+        """(N, 2) its pixels at the image border, x y."""
         at_border = self.mask.copy()
         at_border[self.border : -self.border, self.border : -self.border] = False
-        rows, columns = np.nonzero(at_border)
-        return np.array([columns.mean(), rows.mean()]) if len(rows) else None
+        return np.argwhere(at_border)[:, ::-1]
+
+    @cached_property
+    def entry(self) -> np.ndarray | None:
+        """(2,) mean of them; None where there are none."""
+        pixels = self.border_pixels
+        return pixels.mean(axis=0) if len(pixels) else None
+
+    def enters_beside(self, other: Region, gap: float) -> bool:
+        """Whether both come in from the border at most `gap` px apart."""
+        if self.entry is None or other.entry is None:
+            return False
+        distances, _ = cKDTree(self.border_pixels).query(other.border_pixels)
+        return bool(distances.min() <= gap)
 
     def with_part(self, other: Region) -> Region:
         """Both together."""
@@ -84,29 +97,25 @@ def _parts(mask: np.ndarray, config: TrackerConfig) -> list[Region]:
 
 def _joined(parts: list[Region], config: TrackerConfig) -> list[Region]:
     """The parts of one group as one region per place of entry."""
+    gap = config.same_entry * parts[0].mask.shape[1]
     anchors: list[Region] = []
     for part in (part for part in parts if part.entry is not None):
-        index = _nearest(part.entry, [anchor.entry for anchor in anchors])
-        close = config.same_entry * part.mask.shape[1]
-        if index is None or np.linalg.norm(part.entry - anchors[index].entry) > close:
-            anchors.append(part)
-        else:
-            anchors[index] = anchors[index].with_part(part)
+        beside = [anchor for anchor in anchors if anchor.enters_beside(part, gap)]
+        anchors = [anchor for anchor in anchors if anchor not in beside]
+        for anchor in beside:
+            part = part.with_part(anchor)  # noqa: PLW2901 - a part may join two others
+        anchors.append(part)
     for part in (part for part in parts if part.entry is None):
-        if not anchors:
+        distances = [_distance(anchor, part.centre) for anchor in anchors]
+        if distances:
+            index = int(np.argmin(distances))
+            anchors[index] = anchors[index].with_part(part)
+        else:
             anchors.append(part)
-            continue
-        index = _nearest(part.centre, [_closest_pixel(anchor, part.centre) for anchor in anchors])
-        anchors[index] = anchors[index].with_part(part)
     return anchors
 
 
-def _nearest(point: np.ndarray, others: list[np.ndarray]) -> int | None:
-    if not others:
-        return None
-    return int(np.argmin([np.linalg.norm(point - other) for other in others]))
-
-
-def _closest_pixel(region: Region, point: np.ndarray) -> np.ndarray:
+def _distance(region: Region, point: np.ndarray) -> float:
+    """Pixels from a point to the nearest pixel of a region."""
     pixels = np.argwhere(region.mask)[:, ::-1]
-    return pixels[np.argmin(np.linalg.norm(pixels - point, axis=1))]
+    return float(np.linalg.norm(pixels - point, axis=1).min())

@@ -27,6 +27,7 @@ class Track:
         self.score = 0.5
         self.velocity = np.zeros(2)  # px per second
         self.entry = region.entry
+        self._prediction: tuple[int, Region] | None = None
         self.bbox = (0, 0, 0, 0)  # px of the image
 
     @property
@@ -44,6 +45,11 @@ class Track:
 
     def predicted(self, stamp: int) -> Region:
         """Where it should be; shifted by its velocity for as long as that can be believed."""
+        if self._prediction is None or self._prediction[0] != stamp:
+            self._prediction = stamp, self._predict(stamp)
+        return self._prediction[1]
+
+    def _predict(self, stamp: int) -> Region:
         seconds = min(max(stamp - self.seen, 0) * 1e-9, self._config.hold / 2)
         x, y = np.round(self.velocity * seconds)
         if x == 0 and y == 0:
@@ -66,7 +72,7 @@ class Track:
             now = (region.centre - self.region.centre) / seconds
             self.velocity += rate * (now - self.velocity)
         self.score += rate * (quality - self.score)
-        self.region, self.seen = region, stamp
+        self.region, self.seen, self._prediction = region, stamp, None
         self.hits += 1
         if region.entry is not None:
             self.entry = region.entry

@@ -108,8 +108,7 @@ class ToolTracker:
 
     def _take(self, tracks: list[Track], regions: list[Region], stamp: int) -> list[Region]:
         """Give each track its region; returns the regions that nobody took."""
-        predictions = [track.predicted(stamp) for track in tracks]
-        pairs = match(predictions, [track.entry for track in tracks], regions, self.config)
+        pairs = match(tracks, regions, stamp, self.config)
         for i, j, quality in pairs:
             tracks[i].seen_at(regions[j], stamp, quality)
         matched, taken = {i for i, _, _ in pairs}, {j for _, j, _ in pairs}
@@ -137,12 +136,8 @@ class ToolTracker:
 
     def _one_tool(self, tool: Track, region: Region) -> bool:
         """Whether a region may be a part of a tool, by where both enter."""
-        if region.entry is None:
-            return True
-        if tool.entry is None:
-            return False
-        close = self.config.same_entry * region.mask.shape[1]
-        return bool(np.linalg.norm(tool.entry - region.entry) < close)
+        gap = self.config.same_entry * region.mask.shape[1]
+        return region.entry is None or tool.region.enters_beside(region, gap)
 
     def _give_ids(self, stamp: int) -> tuple[int, ...]:
         """Step 5: ripe candidates become tools, as long as there is room, the largest first."""
