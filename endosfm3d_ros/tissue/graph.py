@@ -12,6 +12,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
+from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.tissue.gaussians import NEIGHBOURS
 
 
@@ -52,6 +53,39 @@ class DeformationGraph:
         self._stretched = np.empty(0, np.int64)
         self._cut: set[tuple[int, int]] = set()
         self._carried, self._moved = 0.0, 0.0
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything by name, for `restored`."""
+        return {
+            "spacing": np.array(self.spacing),
+            "positions": self.positions,
+            "velocity": self.velocity,
+            "travelled": self.travelled,
+            "edges": self.edges,
+            "rest": self._rest,
+            "stretched": self._stretched,
+            "cut": np.array(sorted(self._cut), np.int64).reshape(-1, 2),
+            "persistence": np.array([self._carried, self._moved]),
+        }
+
+    @classmethod
+    def restored(cls, state: dict[str, np.ndarray], config: GraphConfig) -> DeformationGraph:
+        """The graph of a `state`. Raises InputError where it has more nodes than `config` allows."""
+        count = len(state["positions"])
+        if count > config.capacity:
+            raise InputError(
+                f"{count} graph nodes: accepted are as many as the capacity, {config.capacity}"
+            )
+        graph = cls(float(state["spacing"]), config)
+        graph.count = count
+        graph.positions[:] = state["positions"]
+        graph.velocity[:] = state["velocity"]
+        graph.travelled[:] = state["travelled"]
+        graph.edges, graph._rest = state["edges"], state["rest"]
+        graph._stretched = state["stretched"]
+        graph._cut = set(map(tuple, state["cut"].tolist()))
+        graph._carried, graph._moved = state["persistence"].tolist()
+        return graph
 
     @property
     def positions(self) -> np.ndarray:

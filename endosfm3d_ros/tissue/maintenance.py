@@ -56,7 +56,9 @@ def thin_crowds(
     first = np.concatenate([[True], key[1:] != key[:-1]])[: len(key)]
     start = np.maximum.accumulate(np.where(first, np.arange(len(key)), 0))
     surplus = np.arange(len(key)) - start >= config.crowd
-    _enlarge(store, slots[order[start[surplus]]], rows[order[start[surplus]]], sight, camera, config)
+    _enlarge(
+        store, slots[order[start[surplus]]], rows[order[start[surplus]]], sight, camera, config
+    )
     store.remove(slots[order[surplus]])
     return int(surplus.sum())
 

@@ -119,6 +119,7 @@ class TissueMap:
         self.T_map_camera = np.eye(4)
         self._T_correction = np.eye(4)  # map camera = correction @ tracker's camera
         self._alignment = ScaleAlignment(self.config.alignment)
+        self.scale = ScaleSource.RELATIVE  # of the positions
         self._state = TrackingState.INITIALISING
         self._alone = False  # the tracker is lost and the map tracks by itself
         self._stamp = 0
@@ -184,6 +185,27 @@ class TissueMap:
         finally:
             self.store.view("means")[:] = now
 
+    def state(self) -> dict[str, np.ndarray]:
+        """What a file keeps beside the Gaussians and the graph, for `restore`."""
+        return {
+            "T_map_camera": self.T_map_camera,
+            "frame": np.array(self.frame),
+            "stamp": np.array(self._stamp),
+            "interval": np.array(self._interval),
+            "log_bias": np.array(self._alignment.log_bias),
+            "scale": np.array(self.scale.value),
+        }
+
+    def restore(self, state: dict[str, np.ndarray], graph: DeformationGraph) -> None:
+        """Take over a state; the tracker, whose origin may be another one, is tied to it anew."""
+        self.graph = graph
+        self.T_map_camera = state["T_map_camera"]
+        self.frame, self._stamp = int(state["frame"]), int(state["stamp"])
+        self._interval = float(state["interval"])
+        self._alignment.log_bias = float(state["log_bias"])
+        self.scale = ScaleSource(str(state["scale"]))
+        self._alone = True
+
     def _start(self, given: _Input) -> Rendering:
         """The first frame: everything is new, what instruments hide is filled in."""
         c, seen = self.config, given.seen
@@ -193,6 +215,7 @@ class TissueMap:
         if surface is None:
             return blank
         self.T_map_camera = given.T_map_tracker
+        self.scale = given.depth.scale
         self._stamp = given.depth.stamp
         width = seen.camera.width / seen.camera.fx * float(np.nanmedian(seen.depth))
         self.graph = DeformationGraph(c.graph.spacing * width, c.graph)

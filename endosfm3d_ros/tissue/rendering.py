@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 
@@ -17,6 +18,7 @@ from endosfm3d_ros.splatting.rasterization import rasterization
 from endosfm3d_ros.tissue.gaussians import GaussianStore
 
 NEAR = 0.002  # metres; tissue nearer than that touches the lens
+DETAIL = 1.0  # px; standard deviation that separates detail from the rest
 THINNEST = 0.2  # alpha below which a pixel counts as empty
 
 
@@ -58,6 +60,7 @@ def back_project(
     T_map_camera: np.ndarray,
     target: np.ndarray,
     weight: np.ndarray,
+    sharpness: float = 0.0,
 ) -> tuple[Rendering, np.ndarray, np.ndarray]:
     """The view, and the mean photometric residual under the footprint of every Gaussian.
 
@@ -69,6 +72,8 @@ def back_project(
     Args:
         target: (H, W, 3) float32 RGB 0..1.
         weight: (H, W) float32; 0 withholds a pixel.
+        sharpness: by how much details of one pixel are exaggerated; footprints overlap, so plain
+            steps are slow to learn them (a preconditioner, the solution stays the same).
 
     Returns:
         The view before the step, (N, 3) float32 mean residuals, (N,) float32 weights that they
@@ -80,11 +85,12 @@ def back_project(
     colors.requires_grad_()
     image, alpha, info = _rasterize(store, colors, camera, T_map_camera)
     with torch.no_grad():
-        share = torch.from_numpy(weight) / alpha.clamp_min(THINNEST)
-        residual = torch.from_numpy(target) - image[..., :3] / alpha.clamp_min(THINNEST)[..., None]
-        upstream = torch.zeros_like(image)
-        upstream[..., :3] = residual * share[..., None]
-        upstream[..., 3] = share
+        opacity = alpha.clamp_min(THINNEST).numpy()[..., None]
+        residual = (target - image[..., :3].numpy() / opacity) * weight[..., None]
+        residual += sharpness * (residual - cv2.GaussianBlur(residual, (0, 0), DETAIL))
+        share = weight[..., None] / opacity
+        padding = np.zeros_like(share)
+        upstream = torch.from_numpy(np.concatenate([residual * share, share, padding], axis=-1))
     (gradient,) = torch.autograd.grad(image, colors, upstream)
     gradient = gradient.numpy()
     mass = gradient[:, 3]

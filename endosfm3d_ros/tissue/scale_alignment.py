@@ -30,16 +30,16 @@ class ScaleAlignment:
 
     def __init__(self, config: AlignmentConfig) -> None:
         self.config = config
-        self._log_bias = 0.0  # slow drift of the source's scale
+        self.log_bias = 0.0  # slow drift of the source's scale
 
     def align(self, depth: np.ndarray, view: Rendering) -> np.ndarray:
         """(H, W) depth times the factor that fits this view of the map."""
         log_factor = self._measure(depth, view)
         if log_factor is None:
-            return depth * np.float32(np.exp(self._log_bias))
+            return depth * np.float32(np.exp(self.log_bias))
         c = self.config
-        drift = np.clip(log_factor - self._log_bias, -c.largest_step, c.largest_step)
-        self._log_bias += c.gain * float(drift)
+        drift = np.clip(log_factor - self.log_bias, -c.largest_step, c.largest_step)
+        self.log_bias += c.gain * float(drift)
         return depth * np.float32(np.exp(log_factor))
 
     def _measure(self, depth: np.ndarray, view: Rendering) -> float | None:
