@@ -29,13 +29,14 @@ class ColourConfig:
     """
 
     width: int = 320  # working width; jaws of 5 mm are 8 px wide there
-    share: float = 0.4  # * of the way from lamp to tissue up to which a pixel is no tissue
-    grow_share: float = 0.65  # * the same between parts of one tool, which mirror tissue
-    step: float = 0.18  # * at the boundary of a new tool; sheen on pale tissue has 0.05 to 0.19
+    share: float = 0.45  # * of the way from lamp to tissue up to which a pixel is no tissue
+    grow_share: float = 0.7  # * the same between parts of one tool, which mirror tissue
+    step: float = 0.20  # * at the boundary of a new tool; sheen on pale tissue has 0.05 to 0.19
     held_step: float = 0.10  # of a region that was tool before: twice the noise of a ring's mean
     min_area: float = 0.004  # of the image; a jaw at arm's length
     held_area: float = 0.002
     part_area: float = 0.001  # of a part near a tool
+    glare: tuple[int, float] = (225, 0.25)  # grey level, and share of it that no such part has
     reach: int = 45  # px; parts this near (half of it) belong to a tool: a wrist is 40 px long
     bridge: int = 31  # px; dark gaps that are filled between parts
     border: int = 6  # px; cameras frame the picture with up to 4 dark px
@@ -85,7 +86,7 @@ class ColourSource:
         colour = self._tissue.update(codes, lit, config.share)
         if colour is None:
             return self._unusable(frame, "tissue is not redder than the light: no colour cue")
-        tools = self._tools(codes, brightest > config.dark, colour)
+        tools = self._tools(codes, brightest, colour)
         if reason := implausible(tools):
             return self._unusable(frame, reason)
         self._before = tools
@@ -101,13 +102,15 @@ class ColourSource:
         self._before = None
         return ToolMask.unusable(frame.image.shape[:2], self.name, frame.stamp, reason)
 
-    def _tools(self, codes: np.ndarray, seen: np.ndarray, colour: SceneColour) -> np.ndarray:
+    def _tools(self, codes: np.ndarray, brightest: np.ndarray, colour: SceneColour) -> np.ndarray:
         """(h, w) bool at working size."""
         config = self.config
-        candidates = ((codes < code_of(colour.between(config.share))) & seen).astype(np.uint8)
-        candidates = cv2.morphologyEx(candidates, cv2.MORPH_OPEN, disc(5))
+        candidates = (codes < code_of(colour.between(config.share))) & (brightest > config.dark)
+        candidates = cv2.morphologyEx(candidates.astype(np.uint8), cv2.MORPH_OPEN, disc(5))
+        glare = (brightest >= config.glare[0]).astype(np.uint8)
+        before = None if self._before is None else self._before.astype(np.uint8)
         smallest = config.part_area * codes.size
-        labels, regions = find_regions(candidates, codes, self._before, smallest, config.border)
+        labels, regions = find_regions(candidates, codes, glare, before, smallest, config.border)
         tools = self._from_border(labels, regions)
         if not tools.any():
             return tools
@@ -126,11 +129,12 @@ class ColourSource:
     def _parts_near(
         self, tools: np.ndarray, labels: np.ndarray, regions: list[Region]
     ) -> np.ndarray:
-        """Sharp regions near a tool: jaws beyond a dark wrist."""
+        """Sharp regions near a tool that are no highlights: jaws beyond a dark wrist."""
         reach = np.ones((self.config.reach, self.config.reach), np.uint8)
         near = cv2.dilate(tools.astype(np.uint8), reach) > 0
         touched = np.unique(labels[near])
-        sharp = [region.label for region in regions if self._sharp(region)]
+        dull = [region for region in regions if region.glare < self.config.glare[1]]
+        sharp = [region.label for region in dull if self._sharp(region)]
         return _members(labels, np.intersect1d(touched, sharp))
 
     def _sharp(self, region: Region) -> bool:

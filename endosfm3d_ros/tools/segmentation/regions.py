@@ -21,6 +21,7 @@ class Region:
     at_border: bool
     step: float  # redness just outside minus just inside: metal ends sharply, sheen fades
     held: float  # share of it that was tool in the last frame
+    glare: float  # share of it that is nearly saturated
 
 
 def disc(diameter: int) -> np.ndarray:
@@ -34,6 +35,7 @@ INNER, SKIN, OUTER = disc(9), disc(5), disc(13)  # rings 4 px inside, 2 to 6 px 
 def find_regions(
     candidates: np.ndarray,
     codes: np.ndarray,
+    glare: np.ndarray,
     before: np.ndarray | None,
     min_area: float,
     border: int,
@@ -43,7 +45,8 @@ def find_regions(
     Args:
         candidates: (H, W) uint8, 1 where the colour is not that of tissue.
         codes: (H, W) uint8 redness.
-        before: (H, W) bool mask of the last frame.
+        glare: (H, W) uint8, 1 where the image is nearly saturated.
+        before: (H, W) uint8 mask of the last frame, 0 and 1; None without one.
         min_area: px.
         border: px from the image border that still count as touching it.
     """
@@ -58,11 +61,10 @@ def find_regions(
         at_border |= x + w >= width - border or y + h >= height - border
         rows, columns = (slice(max(a - MARGIN, 0), a + n + MARGIN) for a, n in ((y, h), (x, w)))
         inside = (labels[rows, columns] == label).astype(np.uint8)
-        held = (
-            0.0 if before is None else cv2.mean(before[rows, columns].astype(np.uint8), inside)[0]
-        )
+        held = 0.0 if before is None else cv2.mean(before[rows, columns], inside)[0]
+        bright = cv2.mean(glare[rows, columns], inside)[0]
         step = _step(inside, codes[rows, columns])
-        regions.append(Region(int(label), area, at_border, step, held))
+        regions.append(Region(int(label), area, at_border, step, held, bright))
     return labels, regions
 
 
