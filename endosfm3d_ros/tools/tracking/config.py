@@ -28,7 +28,7 @@ class TrackerConfig:
     inner_birth_frames: int = 12  # in a row, of a region inside: tools do not appear there
     hold: float = 1.0  # behind another tool or missed; then the tool is gone
     memory: float = 10.0  # in which a tool that comes back gets its old id
-    reentry: float = 0.35  # of the width, between where a tool left and where it comes back
+    reentry: float = 0.25  # of the width, between where a tool left and where it comes back
     overlap_share: float = 0.6  # of a match's quality; the rest is distance to the prediction
     reach: float = 0.12  # of the width; distance at which a match is worth 1/e
     reach_growth: float = 2.0  # per second in which a tool was not seen

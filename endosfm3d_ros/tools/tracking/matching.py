@@ -36,22 +36,25 @@ def match(
 def quality(track: Track, region: Region, stamp: int, config: TrackerConfig) -> float:
     """0..1: overlap and nearness of a region to where a tool should be.
 
-    The longer it was not seen, the farther it may be. A shaft does not jump along the image
-    border, so a region that comes in elsewhere is worth half.
+    The longer it was not seen, the farther it may be, but it comes through the same port.
     """
     prediction = track.predicted(stamp)
     if not prediction.area:
         return 0.0
-    width = region.mask.shape[1]
     common = np.count_nonzero(prediction.mask & region.mask)
     overlap = common / (prediction.area + region.area - common)
-    unseen = (stamp - track.seen) * 1e-9 if not track.hits else 0.0
-    reach = config.reach * width * (1 + config.reach_growth * unseen)
-    distance = np.linalg.norm(prediction.centre - region.centre) / reach
-    value = config.overlap_share * overlap + (1 - config.overlap_share) * np.exp(-(distance**2))
-    moved = (
-        track.entry is not None
-        and region.entry is not None
-        and np.linalg.norm(track.entry - region.entry) > config.reentry * width
-    )
-    return float(value / 2 if moved else value)
+    unseen = 0.0 if track.hits else (stamp - track.seen) * 1e-9
+    if unseen and _elsewhere(track, region, config):
+        return 0.0
+    reach = config.reach * region.mask.shape[1] * (1 + config.reach_growth * unseen)
+    distance = np.linalg.norm(prediction.centre - region.centre)
+    nearness = np.exp(-((distance / reach) ** 2))
+    return float(config.overlap_share * overlap + (1 - config.overlap_share) * nearness)
+
+
+def _elsewhere(track: Track, region: Region, config: TrackerConfig) -> bool:
+    """Whether both enter from the border, at places too far apart for one tool."""
+    if track.entry is None or region.entry is None:
+        return False
+    distance = np.linalg.norm(track.entry - region.entry)
+    return bool(distance > config.reentry * region.mask.shape[1])
