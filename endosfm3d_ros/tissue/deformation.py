@@ -22,7 +22,7 @@ from endosfm3d_ros.tissue.graph import DeformationGraph
 class DeformationConfig:
     """Weights are relative to the mean weight of the data that one node sees."""
 
-    samples: int = 3500  # Gaussians that vote
+    samples: int = 2200  # Gaussians that vote
     fewest: int = 60  # fewer say nothing
     metric_depth: float = 1.0  # weight of a measured depth beside a flow vector: stereo ...
     relative_depth: float = 0.1  # ... and one eye
@@ -32,7 +32,7 @@ class DeformationConfig:
     huber: float = 1.5  # in robust standard deviations of the residual
     floor: float = 2e-4  # of the depth; residuals below are noise (0.1 px at 570 px focal length)
     iterations: int = 60  # of conjugate gradients
-    tolerance: float = 1e-3  # of the preconditioned residual
+    tolerance: float = 1e-2  # of the preconditioned residual
     largest: float = 0.04  # of the depth per frame; more is not a deformation
 
 

@@ -20,13 +20,15 @@ from endosfm3d_ros.tissue.validity import Observation
 class DensificationConfig:
     """Lengths in pixels of the working image (320 wide)."""
 
-    spacing: float = 1.6  # between new Gaussians
+    spacing: float = 2.0  # between new Gaussians; 20000 cover the view
     spread: float = 0.62  # of the spacing: standard deviation along the surface
     flatness: float = 0.2  # thickness as a share of that
     grazing: float = 0.4  # cosine to the viewing ray; steeper normals are bent back to it
     opacity: float = 0.9  # with this spread the surface is covered by 0.94 on average
     covered: float = 0.6  # alpha; thinner places get new Gaussians
     per_frame: int = 4000  # new ones after the first frame
+    infer_every: int = 5  # frames between looks for places that stay hidden
+    worth_filling: int = 100  # pixels without depth; fewer wait for such a frame
     inferred_spacing: float = 2.0  # factor on the spacing where nothing was ever seen
     inferred_weight: float = 0.1  # observations that a filled-in place is worth
     filled_weight: float = 0.3  # the same where colour was seen but depth was filled in
@@ -55,7 +57,7 @@ def surface_of(
         None where there is no depth at all.
     """
     measured = np.isfinite(seen.depth)
-    known = measured | (np.isfinite(view.depth) & (view.alpha > 0.5))
+    known = measured | np.isfinite(view.depth)
     if not known.any():
         return None
     depth = np.where(measured, seen.depth, view.depth)

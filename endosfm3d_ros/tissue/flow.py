@@ -59,7 +59,7 @@ class ModelFlow:
         )  # fmt: skip
         alike = np.abs(ends[..., 0].astype(np.float32) - model) < c.mismatch
         good = alike & (ends[..., 1] > 250) & seen.geometry & (view.alpha > 0.5)
-        good &= np.abs(flow).max(axis=-1) < c.largest
+        good &= (np.abs(flow[..., 0]) < c.largest) & (np.abs(flow[..., 1]) < c.largest)
         return FlowField(flow, good * self._texture(model))
 
     def _texture(self, grey: np.ndarray) -> np.ndarray:

@@ -70,7 +70,7 @@ class DeformationGraph:
 
     @classmethod
     def restored(cls, state: dict[str, np.ndarray], config: GraphConfig) -> DeformationGraph:
-        """The graph of a `state`. Raises InputError where it has more nodes than `config` allows."""
+        """The graph of a `state`. Raises InputError where `config` allows fewer nodes."""
         count = len(state["positions"])
         if count > config.capacity:
             raise InputError(

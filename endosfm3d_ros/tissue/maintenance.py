@@ -16,11 +16,11 @@ from endosfm3d_ros.tissue.graph import DeformationGraph
 class MaintenanceConfig:
     """Lengths in pixels of the working image (320 wide)."""
 
-    cell: float = 1.6  # side of the cells that crowds are counted in
+    cell: float = 2.0  # side of the cells that crowds are counted in
     crowd: int = 2  # Gaussians on the surface in one cell; more are thinned
-    fine: float = 1.0  # standard deviation that those left over in a crowd grow to ...
+    fine: float = 1.25  # standard deviation that those left over in a crowd grow to ...
     growth: float = 1.2  # ... by this factor at a time
-    coarse: float = 1.7  # standard deviation above which one is split into four ...
+    coarse: float = 2.1  # standard deviation above which one is split into four ...
     per_frame: int = 600  # ... so many each frame
     room: float = 0.1  # share of the capacity that is kept free for what comes into view
     memory: float = 60.0  # seconds after which what is out of view is worth a third

@@ -38,7 +38,8 @@ def normals_towards(T_map_camera: np.ndarray, points: np.ndarray, quats: np.ndar
     """(N, 3) float32 third axes of quaternions w x y z, turned to the camera's side."""
     w, x, y, z = quats.T
     normals = np.stack([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)], axis=1)
-    away = ((points - T_map_camera[:3, 3].astype(np.float32)) * normals).sum(axis=1) > 0
+    rays = points - T_map_camera[:3, 3].astype(np.float32)
+    away = np.einsum("nd,nd->n", rays, normals) > 0
     normals[away] *= -1
     return normals
 

@@ -59,12 +59,13 @@ def observe(
     small = cv2.resize(image, camera.size, interpolation=cv2.INTER_AREA)
     # 1 instruments and dark pixels hide everything
     tool = _tool_mask(labels, camera)
-    lit = small.max(axis=-1) > 255 * config.dark
+    brightest, darkest = _extremes(small)
+    lit = brightest > 255 * config.dark
     color = ~_grown(tool, config.tool_margin_color) & lit
     if tool.any():
         color &= ~_tool_like(small, tool, config)
     # 2 highlights have a colour but neither depth nor motion
-    highlight = _grown(small.min(axis=-1) > 255 * config.highlight, config.highlight_margin)
+    highlight = _grown(darkest > 255 * config.highlight, config.highlight_margin)
     geometry = ~_grown(tool, config.tool_margin_geometry) & lit & ~highlight
     # 3 depth without its discontinuities
     z = cv2.resize(depth.depth, camera.size, interpolation=cv2.INTER_NEAREST)
@@ -90,31 +91,38 @@ def discontinuities(depth: np.ndarray, step: float) -> np.ndarray:
     return (largest - smallest > 2 * step * known) & (smallest > 0)
 
 
+def _extremes(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(H, W) largest and smallest channel; much faster than a reduction over the last axis."""
+    r, g, b = cv2.split(image)
+    return cv2.max(cv2.max(r, g), b), cv2.min(cv2.min(r, g), b)
+
+
 def _tool_like(small: np.ndarray, tool: np.ndarray, config: ValidityConfig) -> np.ndarray:
     """Pixels along the edge of the mask whose colour is nearer to the tool's than to tissue's.
 
     A mask is rarely exact to the pixel; what it leaves of an instrument must not become tissue.
+    Decided at half the size.
     """
     near = _grown(tool, config.tool_rim)
-    rgb = small.astype(np.float32)
-    to_tool, to_tissue = (
-        ((rgb - _local_mean(rgb, mask, config.rim_window)) ** 2).sum(axis=-1)
-        for mask in (tool, ~near)
-    )
-    return _grown(near & ~tool & (to_tool < to_tissue), 1) & near
+    size = (small.shape[1] // 2, small.shape[0] // 2)
+    half = cv2.resize(small, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    masks = (_resized(tool, size), ~_resized(near, size))
+    differences = (half - _local_mean(half, mask, config.rim_window // 2) for mask in masks)
+    to_tool, to_tissue = (np.einsum("hwc,hwc->hw", d, d) for d in differences)
+    return _grown(near & ~tool & _resized(to_tool < to_tissue, small.shape[1::-1]), 1) & near
+
+
+def _resized(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Bool mask at another (width, height), nearest neighbour."""
+    return cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
 
 
 def _local_mean(rgb: np.ndarray, mask: np.ndarray, window: int) -> np.ndarray:
-    """(H, W, 3) mean colour of the masked pixels in a window, sampled at a quarter of the size."""
-    height, width = mask.shape
+    """(H, W, 3) mean colour of the masked pixels in a square window."""
     weight = mask.astype(np.float32)
-    sums = cv2.resize(
-        np.dstack([rgb * weight[..., None], weight]), (width // 4, height // 4),
-        interpolation=cv2.INTER_AREA,
-    )  # fmt: skip
-    sums = cv2.blur(sums, (window // 4, window // 4))
-    means = sums[..., :3] / np.maximum(sums[..., 3:], 1e-4)
-    return cv2.resize(means, (width, height), interpolation=cv2.INTER_LINEAR)
+    weighted = cv2.merge([*cv2.split(rgb * weight[..., None]), weight])
+    sums = cv2.blur(weighted, (window, window))
+    return sums[..., :3] / np.maximum(sums[..., 3:], np.float32(1e-4))
 
 
 def _tool_mask(labels: np.ndarray | None, camera: PinholeCamera) -> np.ndarray:
