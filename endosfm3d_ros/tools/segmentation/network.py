@@ -39,10 +39,10 @@ class NetworkSource:
         if reason := unlit(frame.image):
             return ToolMask.unusable(shape, self.name, frame.stamp, reason)
         outputs = self._engine.run({"image": as_tensor(frame.image, self.card)})
-        tool, parts = own_result(outputs) if self.card.own else card_result(outputs, self.card)
-        if not np.isfinite(tool).all():
+        if not all(np.isfinite(values).all() for values in outputs.values()):
             reason = "network returned numbers that are not finite"
             return ToolMask.unusable(shape, self.name, frame.stamp, reason)
+        tool, parts = own_result(outputs) if self.card.own else card_result(outputs, self.card)
         probability = cv2.resize(tool, shape[::-1], interpolation=cv2.INTER_LINEAR)
         mask = probability > self.card.threshold
         if reason := implausible(mask):

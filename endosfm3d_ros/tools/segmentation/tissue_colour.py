@@ -16,7 +16,7 @@ class TissueColourConfig:
 
     start_percentile: float = 65.0  # tissue even where tools cover 60 % of the image
     rounds: int = 2  # of median over what the last round calls tissue
-    neutral_percentile: float = 1.0  # sheen and metal: some is in any wet scene
+    neutral_percentile: float = 0.3  # sheen or metal: this much is in any wet scene
     neutral_margin: float = 0.05  # redness of sheen on tissue under a neutral lamp
     min_contrast: float = 0.2  # tissue to lamp; paler scenes (fat, bone, grey) have no colour cue
     min_lit: float = 0.05  # share of the image that is neither dark nor saturated

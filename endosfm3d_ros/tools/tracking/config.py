@@ -17,22 +17,23 @@ class TrackerConfig:
 
     width: int = 320  # working width; the answer has the size of the image
     max_tools: int = 4  # a da Vinci has three instruments and an assistant's
-    max_candidates: int = 8  # regions that may become tools, the largest first
+    max_candidates: int = 16  # regions that may become tools, the largest first
     min_area: float = 0.004  # of the image, of a new tool
     part_area: float = 0.0005  # of the image, of a part of a tool
     join: int = 17  # gap between parts of a new tool: highlights split jaws
-    attach: int = 33  # gap between a known tool and a part of it: a dark wrist
+    attach: int = 25  # gap between a known tool and a part of it: a dark wrist
     same_entry: float = 0.1  # of the width; parts with a smaller gap at the border are one tool
     border: int = 6  # from the image border, still at it; cameras frame the picture in black
-    birth_frames: int = 3  # in a row, of a region at the border: flicker is seldom longer
+    birth_frames: int = 3  # in a row, of a region at the border; as many again for each miss
     inner_birth_frames: int = 12  # in a row, of a region inside: tools do not appear there
-    hold: float = 1.0  # behind another tool or missed; then the tool is gone
+    hold: float = 1.0  # behind another tool or missed; then a tool or candidate is gone
     memory: float = 10.0  # in which a tool that comes back gets its old id
     reentry: float = 0.25  # of the width, between where a tool left and where it comes back
     overlap_share: float = 0.6  # of a match's quality; the rest is distance to the prediction
     reach: float = 0.12  # of the width; distance at which a match is worth 1/e
     reach_growth: float = 2.0  # per second in which a tool was not seen
     min_quality: float = 0.1  # of a match, 0..1
+    min_new_quality: float = 0.3  # of one that a candidate needs: flicker overlaps by chance only
     claim: float = 0.3  # share of a tool that a common region must hold to be split for it
     hidden: float = 0.85  # share of a tool behind another one, from which it is not seen
     smoothing: float = 0.4  # share of a new frame in velocity and score

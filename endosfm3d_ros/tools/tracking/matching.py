@@ -29,8 +29,9 @@ def match(
     table = np.array(
         [[quality(track, region, stamp, config) for region in regions] for track in tracks]
     )
+    least = [config.min_quality if track.confirmed else config.min_new_quality for track in tracks]
     pairs = zip(*linear_sum_assignment(table, maximize=True))
-    return [(int(i), int(j), table[i, j]) for i, j in pairs if table[i, j] > config.min_quality]
+    return [(int(i), int(j), table[i, j]) for i, j in pairs if table[i, j] > least[i]]
 
 
 def quality(track: Track, region: Region, stamp: int, config: TrackerConfig) -> float:
@@ -43,11 +44,13 @@ def quality(track: Track, region: Region, stamp: int, config: TrackerConfig) -> 
         return 0.0
     common = np.count_nonzero(prediction.mask & region.mask)
     overlap = common / (prediction.area + region.area - common)
-    unseen = 0.0 if track.hits else (stamp - track.seen) * 1e-9
+    unseen = 0.0 if track.visible else (stamp - track.seen) * 1e-9
     if unseen and _elsewhere(track, region, config):
         return 0.0
     reach = config.reach * region.mask.shape[1] * (1 + config.reach_growth * unseen)
     distance = np.linalg.norm(prediction.centre - region.centre)
+    if unseen:  # it may have gone on, or turned back
+        distance = min(distance, np.linalg.norm(track.region.centre - region.centre))
     nearness = np.exp(-((distance / reach) ** 2))
     return float(config.overlap_share * overlap + (1 - config.overlap_share) * nearness)
 

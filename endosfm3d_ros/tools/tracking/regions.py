@@ -55,8 +55,8 @@ class Region:
         return Region(self.mask | other.mask, self.border)
 
     def near(self, distance: int) -> np.ndarray:
-        """(h, w) bool: nearer than half of that many pixels, by rows and columns."""
-        kernel = np.ones((distance, distance), np.uint8)
+        """(h, w) bool: at most that many px away by rows and columns."""
+        kernel = np.ones((2 * distance + 1, 2 * distance + 1), np.uint8)
         return cv2.dilate(self.mask.astype(np.uint8), kernel) > 0
 
 

@@ -23,7 +23,8 @@ class Track:
         self.id = 0
         self.region = region
         self.born = self.seen = stamp
-        self.hits = 1
+        self.hits = 1  # in a row
+        self.misses = 0  # as a candidate
         self.score = 0.5
         self.velocity = np.zeros(2)  # px per second
         self.entry = region.entry
@@ -36,12 +37,17 @@ class Track:
         return self.id > 0
 
     @property
+    def visible(self) -> bool:
+        """Whether it was seen in the last image."""
+        return self.hits > 0
+
+    @property
     def ripe(self) -> bool:
-        """Whether it has been seen often enough in a row, at the border or inside."""
+        """Whether it has been seen often enough in a row: the more, the more it flickers."""
         config = self._config
         needed = config.birth_frames if self.entry is not None else config.inner_birth_frames
         large = self.region.area > config.min_area * self.region.mask.size
-        return large and self.hits >= needed
+        return large and self.hits >= needed * (1 + self.misses)
 
     def predicted(self, stamp: int) -> Region:
         """Where it should be; shifted by its velocity for as long as that can be believed."""
@@ -80,5 +86,5 @@ class Track:
     def missed(self) -> None:
         """It was not seen."""
         self.hits = 0
+        self.misses += not self.confirmed
         self.score *= 1 - self._config.smoothing
-        self.velocity *= 0.8  # what is not seen is believed to slow down

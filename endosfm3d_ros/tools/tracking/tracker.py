@@ -101,10 +101,10 @@ class ToolTracker:
         for tracks in (tools, candidates):
             left = self._take(tracks, left, stamp)
             if tracks is tools:
-                left = self._attach(tools, left, stamp)
-        self._tracks = tools + [track for track in candidates if track.hits]
-        room = self.config.max_candidates + len(tools) - len(self._tracks)
-        self._tracks += [Track(region, stamp, self.config) for region in left[: max(room, 0)]]
+                left = self._attach(tools, left)
+        candidates += [Track(region, stamp, self.config) for region in left]
+        candidates.sort(key=lambda track: -track.region.area)
+        self._tracks = tools + candidates[: self.config.max_candidates]
 
     def _take(self, tracks: list[Track], regions: list[Region], stamp: int) -> list[Region]:
         """Give each track its region; returns the regions that nobody took."""
@@ -117,14 +117,14 @@ class ToolTracker:
                 track.missed()
         return [region for j, region in enumerate(regions) if j not in taken]
 
-    def _attach(self, tools: list[Track], regions: list[Region], stamp: int) -> list[Region]:
+    def _attach(self, tools: list[Track], regions: list[Region]) -> list[Region]:
         """Join what lies near a tool and does not come in by itself; returns the rest."""
         rest = []
         for region in regions:
             near = [
                 tool
                 for tool in tools
-                if tool.seen == stamp
+                if tool.visible
                 and self._one_tool(tool, region)
                 and (tool.region.near(self.config.attach) & region.mask).any()
             ]
@@ -146,26 +146,27 @@ class ToolTracker:
         ripe = sorted(ripe, key=lambda track: -track.region.area)[: max(room, 0)]
         for track in ripe:
             old = self._remembered(track, stamp)
-            if old is not None:
-                self._gone.remove(old)
-                track.id, track.born = old.id, old.born
-            else:
+            if old is None:
                 track.id = self._new_id()
+                continue
+            track.id, track.born = old.id, old.born
+            self._gone = [other for other in self._gone if other is not old]
+            self._tracks = [other for other in self._tracks if other is not old]
         return tuple(track.id for track in ripe)
 
     def _remembered(self, track: Track, stamp: int) -> Track | None:
-        """The tool that left nearest to where this one came in."""
+        """The tool out of sight that left nearest to where this one came in."""
         if track.entry is None:
             return None
-        limit = self.config.reentry * track.region.mask.shape[1]
         oldest = stamp - int(self.config.memory * 1e9)
-        near = [
-            (np.linalg.norm(old.entry - track.entry), i)
-            for i, old in enumerate(self._gone)
-            if old.entry is not None and old.seen >= oldest
-        ]
-        near = [pair for pair in near if pair[0] < limit]
-        return self._gone[min(near)[1]] if near else None
+        lost = [other for other in self._tracks if other.confirmed and not other.visible]
+        distances = {
+            np.linalg.norm(other.entry - track.entry): other
+            for other in (*self._gone, *lost)
+            if other.entry is not None and other.seen >= oldest
+        }
+        nearest = min(distances, default=np.inf)
+        return distances[nearest] if nearest < self.config.reentry * self.config.width else None
 
     def _new_id(self) -> int:
         """The next number that nobody has."""
@@ -178,17 +179,18 @@ class ToolTracker:
     def _give_up(self, stamp: int) -> tuple[int, ...]:
         """Step 6: tools that have not been seen for too long."""
         oldest = stamp - int(self.config.hold * 1e9)
-        dead = [track for track in self._tracks if track.confirmed and track.seen < oldest]
-        self._tracks = [track for track in self._tracks if track not in dead]
+        dead = [track for track in self._tracks if track.seen < oldest]
+        self._tracks = [track for track in self._tracks if track.seen >= oldest]
+        dead = [track for track in dead if track.confirmed]
         self._gone = (self._gone + dead)[-self.config.max_tools :]
         return tuple(track.id for track in dead)
 
     def _held(self, shape: tuple[int, int], stamp: int, reason: str) -> ToolTracks:
         for track in self._tracks:
             track.missed()
-        self._tracks = [track for track in self._tracks if track.confirmed]
         died = self._give_up(stamp)
-        tools = tuple(self._tool(track, np.zeros(shape, bool)) for track in self._tracks)
+        known = [track for track in self._tracks if track.confirmed]
+        tools = tuple(self._tool(track, np.zeros(shape, bool)) for track in known)
         if self._excluded is None or self._excluded.shape != shape:
             self._excluded = np.zeros(shape, bool)
         ids = np.zeros(shape, np.uint8)
@@ -207,7 +209,7 @@ class ToolTracker:
         ids = np.zeros_like(small)
         known = [track for track in self._tracks if track.confirmed]
         for track in known:
-            if track.seen == stamp:
+            if track.visible:
                 ids[track.region.mask] = track.id
         ids = ids_at_full_size(ids, labels > 0)
         boxes = bounding_boxes(ids)
