@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import sleep
 from typing import Annotated
 
 import typer
+
+
+SETTLE = 0.5  # s from the first listener to the first message: the others are about to follow
 
 
 def register(app: typer.Typer) -> None:
@@ -39,7 +43,8 @@ def play(
         player = BagPlayer(node, bag, config)
         for name in player.topics:
             typer.echo(name)
-        player.wait_for_listener(None, wait)
+        if player.wait_for_listener(None, wait):
+            sleep(SETTLE)
         with Progress() as progress:
             task = progress.add_task("playing", total=player.messages * loop or None)
             player.play(lambda name, stamp: progress.advance(task), lambda: not rclpy.ok())

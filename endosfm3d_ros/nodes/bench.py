@@ -17,6 +17,7 @@ from endosfm3d_ros.msg import PipelineStatus
 from endosfm3d_ros.nodes.conversions import camera_info_message, image_message, nanoseconds
 from endosfm3d_ros.nodes.process import PipelineProcess
 from endosfm3d_ros.nodes.qos import OUTPUT
+from endosfm3d_ros.nodes.transport import use_large_messages
 from endosfm3d_ros.types import Frame
 
 FRAME_ID = "endoscope_left_optical_frame"
@@ -33,6 +34,7 @@ def bench_node(frames: list[Frame], rounds: int) -> Result:
     Raises:
         EndoError: the node does not answer within 20 s.
     """
+    use_large_messages()
     with tempfile.TemporaryDirectory() as folder:
         process = PipelineProcess(Path(folder, "log"), {"max_points": 40000})
         rclpy.init()
