@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-
 SETTLE = 0.5  # s from the first listener to the first message: the others are about to follow
 
 
