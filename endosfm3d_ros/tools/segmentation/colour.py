@@ -81,8 +81,10 @@ class ColourSource:
         if self._before is not None and self._before.shape != small.shape[:2]:
             self._before = None
         codes = redness_codes(small)
-        brightest = small.max(axis=2)
-        lit = (brightest > config.lit[0]) & (small.min(axis=2) < config.lit[1])
+        red, green, blue = cv2.split(small)
+        brightest = cv2.max(cv2.max(red, green), blue)
+        darkest = cv2.min(cv2.min(red, green), blue)
+        lit = (brightest > config.lit[0]) & (darkest < config.lit[1])
         colour = self._tissue.update(codes, lit, config.share)
         if colour is None:
             return self._unusable(frame, "tissue is not redder than the light: no colour cue")

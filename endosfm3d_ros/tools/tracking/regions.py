@@ -27,15 +27,16 @@ class Region:
     @cached_property
     def centre(self) -> np.ndarray:
         """(2,) mean pixel, x y."""
-        rows, columns = np.nonzero(self.mask)
-        return np.array([columns.mean(), rows.mean()])
+        moments = cv2.moments(self.mask.astype(np.uint8), binaryImage=True)
+        return np.array([moments["m10"], moments["m01"]]) / moments["m00"]
 
     @cached_property
     def border_pixels(self) -> np.ndarray:
         """(N, 2) its pixels at the image border, x y."""
-        at_border = self.mask.copy()
-        at_border[self.border : -self.border, self.border : -self.border] = False
-        return np.argwhere(at_border)[:, ::-1]
+        at_border = self.mask.astype(np.uint8)
+        at_border[self.border : -self.border, self.border : -self.border] = 0
+        pixels = cv2.findNonZero(at_border)
+        return np.empty((0, 2), np.int32) if pixels is None else pixels[:, 0]
 
     @cached_property
     def entry(self) -> np.ndarray | None:
