@@ -49,12 +49,12 @@ class ColourConfig:
 class ColourSource:
     """Finds what has not the colour of tissue, ends sharply and comes in from the image border.
 
-    Limits: tissue that is hardly redder than the lamp (bare fat, bone, bile, pus, a camera with a
-    green cast of 20 %) is taken for metal where it ends sharply at the border, or the frame is
-    called unusable; tools covered with blood, black plastic in the dark, tools that do not reach
-    the border (needles, clips, gauze are left out, too) and tools in smoke are missed; coloured
-    plastic is found where it is blue, grey or green and missed where it is red or orange; dark
-    wrists and jaws that mirror tissue are found in part.
+    Limits. Taken for metal where it ends sharply at the border: tissue that is hardly redder than
+    the lamp (bare fat, bone, bile, overexposed walls, all tissue under a green cast of 20 %); a
+    frame of such tissue alone is called unusable. Missed: tools that do not reach the border of
+    the image, so all tools in a round field of view, and needles, clips and gauze; tools covered
+    with blood or in smoke; black plastic in the dark; red and orange plastic. Found in part: dark
+    wrists and jaws that mirror tissue.
     """
 
     name = "colour"
