@@ -10,10 +10,16 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from endosfm3d_ros.sfm.estimator import Estimator, EstimatorConfig
 from endosfm3d_ros.timing import StageClock
-from endosfm3d_ros.types import Frame, SceneUpdate
+from endosfm3d_ros.tools.labels import labels_at, without_tools
+from endosfm3d_ros.types import Frame, SceneUpdate, TissueView
+
+if TYPE_CHECKING:
+    from endosfm3d_ros.tissue.map import TissueConfig, TissueMap
+    from endosfm3d_ros.tools.stage import ToolsConfig, ToolStage
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,9 @@ class PipelineConfig:
     """Settings of every stage."""
 
     sfm: EstimatorConfig = field(default_factory=EstimatorConfig)
+    tools: ToolsConfig | None = None  # None: instruments are neither segmented nor placed
+    tissue: TissueConfig | None = None  # None: no map is kept
+    tissue_budget: float | None = 0.045  # s of one update; None: offline, a fixed number of steps
 
 
 class Pipeline:
@@ -33,10 +42,38 @@ class Pipeline:
     ) -> None:
         self.config = config or PipelineConfig()
         self.sfm = Estimator(self.config.sfm, report)
+        self.tools = self._tool_stage()
+        self.tissue = self._tissue_map()
+
+    # Imported where they are used: a node without these stages starts without torch.
+    def _tool_stage(self) -> ToolStage | None:
+        if self.config.tools is None:
+            return None
+        from endosfm3d_ros.tools.stage import ToolStage
+
+        return ToolStage(self.config.tools)
+
+    def _tissue_map(self) -> TissueMap | None:
+        if self.config.tissue is None:
+            return None
+        import torch
+
+        from endosfm3d_ros.tissue.map import TissueMap
+
+        # The rasteriser has threads of its own; torch's would spin beside them.
+        torch.set_num_threads(1)
+        return TissueMap(self.config.tissue)
 
     def reset(self) -> None:
         """Forget the stream; the next frame is a first frame."""
-        self.sfm.reset()
+        for stage in (self.sfm, self.tools, self.tissue):
+            if stage is not None:
+                stage.reset()
+
+    def close(self) -> None:
+        """End what runs beside the frames."""
+        if self.tools is not None:
+            self.tools.close()
 
     def process(self, frame: Frame) -> SceneUpdate:
         """One frame through all stages.
@@ -46,8 +83,33 @@ class Pipeline:
         """
         clock = StageClock()
         with clock.stage("total"):
+            # 1 instruments first: nothing after this may take them for tissue
+            tracks = None
+            if self.tools is not None:
+                with clock.stage("segment"):
+                    tracks = self.tools.segment(frame)
+                frame = without_tools(frame, tracks)
+            # 2 depth, intrinsics, camera motion
             update = self.sfm.estimate(frame, clock)
+            # 3 the tissue that they show, and what they hide
+            if self.tissue is not None:
+                with clock.stage("tissue"):
+                    update = replace(update, tissue=self._map(update))
+            # 4 instruments as objects
+            if tracks is not None:
+                with clock.stage("tools"):
+                    view = self.tools.place(tracks, update.image, update.depth)
+                update = replace(update, tools=view)
         return replace(update, timings=clock.milliseconds)
+
+    def _map(self, update: SceneUpdate) -> TissueView:
+        return self.tissue.update(
+            update.image,
+            update.depth,
+            update.pose,
+            labels_at(update.frame.tool_labels, update.depth.camera.size),
+            budget=self.config.tissue_budget,
+        )
 
 
 class LatestFrameSlot:

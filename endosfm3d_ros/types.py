@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
+
+if TYPE_CHECKING:
+    from endosfm3d_ros.tools.stage import ToolsView
 
 
 class ScaleSource(str, Enum):
@@ -167,3 +171,4 @@ class SceneUpdate:
     pose: CameraPose
     timings: dict[str, float] = field(default_factory=dict)  # stage -> milliseconds
     tissue: TissueView | None = None  # None where the map is switched off
+    tools: ToolsView | None = None  # None where instruments are not looked for

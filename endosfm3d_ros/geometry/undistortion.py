@@ -15,8 +15,11 @@ class Undistorter:
         self._camera: PinholeCamera | None = None
         self._maps: tuple[np.ndarray, np.ndarray] | None = None
 
-    def apply(self, image: np.ndarray, camera: PinholeCamera) -> np.ndarray:
-        """(H, W, C) image without lens distortion; black where the lens saw nothing."""
+    def apply(self, image: np.ndarray, camera: PinholeCamera, exact: bool = False) -> np.ndarray:
+        """(H, W, C) image without lens distortion; black where the lens saw nothing.
+
+        `exact` takes the nearest pixel, for labels.
+        """
         if not camera.distorted:
             return image
         if camera != self._camera:
@@ -25,4 +28,4 @@ class Undistorter:
                 camera.K, coefficients, None, camera.K, camera.size, cv2.CV_16SC2
             )
             self._camera = camera
-        return cv2.remap(image, *self._maps, cv2.INTER_LINEAR)
+        return cv2.remap(image, *self._maps, cv2.INTER_NEAREST if exact else cv2.INTER_LINEAR)

@@ -147,7 +147,11 @@ class Estimator:
     def _undistorted(self, frame: Frame, camera: PinholeCamera) -> Frame:
         if not camera.distorted:
             return frame
-        return replace(frame, image=self._undistorter.apply(frame.image, camera))
+        labels = frame.tool_labels
+        if labels is not None:
+            labels = self._undistorter.apply(labels, camera, exact=True)
+        image = self._undistorter.apply(frame.image, camera)
+        return replace(frame, image=image, tool_labels=labels)
 
     def _seen_by(self, depth: DepthMap, frame: Frame) -> np.ndarray:
         """The image at the size and without the distortion of the depth map's camera."""

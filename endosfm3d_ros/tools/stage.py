@@ -1,0 +1,177 @@
+"""The tools stage: masks, identities, models and placements of instruments, frame by frame.
+
+`segment` comes before depth and motion, which must not look at instruments; `place` comes after
+them, because placements use depth. Models are made on a thread of their own when a tool appears,
+so a frame never waits for one.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from endosfm3d_ros.errors import InputError
+from endosfm3d_ros.tools.labels import labels_at
+from endosfm3d_ros.tools.models import ModelSource, model_source
+from endosfm3d_ros.tools.opjpo import Aligner, make_aligner
+from endosfm3d_ros.tools.segmentation.sources import mask_source
+from endosfm3d_ros.tools.tracking.tracker import ToolTracker
+from endosfm3d_ros.tools.tracking.types import ToolTracks, TrackedTool
+from endosfm3d_ros.tools.types import ToolModel, ToolObservation, ToolPlacement
+from endosfm3d_ros.types import DepthMap, Frame, ScaleSource
+
+
+@dataclass(frozen=True)
+class ToolsConfig:
+    """What the stage is made of, and when a model that does not fit is made anew."""
+
+    masks: str = "colour"  # topic | colour | network
+    models: str = "capsule"  # capsule | mesh | lrm
+    model_path: str = ""  # mesh file or weights folder
+    alignment: str = "joint"  # joint | paper | none
+    remake_iou: float = 0.4  # a model that fits worse ...
+    remake_frames: int = 30  # ... for so many frames in a row is made anew, never sooner
+    in_background: bool = True  # False: a frame waits for its models, for repeatable runs
+
+
+@dataclass(frozen=True)
+class PlacedTool:
+    """One instrument at the time of one image."""
+
+    track: TrackedTool
+    model: ToolModel | None  # None while it is being made
+    placement: ToolPlacement | None  # None without a model, or while the tool is not seen
+    model_count: int  # models made for this id; a new one is a new mesh to send
+
+
+@dataclass(frozen=True)
+class ToolsView:
+    """All instruments of one image."""
+
+    stamp: int
+    tracks: ToolTracks
+    tools: tuple[PlacedTool, ...]
+    mask_source: str
+    notes: tuple[str, ...] = ()  # why a model could not be made
+
+
+@dataclass
+class _Known:
+    """What is remembered of one id."""
+
+    model: ToolModel | None = None
+    aligner: Aligner | None = None
+    placement: ToolPlacement | None = None
+    making: Future[ToolModel] | None = None
+    count: int = 0
+    misfits: int = 0
+    note: str = ""
+
+
+class ToolStage:
+    """Instruments of one video stream.
+
+    Args:
+        config: settings.
+
+    Raises:
+        ConfigurationError: an unknown source or alignment, or files that are missing.
+    """
+
+    def __init__(self, config: ToolsConfig | None = None) -> None:
+        self.config = config or ToolsConfig()
+        self._masks = mask_source(self.config.masks)
+        self._models: ModelSource = model_source(self.config.models, self.config.model_path)
+        self._tracker = ToolTracker()
+        self._workshop = ThreadPoolExecutor(1, "tool models")
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all tools; ids start again at 1."""
+        self._masks.reset()
+        self._tracker.reset()
+        self._known: dict[int, _Known] = {}
+
+    def close(self) -> None:
+        """End the thread that makes models."""
+        self._workshop.shutdown(wait=False, cancel_futures=True)
+
+    def segment(self, frame: Frame) -> ToolTracks:
+        """Instruments in the image of a frame, with their identities."""
+        seen = self._masks.segment(frame)
+        if not seen.usable:
+            return self._tracker.hold(seen.mask.shape, frame.stamp, seen.reason)
+        labels = seen.mask if seen.labels is None else seen.labels
+        return self._tracker.update(labels, frame.stamp)
+
+    def place(self, tracks: ToolTracks, image: np.ndarray, depth: DepthMap) -> ToolsView:
+        """Models and placements of tracked tools.
+
+        Args:
+            tracks: of the same image.
+            image: (H, W, 3) uint8 RGB as the camera of `depth` sees it.
+            depth: of the same image.
+        """
+        alive = {tool.id for tool in tracks.tools}
+        self._known = {i: known for i, known in self._known.items() if i in alive}
+        placed = tuple(self._place_one(tool, tracks, image, depth) for tool in tracks.tools)
+        notes = tuple(known.note for known in self._known.values() if known.note)
+        return ToolsView(depth.stamp, tracks, placed, self._masks.name, notes)
+
+    def _place_one(
+        self, tool: TrackedTool, tracks: ToolTracks, image: np.ndarray, depth: DepthMap
+    ) -> PlacedTool:
+        known = self._known.setdefault(tool.id, _Known())
+        if tool.lost:
+            return PlacedTool(tool, known.model, None, known.count)
+        observation = observe(tool, tracks, image, depth)
+        self._supply_model(known, observation)
+        if known.aligner is None:
+            return PlacedTool(tool, None, None, known.count)
+        known.placement = known.aligner.place(observation, known.placement)
+        bad = known.placement.iou < self.config.remake_iou
+        known.misfits = known.misfits + 1 if bad else 0
+        return PlacedTool(tool, known.model, known.placement, known.count)
+
+    def _supply_model(self, known: _Known, observation: ToolObservation) -> None:
+        """Order a model where one is needed, and take it in when it is ready."""
+        outworn = known.misfits >= self.config.remake_frames
+        if known.making is None and (known.model is None or outworn):
+            known.misfits = 0
+            known.making = self._workshop.submit(self._models.model, observation)
+        if known.making is None or not (known.making.done() or not self.config.in_background):
+            return
+        making, known.making = known.making, None
+        try:
+            known.model = making.result()
+        except InputError as error:
+            known.note = str(error)
+            return
+        known.aligner = make_aligner(self.config.alignment, known.model)
+        known.placement, known.note = None, ""
+        known.count += 1
+
+
+def observe(
+    tool: TrackedTool, tracks: ToolTracks, image: np.ndarray, depth: DepthMap
+) -> ToolObservation:
+    """One tool in the pixels of the depth map's camera.
+
+    Depth without scale is left out: models are in metres.
+    """
+    size = depth.camera.size
+    labels = labels_at(tracks.labels, size)
+    excluded = labels_at(tracks.excluded.astype(np.uint8), size).astype(bool)
+    mask = labels == tool.id
+    metric = depth.scale != ScaleSource.RELATIVE
+    return ToolObservation(
+        mask=mask,
+        camera=depth.camera,
+        tissue_depth=np.where(excluded, np.nan, depth.depth) if metric else None,
+        tool_depth=np.where(mask, depth.depth, np.nan) if metric else None,
+        occluder=(labels > 0) & ~mask,
+        image=image,
+        stamp=depth.stamp,
+    )
