@@ -1,11 +1,12 @@
 """How the tissue moved between prediction and image, in closed form.
 
-Least squares for one translation per node,
-    sum_i w_i |S_i d - r_i|^2 + smoothness sum_jk |d_j - d_k|^2 + rest sum_j |d_j|^2,
-with S the skinning weights. In camera axes the depth of a point is measured by the depth map
-alone and its lateral place by the flow alone, so the problem falls apart into one system for z
-and one, with two right-hand sides, for x and y: two sparse systems of M x M instead of one of
-3M x 3M. Nodes without data follow their neighbours: the hidden tissue moves with its rim.
+Least squares for one translation d per node,
+    sum_i w_i |S_i d - r_i|^2 + rest sum_j |d_j|^2 + smoothness sum_jk |D_j - D_k|^2,
+with S the skinning weights and D = d + p the whole step of a node, prediction p included. In
+camera axes the depth of a point is measured by the depth map alone and its lateral place by the
+flow alone, so the problem falls apart into one system for z and one, with two right-hand sides,
+for x and y: two sparse systems of M x M instead of one of 3M x 3M. Nodes without data follow
+their neighbours: the hidden tissue moves with its rim.
 """
 
 from __future__ import annotations
@@ -13,9 +14,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_matrix
+from scipy.sparse import csc_matrix
+from scipy.sparse.linalg import splu
 
 from endosfm3d_ros.tissue.graph import DeformationGraph
+
+# SuperLU without pivoting: the matrix is symmetric and positive definite
+SYMMETRIC = {
+    "permc_spec": "MMD_AT_PLUS_A",
+    "diag_pivot_thresh": 0.0,
+    "options": {"SymmetricMode": True},
+}
 
 
 @dataclass(frozen=True)
@@ -31,8 +40,6 @@ class DeformationConfig:
     rounds: int = 2  # of iterative re-weighting
     huber: float = 1.5  # in robust standard deviations of the residual
     floor: float = 2e-4  # of the depth; residuals below are noise (0.1 px at 570 px focal length)
-    iterations: int = 60  # of conjugate gradients
-    tolerance: float = 1e-2  # of the preconditioned residual
     largest: float = 0.04  # of the depth per frame; more is not a deformation
 
 
@@ -50,13 +57,18 @@ class Samples:
 
 
 def solve_deformation(
-    graph: DeformationGraph, samples: Samples, in_view: np.ndarray, config: DeformationConfig
+    graph: DeformationGraph,
+    samples: Samples,
+    predicted: np.ndarray,
+    in_view: np.ndarray,
+    config: DeformationConfig,
 ) -> np.ndarray:
     """(M, 3) node translations in camera axes, metres; zero for nodes that are out of view.
 
     Args:
         graph: nodes and edges.
-        samples: measurements; with fewer than `fewest` nothing moves.
+        samples: measurements after the prediction; with fewer than `fewest` nothing moves.
+        predicted: (M, 3) how far the nodes were moved by the prediction, camera axes.
         in_view: (M,) bool nodes that may move; they hold every node of the samples.
         config: weights.
     """
@@ -67,11 +79,11 @@ def solve_deformation(
     # 1 along the optical axis, from the depth map
     missing = np.where(np.isfinite(samples.depth), samples.depth - samples.points[:, 2], 0)
     weight = samples.depth_weight * np.isfinite(samples.depth)
-    along = system.solve(missing[:, None], weight)
+    along = system.solve(missing[:, None], weight, predicted[in_view, 2:])
     # 2 across it, from the flow, at the new depth
     z = samples.points[:, 2] + system.skinned(along)[:, 0]
     lateral = samples.rays * z[:, None] - samples.points[:, :2]
-    across = system.solve(lateral, samples.flow_weight)
+    across = system.solve(lateral, samples.flow_weight, predicted[in_view, :2])
     # 3 within what tissue can do
     move = np.concatenate([across, along], axis=1)
     limit = config.largest * float(np.median(samples.points[:, 2]))
@@ -98,27 +110,29 @@ class _Normal:
         pairs = self._index[:, :, None] * self._count + self._index[:, None, :]
         self._pairs = pairs.ravel()
         self._products = self._skin[:, :, None] * self._skin[:, None, :]
-        self._prior = config.smoothness * _laplacian(graph, in_view)
-        self._prior[np.diag_indices(self._count)] += config.rest
+        self._smooth = config.smoothness * _laplacian(graph, in_view)
+        self._prior = self._smooth + config.rest * np.eye(self._count)
         self._floor = config.floor * float(np.median(samples.points[:, 2]))
 
     def skinned(self, step: np.ndarray) -> np.ndarray:
         """(n, D) node values (M, D) at the samples."""
         return np.einsum("nk,nkd->nd", self._skin, step[self._index])
 
-    def solve(self, target: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    def solve(self, target: np.ndarray, weight: np.ndarray, predicted: np.ndarray) -> np.ndarray:
         """(M, D) node steps that reach the targets (n, D), robustly."""
         c = self._config
         step = np.zeros((self._count, target.shape[1]))
         robust = weight
         for _ in range(c.rounds if weight.any() else 0):
-            step = self._solve_once(target, robust)
+            step = self._solve_once(target, robust, predicted)
             residual = np.linalg.norm(target - self.skinned(step), axis=1)
             scale = max(1.4826 * float(np.median(residual[weight > 0])), self._floor)
             robust = weight * np.minimum(1, c.huber * scale / np.maximum(residual, 1e-12))
         return step
 
-    def _solve_once(self, target: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    def _solve_once(
+        self, target: np.ndarray, weight: np.ndarray, predicted: np.ndarray
+    ) -> np.ndarray:
         size = self._count
         weight = weight * (size / max(len(weight), 1))
         products = (weight[:, None, None] * self._products).ravel()
@@ -128,35 +142,10 @@ class _Normal:
             np.bincount(self._index.ravel(), (weighted * column[:, None]).ravel(), size)
             for column in target.T
         ]
-        right = np.stack(right, axis=1)
-        return conjugate_gradients(csr_matrix(matrix + self._prior), right, self._config)
-
-
-def conjugate_gradients(
-    matrix: csr_matrix, right: np.ndarray, config: DeformationConfig
-) -> np.ndarray:
-    """(M, D) solution of a symmetric positive definite system, Jacobi-preconditioned.
-
-    Sparse products on one thread: a dense factorisation of this size waits for other threads
-    longer than it computes when the cores are busy.
-    """
-    inverse = 1 / matrix.diagonal()[:, None]
-    solution = np.zeros_like(right)
-    residual = right.copy()
-    direction = z = inverse * residual
-    energy = (residual * z).sum(axis=0)
-    goal = config.tolerance**2 * energy
-    for _ in range(config.iterations):
-        if (energy <= goal).all():
-            break
-        image = matrix @ direction
-        step = energy / np.maximum((direction * image).sum(axis=0), 1e-300)
-        solution += step * direction
-        residual -= step * image
-        z = inverse * residual
-        before, energy = energy, (residual * z).sum(axis=0)
-        direction = z + energy / np.maximum(before, 1e-300) * direction
-    return solution
+        right = np.stack(right, axis=1) - self._smooth @ predicted
+        # sparse and on one thread: dense algebra of this size waits for busy cores
+        factor = splu(csc_matrix(matrix + self._prior), **SYMMETRIC)
+        return factor.solve(right)
 
 
 def _laplacian(graph: DeformationGraph, in_view: np.ndarray) -> np.ndarray:

@@ -24,15 +24,17 @@ class FlowConfig:
     texture: float = 40.0  # squared grey gradient at which a flow vector counts half
     texture_blur: float = 3.0  # px
     mismatch: float = 30.0  # grey levels left after the flow; more is not the same tissue
+    confirmed: float = 12.0  # grey levels left where a pixel confirms that this is the place
     largest: float = 24.0  # px; more is a failure
 
 
 @dataclass(frozen=True)
 class FlowField:
-    """(H, W, 2) float32 px from render to image, (H, W) float32 weight 0..1."""
+    """Where the pixels of the view are in the image."""
 
-    flow: np.ndarray
-    weight: np.ndarray
+    flow: np.ndarray  # (H, W, 2) float32 px
+    weight: np.ndarray  # (H, W) float32 0..1
+    support: float  # share of the common view that the image confirms
 
 
 class ModelFlow:
@@ -57,10 +59,12 @@ class ModelFlow:
             np.dstack([image, 255 * seen.geometry.astype(np.uint8), image]),
             there[..., 0], there[..., 1], cv2.INTER_LINEAR,
         )  # fmt: skip
-        alike = np.abs(ends[..., 0].astype(np.float32) - model) < c.mismatch
-        good = alike & (ends[..., 1] > 250) & seen.geometry & (view.alpha > 0.5)
+        left = np.abs(ends[..., 0].astype(np.float32) - model)
+        good = (left < c.mismatch) & (ends[..., 1] > 250) & seen.geometry & (view.alpha > 0.5)
         good &= (np.abs(flow[..., 0]) < c.largest) & (np.abs(flow[..., 1]) < c.largest)
-        return FlowField(flow, good * self._texture(model))
+        common = seen.geometry & (view.alpha > 0.5)
+        support = float((left[common] < c.confirmed).mean()) if common.any() else 0.0
+        return FlowField(flow, good * self._texture(model), support)
 
     def _texture(self, grey: np.ndarray) -> np.ndarray:
         """(H, W) float32 0..1 from the gradient energy around a pixel."""

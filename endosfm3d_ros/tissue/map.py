@@ -230,6 +230,7 @@ class TissueMap:
         self.graph = DeformationGraph(c.graph.spacing * width, c.graph)
         self._plant(surface, seen.color, given, False, None)
         self._plant(surface, ~seen.color, given, True, None)
+        self._refiner.settle(self.store, coarse_target(seen), self.T_map_camera)
         self._state = TrackingState.TRACKING
         self._remember(given)
         return render(self.store, seen.camera, self.T_map_camera)
@@ -244,7 +245,7 @@ class TissueMap:
         # 1 the map one frame later, and what the camera should see of it
         with clock.stage("predict"):
             skin = graph.skin(store.view("node_index"), store.view("node_weight"))
-            predicted = graph.predict(self._interval)
+            predicted = self._predict(given, T)
             self._displace(skin, predicted)
             view = render(store, given.seen.camera, T)
             sight = look(view, c.fusion.surface)
@@ -290,6 +291,15 @@ class TissueMap:
         self._remember(given)
         return view
 
+    def _predict(self, given: _Input, T: np.ndarray) -> np.ndarray:
+        """(M, 3) metres. Without metric depth not along the optical axis.
+
+        Depth that is scaled to fit the map cannot contradict a map that moves as a whole.
+        """
+        step = self.graph.predict(self._interval)
+        axis = T[:3, 2]
+        return step if given.metric else step - (step @ axis)[:, None] * axis
+
     def _displace(self, skin: object, step: np.ndarray) -> None:
         """Move nodes by (M, 3) metres, and the Gaussians with them."""
         self.graph.move(step)
@@ -317,10 +327,8 @@ class TissueMap:
         c = self.config.deformation
         worth = c.metric_depth if given.metric else c.relative_depth
         flow = self._flow.measure(view, given.seen)
-        common = given.seen.geometry & (view.alpha > 0.5)
-        support = float((flow.weight > 0).sum() / max(1, common.sum()))
         samples = sample_motion(self.store, sight, given.seen, flow, T, worth, c.samples)
-        return samples, support
+        return samples, flow.support
 
     def _track(self, samples: Samples, given: _Input, T: np.ndarray) -> tuple[np.ndarray, Samples]:
         """The tracker's pose where depth is metric, else corrected against the map.
@@ -342,8 +350,10 @@ class TissueMap:
         in_view, measured = np.zeros((2, graph.count), bool)
         in_view[self.store.node_index[sight.slots[sight.surface]]] = True
         measured[samples.index] = True
-        step = solve_deformation(graph, samples, in_view, self.config.deformation)
-        step = step @ self.T_map_camera[:3, :3].T
+        R = self.T_map_camera[:3, :3]
+        step = (
+            solve_deformation(graph, samples, predicted @ R, in_view, self.config.deformation) @ R.T
+        )
         self._displace(skin, step)
         graph.learn(predicted + step, self._interval, measured)
         graph.tear()

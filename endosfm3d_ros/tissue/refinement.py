@@ -25,6 +25,7 @@ class RefinementConfig:
     gain: float = 1.0  # of a step
     sharpness: float = 2.0  # of its details; with gain 1, 2 was best on real clips, 3 rings
     min_mass: float = 0.15  # pixels of footprint that a step needs
+    first_steps: int = 4  # on the first frame, see `Refiner.settle`
     live_steps: int = 4  # at most, per frame
     offline_steps: int = 3  # per frame at the working size ...
     offline_full_steps: int = 3  # ... and at the size of the image
@@ -47,6 +48,16 @@ class Refiner:
         self.config = config
         self._cost = 0.0
         self.steps = 0  # that the last frame took
+
+    def settle(self, store: GaussianStore, target: Target, T_map_camera: np.ndarray) -> None:
+        """Make new Gaussians look like the image together.
+
+        Of neighbours that overlap, the nearer hides a part of the other, always on the same side
+        where the surface slopes. Colours as sampled at the centres give a picture that is shifted
+        by up to half the spacing, which the flow would take for motion.
+        """
+        for _ in range(self.config.first_steps):
+            self._step(store, target, T_map_camera)
 
     def live(
         self, store: GaussianStore, target: Target, T_map_camera: np.ndarray, deadline: float

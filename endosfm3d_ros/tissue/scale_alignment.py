@@ -1,7 +1,8 @@
 """Depth without a scale of its own, brought to the scale of the map frame by frame.
 
 Monocular depth flickers; without this step the flicker would be taken for deformation. The factor
-is a robust ratio over the whole view, so breathing, which moves a part of it, is no zoom.
+is where most ratios of map to depth concentrate, looked for from their median and from the factor
+known before, so breathing, which moves a part of the view, is no zoom.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ class AlignmentConfig:
 
     min_coverage: float = 0.25  # share of the view that map and depth have in common
     min_alpha: float = 0.9
-    rounds: int = 3  # of re-weighting after the median
+    rounds: int = 5  # of re-weighting
     spread: float = 0.03  # of the log ratio at which a pixel counts half
     largest_step: float = 0.1  # of the log factor per frame
-    gain: float = 0.3  # share of a new factor that is taken on; the first one whole
+    gain: float = 0.3  # share of a new factor that the remembered one takes on
+    anchor: float = 0.05  # share of a factor that is left out: the map drifts back to the source
 
 
 class ScaleAlignment:
@@ -40,7 +42,7 @@ class ScaleAlignment:
         c = self.config
         drift = np.clip(log_factor - self.log_bias, -c.largest_step, c.largest_step)
         self.log_bias += c.gain * float(drift)
-        return depth * np.float32(np.exp(log_factor))
+        return depth * np.float32(np.exp((1 - c.anchor) * log_factor))
 
     def _measure(self, depth: np.ndarray, view: Rendering) -> float | None:
         """Robust mean of ln(map / depth), or None where too little is shared."""
@@ -49,8 +51,14 @@ class ScaleAlignment:
         if common.mean() < c.min_coverage:
             return None
         ratio = np.log(view.depth[common] / depth[common])
-        centre = float(np.median(ratio))
-        for _ in range(c.rounds):
-            weight = 1 / (1 + ((ratio - centre) / c.spread) ** 2)
+        candidates = (
+            self._mode(ratio, start) for start in (float(np.median(ratio)), self.log_bias)
+        )
+        return max(candidates, key=lambda candidate: candidate[1])[0]
+
+    def _mode(self, ratio: np.ndarray, centre: float) -> tuple[float, float]:
+        """The concentration of ratios nearest to a start, and how many agree with it."""
+        for _ in range(self.config.rounds):
+            weight = 1 / (1 + ((ratio - centre) / self.config.spread) ** 2)
             centre = float(np.average(ratio, weights=weight))
-        return centre
+        return centre, float(weight.sum())

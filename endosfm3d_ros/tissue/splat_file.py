@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from plyfile import PlyData, PlyElement
+from plyfile import PlyData, PlyElement, PlyParseError
 
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.tissue.gaussians import GaussianStore
@@ -58,7 +58,7 @@ def read_splats(path: Path) -> dict[str, np.ndarray]:
     try:
         vertices = PlyData.read(str(path))["vertex"]
         columns = {name: np.asarray(vertices[name], np.float32) for name in NAMES if name[0] != "n"}
-    except (OSError, ValueError, KeyError, StopIteration) as error:
+    except (OSError, ValueError, KeyError, PlyParseError) as error:
         raise InputError(f"{path} is not a PLY file of Gaussian splats: {error}") from error
 
     def stack(prefix: str, count: int) -> np.ndarray:
