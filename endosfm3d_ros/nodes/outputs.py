@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from time import monotonic
+from typing import Protocol
 
 from rclpy.node import Node
-from sensor_msgs.msg import PointCloud2
 from tf2_msgs.msg import TFMessage
 
 from endosfm3d_ros.nodes import scene_messages as messages
@@ -17,20 +18,36 @@ from endosfm3d_ros.types import SceneUpdate
 SUBSCRIBER_POLL = 0.2  # s; asking the middleware who listens costs more than it looks
 
 
+class ExtraOutputs(Protocol):
+    """Topics that one optional stage adds."""
+
+    topics: dict[str, type]
+
+    def messages(
+        self, update: SceneUpdate, names: FrameNames, wanted: set[str], clouds: bool
+    ) -> Iterator[tuple[str, object]]:
+        """(topic, message) of what is wanted; clouds only where they are due."""
+
+
 class SceneOutputs:
     """Owns the publishers of the node's private topics and of TF.
 
     Args:
         node: creates the publishers.
         tf_mode: says for every frame whether and how TF is published.
+        extras: outputs of optional stages.
     """
 
-    def __init__(self, node: Node, names: FrameNames, tf_mode: TfMode) -> None:
+    def __init__(
+        self, node: Node, names: FrameNames, tf_mode: TfMode, extras: Sequence[ExtraOutputs] = ()
+    ) -> None:
         self.names = names
         self.max_points = 40_000
         self.cloud_rate = 10.0
         self._node = node
         self._tf_mode = tf_mode
+        self._extras = extras
+        topics = TOPICS | {topic: kind for e in extras for topic, kind in e.topics.items()}
         self._publishers = {
             topic: node.create_publisher(
                 kind,
@@ -38,7 +55,7 @@ class SceneOutputs:
                 LATCHED if topic == "intrinsics" else OUTPUT,
                 qos_overriding_options=overridable(),
             )
-            for topic, kind in TOPICS.items()
+            for topic, kind in topics.items()
         }
         self._tf = node.create_publisher(TFMessage, "/tf", TF)
         self._next_cloud = 0.0
@@ -59,8 +76,13 @@ class SceneOutputs:
             self._publishers[topic].publish(message)
         for topic, message in self._depth(update, names).items():
             self._publishers[topic].publish(message)
-        cloud = self._cloud(update, names)
-        if cloud is not None:
+        heavy = self._clouds_due()
+        for extra in self._extras:
+            wanted = {topic for topic in extra.topics if self._heard(topic)}
+            for topic, message in extra.messages(update, names, wanted, heavy):
+                self._publishers[topic].publish(message)
+        if heavy and self._heard("points"):
+            cloud = messages.points_message(update, names, self.max_points)
             self._publishers["points"].publish(cloud)
 
     def _publish_transforms(self, update: SceneUpdate, names: FrameNames) -> None:
@@ -76,13 +98,14 @@ class SceneOutputs:
         made = messages.depth_messages(update, names)
         return {topic: message for topic, message in made.items() if self._heard(topic)}
 
-    def _cloud(self, update: SceneUpdate, names: FrameNames) -> PointCloud2 | None:
+    def _clouds_due(self) -> bool:
+        """Whether clouds may go out with this frame; asked once per frame."""
         now = monotonic()
-        if now < self._next_cloud or not self._heard("points"):
-            return None
+        if now < self._next_cloud:
+            return False
         # Half a millisecond of grace: at the camera's own rate no cloud is skipped by jitter.
         self._next_cloud = now + 1 / self.cloud_rate - 5e-4
-        return messages.points_message(update, names, self.max_points)
+        return True
 
     def _heard(self, topic: str) -> bool:
         """Whether somebody subscribes; the answer is kept for a moment."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -22,6 +22,10 @@ from endosfm3d_ros.sfm.endosfm3d import EndoSfM3DConfig
 from endosfm3d_ros.sfm.estimator import EstimatorConfig
 from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig
 from endosfm3d_ros.sfm.stereo import StereoConfig
+
+if TYPE_CHECKING:
+    from endosfm3d_ros.tissue.map import TissueConfig
+    from endosfm3d_ros.tools.stage import ToolsConfig
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,27 @@ SPECS = (
     Spec("weights", "", "name or folder of a weight set; empty takes the first installed"),
     Spec("network_precision", "f32", "arithmetic of the networks", choices=("f32", "bf16")),
     Spec("pose_every", 3, "frames from one run of the pose network to the next", 1, 100),
+    Spec("tissue_map", False, "keep a deforming map of the tissue, instruments removed"),
+    Spec("tissue_budget", 0.045, "s that one update of the map may take", 0.005, 1.0),
+    Spec(
+        "tools",
+        "off",
+        "where instrument masks come from; off looks for no instruments",
+        choices=("off", "topic", "colour", "network"),
+    ),
+    Spec(
+        "tool_models",
+        "capsule",
+        "where the shape of an instrument comes from",
+        choices=("capsule", "mesh", "lrm"),
+    ),
+    Spec("tool_model_path", "", "mesh file in metres, or folder of reconstruction weights"),
+    Spec(
+        "tool_alignment",
+        "joint",
+        "how instruments are placed",
+        choices=("joint", "paper", "none"),
+    ),
     Spec(
         "publish_tf",
         "true",
@@ -154,8 +179,32 @@ def pipeline_config(values: dict[str, Any]) -> PipelineConfig:
             stereo=stereo,
             network=network,
             intrinsics=IntrinsicsConfig(mode=values["intrinsics_mode"]),
-        )
+        ),
+        tools=_tools_config(values),
+        tissue=_tissue_config(values),
+        tissue_budget=values["tissue_budget"],
     )
+
+
+def _tools_config(values: dict[str, Any]) -> ToolsConfig | None:
+    if values["tools"] == "off":
+        return None
+    from endosfm3d_ros.tools.stage import ToolsConfig
+
+    return ToolsConfig(
+        masks=values["tools"],
+        models=values["tool_models"],
+        model_path=values["tool_model_path"],
+        alignment=values["tool_alignment"],
+    )
+
+
+def _tissue_config(values: dict[str, Any]) -> TissueConfig | None:
+    if not values["tissue_map"]:
+        return None
+    from endosfm3d_ros.tissue.map import TissueConfig
+
+    return TissueConfig()
 
 
 def assembler_config(values: dict[str, Any]) -> AssemblerConfig:

@@ -29,7 +29,7 @@ from endosfm3d_ros.msg import PipelineStatus
 from endosfm3d_ros.nodes import parameters, status
 from endosfm3d_ros.nodes.guard import Guard
 from endosfm3d_ros.nodes.health import Finding, Health, Level
-from endosfm3d_ros.nodes.outputs import SceneOutputs
+from endosfm3d_ros.nodes.outputs import ExtraOutputs, SceneOutputs
 from endosfm3d_ros.nodes.qos import OUTPUT
 from endosfm3d_ros.nodes.receiver import FrameReceiver
 from endosfm3d_ros.nodes.scene_messages import FrameNames
@@ -73,7 +73,7 @@ class PipelineNode(LifecycleNode):
         self._guard = Guard(self, self._health)
         names = FrameNames(map=self._values["map_frame"], odom=self._values["odom_frame"])
         self._tf_mode = TfMode(self, self._values["publish_tf"], {names.map, names.odom})
-        self._outputs = SceneOutputs(self, names, self._tf_mode)
+        self._outputs = SceneOutputs(self, names, self._tf_mode, self._extra_outputs())
         self._apply_live(self._values)
         self._status = self.create_publisher(PipelineStatus, "~/status", OUTPUT)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", OUTPUT)
@@ -85,6 +85,19 @@ class PipelineNode(LifecycleNode):
         settings = ", ".join(f"{name}={value!r}" for name, value in self._values.items())
         self.get_logger().info(f"configured: {settings}")
         return SUCCESS
+
+    def _extra_outputs(self) -> list[ExtraOutputs]:
+        """Outputs of the stages that are switched on."""
+        extras: list[ExtraOutputs] = []
+        if self._pipeline.tissue is not None:
+            from endosfm3d_ros.nodes.tissue_messages import TissueOutputs
+
+            extras.append(TissueOutputs(self._values["max_points"]))
+        if self._pipeline.tools is not None:
+            from endosfm3d_ros.nodes.tool_messages import ToolOutputs
+
+            extras.append(ToolOutputs())
+        return extras
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the thread, then listen."""
@@ -143,6 +156,7 @@ class PipelineNode(LifecycleNode):
             self.destroy_publisher(publisher)
         for service in self._offered:
             self.destroy_service(service)
+        self._pipeline.close()
         del self._pipeline
 
     # --- parameters --------------------------------------------------------------------------
@@ -212,7 +226,10 @@ class PipelineNode(LifecycleNode):
             sentence = f"{finding.part}: {finding.sentence}"
             if finding.part == "input":
                 sentence += f"; {self._receiver.describe()}"
-            (log.error if finding.level == Level.ERROR else log.warning)(sentence)
+            if finding.level == Level.ERROR:  # two calls: rclpy ties a severity to a line
+                log.error(sentence)
+            else:
+                log.warning(sentence)
         if not findings:
             log.info("all well again")
 

@@ -95,8 +95,13 @@ def pose_messages(
 
 
 def points_message(update: SceneUpdate, names: FrameNames, max_points: int) -> PointCloud2:
-    """The cloud of this frame in the optical frame."""
-    cloud = cloud_from_depth(update.depth, update.image, max_points)
+    """The complete scene in the optical frame: tissue, and tools where they are placed."""
+    if update.tissue is None and update.tools is None:
+        cloud = cloud_from_depth(update.depth, update.image, max_points)
+    else:
+        from endosfm3d_ros.scene.complete import complete_cloud
+
+        cloud = complete_cloud(update, max_points)
     return cloud_message(cloud, update.frame.stamp, names.camera)
 
 

@@ -38,7 +38,7 @@ def rejected(probe: Probe) -> int:
 
 def test_a_stalled_camera_is_a_warning_then_an_error_and_recovers(start_node, probe, image):
     """Row 1."""
-    start_node()
+    process = start_node()
     probe.connect("image_raw")
     for i in range(3):
         probe.send_image(image, START + i)
@@ -51,6 +51,8 @@ def test_a_stalled_camera_is_a_warning_then_an_error_and_recovers(start_node, pr
     assert probe.wait(lambda: 1 in level_of_stale(), 1.5)
     assert probe.wait(lambda: 2 in level_of_stale(), 3.0)
     assert len(probe.messages["depth/image"]) == count  # nothing is sent again
+    for level in ("[WARN]", "[ERROR]"):
+        assert any(level in line and "stale" in line for line in process.log.splitlines())
     probe.send_image(image, START + 9)
     assert answered(probe, START + 9, 1.0)
     assert probe.wait(lambda: "stale" not in probe.messages["status"][-1].message, 2.0)

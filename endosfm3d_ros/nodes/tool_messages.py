@@ -1,0 +1,149 @@
+"""Instruments in ROS messages: array, markers, labels, clearance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import numpy as np
+from builtin_interfaces.msg import Duration
+from geometry_msgs.msg import Point
+from sensor_msgs.msg import Image
+from std_msgs.msg import ColorRGBA
+from visualization_msgs.msg import Marker, MarkerArray
+
+from endosfm3d_ros.geometry import se3
+from endosfm3d_ros.msg import Tool, ToolArray, ToolClearance
+from endosfm3d_ros.nodes.conversions import header, image_message, pose_message
+from endosfm3d_ros.nodes.scene_messages import FrameNames
+from endosfm3d_ros.scene.clearance import clearances
+from endosfm3d_ros.tools.stage import PlacedTool
+from endosfm3d_ros.types import SceneUpdate
+
+NAMESPACE = "tools"
+LIFETIME = 0.5  # s after which a marker of a dead node disappears
+MAX_TRIANGLES = 2000  # of one marker
+PALETTE = ((0.35, 0.65, 0.95), (0.95, 0.6, 0.3), (0.5, 0.85, 0.5), (0.85, 0.5, 0.85))
+
+
+def tool_array(update: SceneUpdate, names: FrameNames) -> ToolArray:
+    """Every tool with pose, scale and what they are worth."""
+    view = update.tools
+    return ToolArray(
+        header=header(update.frame.stamp, names.camera),
+        mask_source=view.mask_source,
+        scale_source=update.depth.scale.value,
+        tools=[_tool(tool) for tool in view.tools],
+    )
+
+
+def _tool(tool: PlacedTool) -> Tool:
+    placement = tool.placement
+    message = Tool(
+        id=tool.track.id,
+        visible=not tool.track.lost,
+        placed=placement is not None and placement.valid,
+        model_source=tool.model.source if tool.model else "",
+        model_count=tool.model_count,
+        score=float(tool.track.score),
+        box=np.array(tool.track.bbox, np.int32),
+    )
+    if placement is not None:
+        message.trusted, message.reason = placement.trusted, placement.reason
+        message.iou = float(placement.iou)
+    if message.placed:
+        message.scale = float(placement.scale)
+        message.pose.pose = pose_message(se3.from_rotation(placement.R, placement.t))
+        order = [3, 4, 5, 0, 1, 2]  # ROS: position before rotation
+        message.pose.covariance = placement.covariance[np.ix_(order, order)].ravel()
+    return message
+
+
+class ToolMarkers:
+    """Meshes with stable ids; tools that left are deleted in the next array."""
+
+    def __init__(self) -> None:
+        self._shown: set[int] = set()
+
+    def array(self, update: SceneUpdate, names: FrameNames) -> MarkerArray:
+        """Markers of all placed tools, and DELETE for those that were shown and are not now."""
+        head = header(update.frame.stamp, names.camera)
+        placed = [tool for tool in update.tools.tools if _shows(tool)]
+        markers = [_mesh_marker(tool, head) for tool in placed]
+        ids = {tool.track.id for tool in placed}
+        for gone in sorted(self._shown - ids):
+            markers.append(Marker(header=head, ns=NAMESPACE, id=gone, action=Marker.DELETE))
+        self._shown = ids
+        return MarkerArray(markers=markers)
+
+
+def _shows(tool: PlacedTool) -> bool:
+    return tool.placement is not None and tool.placement.valid
+
+
+def _mesh_marker(tool: PlacedTool, head: object) -> Marker:
+    """TRIANGLE_LIST in the model frame; the pose moves it."""
+    placement, model = tool.placement, tool.model
+    marker = Marker(header=head, ns=NAMESPACE, id=tool.track.id, type=Marker.TRIANGLE_LIST)
+    marker.pose = pose_message(se3.from_rotation(placement.R, placement.t))
+    marker.scale.x = marker.scale.y = marker.scale.z = float(placement.scale)
+    red, green, blue = PALETTE[tool.track.id % len(PALETTE)]
+    marker.color = ColorRGBA(r=red, g=green, b=blue, a=0.95 if placement.trusted else 0.35)
+    marker.lifetime = Duration(sec=0, nanosec=int(LIFETIME * 1e9))
+    step = max(1, len(model.faces) // MAX_TRIANGLES)
+    corners = model.vertices[model.faces[::step]].reshape(-1, 3).astype(float)
+    marker.points = [Point(x=x, y=y, z=z) for x, y, z in corners.tolist()]
+    return marker
+
+
+def label_image(update: SceneUpdate, names: FrameNames) -> Image:
+    """mono8 of the image's size: 0 = tissue, else the tool's id."""
+    labels = update.tools.tracks.labels
+    return image_message(labels, "mono8", update.frame.stamp, names.camera)
+
+
+def clearance_messages(update: SceneUpdate, names: FrameNames, age: float) -> list[ToolClearance]:
+    """Clearance of every tool; not valid where anything about it is in doubt."""
+    return [
+        ToolClearance(
+            header=header(update.frame.stamp, names.camera),
+            id=found.id,
+            nearest=Point(**dict(zip("xyz", found.nearest.tolist()))),
+            distance=found.distance,
+            lower_bound_95=found.lower_bound_95,
+            tissue_kind=found.kind,
+            scale_source=update.depth.scale.value,
+            valid=found.valid,
+            reason=found.reason,
+            age=age,
+        )
+        for found in clearances(update)
+    ]
+
+
+class ToolOutputs:
+    """What the tools stage publishes."""
+
+    topics: ClassVar[dict[str, type]] = {
+        "tools/models": ToolArray,
+        "tools/markers": MarkerArray,
+        "tools/labels": Image,
+        "tools/clearance": ToolClearance,
+    }
+
+    def __init__(self) -> None:
+        self._markers = ToolMarkers()
+
+    def messages(
+        self, update: SceneUpdate, names: FrameNames, wanted: set[str], clouds: bool
+    ) -> Iterator[tuple[str, object]]:
+        """Everything with every update; clearance once per tool."""
+        if update.tools is None:
+            return
+        yield "tools/models", tool_array(update, names)
+        yield "tools/markers", self._markers.array(update, names)
+        if "tools/labels" in wanted:
+            yield "tools/labels", label_image(update, names)
+        age = update.timings.get("total", 0.0) * 1e-3
+        for message in clearance_messages(update, names, age):
+            yield "tools/clearance", message

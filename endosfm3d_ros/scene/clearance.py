@@ -1,0 +1,85 @@
+"""How far an instrument is from tissue; it feeds controllers, so it rather says nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from endosfm3d_ros.tissue.snapshot import in_camera
+from endosfm3d_ros.tools.stage import PlacedTool
+from endosfm3d_ros.types import Cloud, CloudLabel, ScaleSource, SceneUpdate, TrackingState
+
+KINDS = {
+    CloudLabel.MEASURED: "measured",
+    CloudLabel.RETAINED: "retained",
+    CloudLabel.INFERRED: "inferred",
+}
+MIN_CONFIDENCE = 0.2
+DEPTH_SIGMA = 0.01  # relative, of tissue depth
+ONE_SIDED_95 = 1.645  # standard deviations
+
+
+@dataclass(frozen=True)
+class Clearance:
+    """Distance of one tool to the nearest tissue; NaN and a reason where it is not valid."""
+
+    id: int
+    nearest: np.ndarray  # (3,) m on the tissue, camera frame
+    distance: float  # m
+    lower_bound_95: float  # m
+    kind: str  # measured | retained | inferred
+    valid: bool
+    reason: str = ""
+
+    @classmethod
+    def invalid(cls, tool: int, reason: str) -> Clearance:
+        """No distance, and why."""
+        nan = float("nan")
+        return cls(tool, np.full(3, nan), nan, nan, "", False, reason)
+
+
+def clearances(update: SceneUpdate) -> list[Clearance]:
+    """Clearance of every tool of an update, in the camera frame of its image."""
+    if update.tools is None:
+        return []
+    reason = _scene_fault(update)
+    if reason:
+        return [Clearance.invalid(tool.track.id, reason) for tool in update.tools.tools]
+    tissue = in_camera(update.tissue.cloud, update.tissue.T_map_camera)
+    good = tissue.confidence > MIN_CONFIDENCE
+    if not good.any():
+        no_tissue = "no tissue is known well enough"
+        return [Clearance.invalid(tool.track.id, no_tissue) for tool in update.tools.tools]
+    tree = cKDTree(tissue.points[good])
+    return [_clearance(tool, tree, tissue, np.flatnonzero(good)) for tool in update.tools.tools]
+
+
+def _scene_fault(update: SceneUpdate) -> str:
+    """Why no distance of this scene can be believed; empty where it can."""
+    if update.depth.scale == ScaleSource.RELATIVE:
+        return "the scale is relative"
+    if update.tissue is None:
+        return "no tissue map is kept"
+    if TrackingState.LOST in (update.pose.state, update.tissue.state):
+        return "tracking is lost"
+    return ""
+
+
+def _clearance(tool: PlacedTool, tree: cKDTree, tissue: Cloud, index: np.ndarray) -> Clearance:
+    placement = tool.placement
+    if placement is None or not placement.valid:
+        return Clearance.invalid(tool.track.id, "the tool has no pose in this image")
+    if not placement.trusted:
+        return Clearance.invalid(tool.track.id, f"the pose is not trusted: {placement.reason}")
+    distances, nearest = tree.query(placement.points(tool.model.vertices))
+    best = int(np.argmin(distances))
+    row = index[nearest[best]]
+    point, kind = tissue.points[row], KINDS[CloudLabel(int(tissue.labels[row]))]
+    if kind == "inferred":
+        return Clearance.invalid(tool.track.id, "the nearest tissue is inferred")
+    sigma = np.hypot(np.sqrt(np.trace(placement.covariance[3:, 3:])), DEPTH_SIGMA * float(point[2]))
+    distance = float(distances[best])
+    bound = max(0.0, distance - ONE_SIDED_95 * float(sigma))
+    return Clearance(tool.track.id, point.astype(np.float64), distance, bound, kind, True)

@@ -1,0 +1,57 @@
+"""One cloud of everything: tissue seen and hidden, and instruments."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from endosfm3d_ros.scene.cloud import cloud_from_depth
+from endosfm3d_ros.tissue.snapshot import in_camera
+from endosfm3d_ros.types import Cloud, CloudLabel, SceneUpdate
+
+
+def complete_cloud(update: SceneUpdate, max_points: int) -> Cloud:
+    """The scene in the camera frame, at most about `max_points` of tissue, and all tools.
+
+    Tissue is the map where there is one, else what this frame's depth shows.
+    """
+    if update.tissue is None:
+        parts = [cloud_from_depth(update.depth, update.image, max_points)]
+    else:
+        tissue = in_camera(update.tissue.cloud, update.tissue.T_map_camera)
+        parts = [thinned(tissue, max_points)]
+    return joined([*parts, *tool_clouds(update)])
+
+
+def thinned(cloud: Cloud, limit: int) -> Cloud:
+    """Every n-th point, so that at most `limit` remain."""
+    step = max(1, -(-len(cloud.points) // limit))
+    return Cloud(
+        cloud.points[::step], cloud.colors[::step], cloud.normals[::step],
+        cloud.confidence[::step], cloud.labels[::step],
+    )  # fmt: skip
+
+
+def tool_clouds(update: SceneUpdate) -> list[Cloud]:
+    """The vertices of every placed and trusted tool, labelled 16 + id."""
+    clouds = []
+    for tool in update.tools.tools if update.tools else ():
+        if tool.placement is None or not (tool.placement.valid and tool.placement.trusted):
+            continue
+        points = tool.placement.points(tool.model.vertices).astype(np.float32)
+        count = len(points)
+        clouds.append(
+            Cloud(
+                points=points,
+                colors=tool.model.colors,
+                normals=np.full((count, 3), np.nan, np.float32),
+                confidence=np.full(count, tool.placement.iou, np.float32),
+                labels=np.full(count, min(255, CloudLabel.TOOL + tool.track.id), np.uint8),
+            )
+        )
+    return clouds
+
+
+def joined(clouds: list[Cloud]) -> Cloud:
+    """All points of several clouds."""
+    names = ("points", "colors", "normals", "confidence", "labels")
+    return Cloud(*(np.concatenate([getattr(c, name) for c in clouds]) for name in names))

@@ -1,0 +1,147 @@
+"""The optional stages in the live node: tissue map and instruments over DDS."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from endosfm3d_ros.msg import ToolArray, ToolClearance
+from node_harness import LEFT, STEREO_TOPICS
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from visualization_msgs.msg import Marker, MarkerArray
+
+from endosfm3d_ros.datasets.simulator import SimulatedSequence
+from endosfm3d_ros.nodes.cloud_message import CLOUD_DTYPE
+from endosfm3d_ros.nodes.conversions import depth_array, image_array, image_message, label_array
+from endosfm3d_ros.types import CloudLabel
+
+START = 5 * 10**9
+EXTRA = {
+    "tissue/image": Image,
+    "tissue/depth": Image,
+    "tissue/camera_info": CameraInfo,
+    "tissue/points": PointCloud2,
+    "tools/models": ToolArray,
+    "tools/markers": MarkerArray,
+    "tools/labels": Image,
+    "tools/clearance": ToolClearance,
+}
+
+
+@pytest.fixture(scope="module")
+def clip() -> SimulatedSequence:
+    return SimulatedSequence("static", frames=12, width=320, height=256, fps=5, start=START)
+
+
+@pytest.fixture
+def listening(probe):
+    for topic, kind in EXTRA.items():
+        probe.collect(topic, kind)
+    return probe
+
+
+def shaft(shape: tuple[int, int]) -> np.ndarray:
+    """(H, W) bool: a straight instrument that enters at the lower right."""
+    mask = np.zeros(shape, np.uint8)
+    cv2.line(mask, (shape[1] + 20, shape[0] - 30), (170, 130), 1, 34)
+    return mask.astype(bool)
+
+
+def played(probe, clip, with_mask: bool = False) -> None:
+    mask = shaft((256, 320))
+    for frame in clip:
+        if with_mask:
+            image = frame.image.copy()
+            image[mask] = (120, 125, 135)
+            frame = replace(frame, image=image)  # noqa: PLW2901
+            labels = image_message(mask.astype(np.uint8), "mono8", frame.stamp, LEFT)
+            probe.publisher("tool_mask", Image).publish(labels)
+        probe.send_stereo(frame)
+        assert probe.wait(lambda stamp=frame.stamp: stamp in probe.stamps("depth/image"))
+        probe.spin(0.12)
+
+
+def test_the_map_shows_the_tissue_with_its_stamp_and_depth(start_node, listening, clip):
+    start_node(tissue_map=True)
+    listening.connect(*STEREO_TOPICS)
+    played(listening, clip)
+    assert listening.stamps("tissue/depth") == listening.stamps("depth/image")
+    message = listening.messages["tissue/depth"][-1]
+    assert message.header.frame_id == LEFT
+    assert listening.messages["tissue/camera_info"][-1].width == message.width
+    depth, truth = depth_array(message), clip.reference_depth(len(clip) - 1)
+    truth = cv2.resize(truth, depth.shape[::-1], interpolation=cv2.INTER_AREA)
+    known = np.isfinite(depth)
+    assert known.mean() > 0.85
+    assert np.median(np.abs(depth / truth - 1)[known]) < 0.015
+    image = image_array(listening.messages["tissue/image"][-1]).astype(float)
+    shown = cv2.resize(clip[len(clip) - 1].image, image.shape[1::-1]).astype(float)
+    assert np.abs(image - shown)[known].mean() < 15
+    cloud = np.frombuffer(listening.messages["tissue/points"][-1].data, CLOUD_DTYPE)
+    assert len(cloud) > 3000
+    assert (cloud["label"] == CloudLabel.MEASURED).mean() > 0.5
+    stages = {stage.name for stage in listening.messages["status"][-1].stages}
+    assert "tissue" in stages
+
+
+def test_an_instrument_becomes_a_model_a_marker_and_a_part_of_the_cloud(
+    start_node, listening, clip
+):
+    start_node(tissue_map=True, tools="topic")
+    listening.connect(*STEREO_TOPICS, "tool_mask")
+    played(listening, clip, with_mask=True)
+    tools = listening.messages["tools/models"][-1].tools
+    assert len(tools) == 1
+    assert tools[0].visible
+    assert tools[0].model_source == "capsule"
+    assert tools[0].iou > 0.7
+    assert {message.tools[0].id for message in listening.messages["tools/models"]
+            if message.tools} == {tools[0].id}  # fmt: skip
+    labels = label_array(listening.messages["tools/labels"][-1])
+    assert np.array_equal(labels > 0, shaft((256, 320)))
+    marker = listening.messages["tools/markers"][-1].markers[0]
+    assert (marker.id, marker.action) == (tools[0].id, Marker.ADD)
+    assert len(marker.points) % 3 == 0 < len(marker.points)
+    assert 0 < marker.lifetime.nanosec <= 10**9
+    clearance = listening.messages["tools/clearance"][-1]
+    assert clearance.id == tools[0].id
+    if clearance.valid:
+        assert 0 <= clearance.lower_bound_95 <= clearance.distance < 0.1
+    else:
+        assert clearance.reason
+        assert np.isnan(clearance.distance)
+
+
+def test_without_scale_there_is_no_clearance(start_node, listening, clip):
+    start_node(tissue_map=True, tools="topic")
+    listening.connect("image_raw", "tool_mask")
+    mask = shaft((256, 320))
+    for frame in clip:
+        labels = image_message(mask.astype(np.uint8), "mono8", frame.stamp, LEFT)
+        listening.publisher("tool_mask", Image).publish(labels)
+        listening.send_image(frame.image, frame.stamp)
+        assert listening.wait(lambda s=frame.stamp: s in listening.stamps("depth/image"))
+    assert listening.wait(lambda: listening.messages["tools/clearance"])
+    for message in listening.messages["tools/clearance"]:
+        assert not message.valid
+        assert np.isnan(message.distance)
+        assert message.reason == "the scale is relative"
+
+
+def test_a_tool_that_left_is_deleted(start_node, listening, clip):
+    """Fault row 23."""
+    start_node(tools="topic")
+    listening.connect(*STEREO_TOPICS, "tool_mask")
+    played(listening, list(clip)[:8], with_mask=True)
+    shown = {m.id for a in listening.messages["tools/markers"] for m in a.markers}
+    assert len(shown) == 1
+    for frame in list(clip)[8:]:
+        nothing = image_message(np.zeros((256, 320), np.uint8), "mono8", frame.stamp, LEFT)
+        listening.publisher("tool_mask", Image).publish(nothing)
+        listening.send_stereo(frame)
+        assert listening.wait(lambda s=frame.stamp: s in listening.stamps("depth/image"))
+    listening.spin(0.3)
+    actions = [m.action for a in listening.messages["tools/markers"][8:] for m in a.markers]
+    assert Marker.DELETE in actions
