@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
     def evaluate(
         clip: Annotated[Path, typer.Argument(help="Clip folder, bag or video.")],
         what: Annotated[
-            str, typer.Option(help="Comma-separated: depth, pose, intrinsics.")
+            str, typer.Option(help="Comma-separated: depth, pose, intrinsics, tissue.")
         ] = "depth,pose,intrinsics",
         depth_source: Annotated[
             str, typer.Option(help="auto, topic, stereo, endosfm3d or shading.")
@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
             Path | None, typer.Option("--json", help="Write the result here as JSON.")
         ] = None,
     ) -> None:
-        """Run the pipeline over a clip and score depth, camera poses and intrinsics.
+        """Run the pipeline over a clip and score depth, poses, intrinsics and tissue.
 
         What the clip has no reference for is left out, as are metres and millimetres where the
         scale of the run is relative.

@@ -13,13 +13,15 @@ from endosfm3d_ros.errors import ConfigurationError, InputError
 from endosfm3d_ros.evaluation.parts import DepthPart, IntrinsicsPart, Part, PosePart
 from endosfm3d_ros.evaluation.playback import OnFrame, Played, play_live, play_offline
 from endosfm3d_ros.evaluation.report import Report
+from endosfm3d_ros.evaluation.tissue_part import TissuePart
 from endosfm3d_ros.pipeline import Pipeline, PipelineConfig
 from endosfm3d_ros.timing import LatencyWindow
 from endosfm3d_ros.types import ScaleSource, SceneUpdate
 
 Mode = Literal["live", "offline"]
-PARTS = {part.name: part for part in (DepthPart, PosePart, IntrinsicsPart)}
-NOT_BUILT = ("masks", "tissue", "tools")
+PARTS = {part.name: part for part in (DepthPart, PosePart, IntrinsicsPart, TissuePart)}
+DEFAULT = (DepthPart.name, PosePart.name, IntrinsicsPart.name)
+NOT_BUILT = ("masks", "tools")
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class EvaluationConfig:
         ConfigurationError: an unknown part or mode, or a part that is not built yet.
     """
 
-    what: tuple[str, ...] = tuple(PARTS)
+    what: tuple[str, ...] = DEFAULT
     mode: Mode = "offline"
     live_depth_maps: int = 100  # held until a live run is over; 130 MB at 640 x 512
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
@@ -79,6 +81,8 @@ def evaluate(
 def _part(name: str, sequence: Sequence, pipeline: Pipeline, config: EvaluationConfig) -> Part:
     if name == DepthPart.name and config.mode == "live":
         return DepthPart(sequence, pipeline, config.live_depth_maps)
+    if name == TissuePart.name:
+        return TissuePart(sequence, pipeline, config.mode == "live")
     return PARTS[name](sequence, pipeline)
 
 

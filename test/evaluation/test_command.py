@@ -41,7 +41,7 @@ def test_live_is_a_mode(clip_folder):
     ("options", "sentence"),
     [
         (["--what", "depht"], "'depht': accepted are depth, pose, intrinsics"),
-        (["--what", "tissue"], "not built yet"),
+        (["--what", "tools"], "not built yet"),
         (["--depth-source", "lidar"], "'lidar': accepted are"),
         (["--intrinsics", "guess"], "'guess': accepted are"),
         (["--json", "/nowhere/result.json"], "/nowhere is missing"),
