@@ -37,7 +37,8 @@ class DeformationConfig:
     relative_depth: float = 0.1  # ... and one eye
     smoothness: float = 0.3  # per edge
     rest: float = 0.003  # towards the predicted place; far from data motion dies out
-    rounds: int = 2  # of iterative re-weighting
+    rounds: int = 2  # of iterative re-weighting for the flow
+    depth_rounds: int = 1  # the same for the depth, which was checked before it came here
     huber: float = 1.5  # in robust standard deviations of the residual
     floor: float = 2e-4  # of the depth; residuals below are noise (0.1 px at 570 px focal length)
     largest: float = 0.04  # of the depth per frame; more is not a deformation
@@ -79,11 +80,11 @@ def solve_deformation(
     # 1 along the optical axis, from the depth map
     missing = np.where(np.isfinite(samples.depth), samples.depth - samples.points[:, 2], 0)
     weight = samples.depth_weight * np.isfinite(samples.depth)
-    along = system.solve(missing[:, None], weight, predicted[in_view, 2:])
+    along = system.solve(missing[:, None], weight, predicted[in_view, 2:], config.depth_rounds)
     # 2 across it, from the flow, at the new depth
     z = samples.points[:, 2] + system.skinned(along)[:, 0]
     lateral = samples.rays * z[:, None] - samples.points[:, :2]
-    across = system.solve(lateral, samples.flow_weight, predicted[in_view, :2])
+    across = system.solve(lateral, samples.flow_weight, predicted[in_view, :2], config.rounds)
     # 3 within what tissue can do
     move = np.concatenate([across, along], axis=1)
     limit = config.largest * float(np.median(samples.points[:, 2]))
@@ -118,17 +119,21 @@ class _Normal:
         """(n, D) node values (M, D) at the samples."""
         return np.einsum("nk,nkd->nd", self._skin, step[self._index])
 
-    def solve(self, target: np.ndarray, weight: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-        """(M, D) node steps that reach the targets (n, D), robustly."""
-        c = self._config
+    def solve(
+        self, target: np.ndarray, weight: np.ndarray, predicted: np.ndarray, rounds: int
+    ) -> np.ndarray:
+        """(M, D) node steps that reach the targets (n, D), re-weighted between the rounds."""
         step = np.zeros((self._count, target.shape[1]))
-        robust = weight
-        for _ in range(c.rounds if weight.any() else 0):
+        for k in range(rounds if weight.any() else 0):
+            robust = self._reweighted(weight, target, step) if k else weight
             step = self._solve_once(target, robust, predicted)
-            residual = np.linalg.norm(target - self.skinned(step), axis=1)
-            scale = max(1.4826 * float(np.median(residual[weight > 0])), self._floor)
-            robust = weight * np.minimum(1, c.huber * scale / np.maximum(residual, 1e-12))
         return step
+
+    def _reweighted(self, weight: np.ndarray, target: np.ndarray, step: np.ndarray) -> np.ndarray:
+        """Huber weights of the residuals that a step leaves."""
+        residual = np.linalg.norm(target - self.skinned(step), axis=1)
+        scale = max(1.4826 * float(np.median(residual[weight > 0])), self._floor)
+        return weight * np.minimum(1, self._config.huber * scale / np.maximum(residual, 1e-12))
 
     def _solve_once(
         self, target: np.ndarray, weight: np.ndarray, predicted: np.ndarray

@@ -21,7 +21,7 @@ class RegistrationConfig:
 
     noise: float = 0.001  # standard deviation of a flow vector as a slope: 0.3 px at 285 px
     step: float = 0.03  # prior standard deviation of a correction, radians and metres
-    samples: int = 700
+    samples: int = 500
     fewest: int = 50
     min_weight: float = 0.05  # of a flow vector
     rounds: int = 3
