@@ -292,13 +292,15 @@ class TissueMap:
         return view
 
     def _predict(self, given: _Input, T: np.ndarray) -> np.ndarray:
-        """(M, 3) metres. Without metric depth not along the optical axis.
+        """(M, 3) metres. Without metric depth the map as a whole stays at its distance.
 
         Depth that is scaled to fit the map cannot contradict a map that moves as a whole.
         """
         step = self.graph.predict(self._interval)
+        if given.metric:
+            return step
         axis = T[:3, 2]
-        return step if given.metric else step - (step @ axis)[:, None] * axis
+        return step - float(np.median(step @ axis)) * axis
 
     def _displace(self, skin: object, step: np.ndarray) -> None:
         """Move nodes by (M, 3) metres, and the Gaussians with them."""
