@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import perf_counter
+from time import perf_counter, sleep
 
 import numpy as np
+
+# s before each run: thread pools go on spinning for a moment and would slow the next one down
+PAUSE = 0.05
 
 Result = dict[str, dict[str, float | dict[str, float]]]
 
@@ -15,6 +18,7 @@ def interleaved(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str,
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
+            sleep(PAUSE)
             begin = perf_counter()
             run()
             times[name].append((perf_counter() - begin) * 1e3)
