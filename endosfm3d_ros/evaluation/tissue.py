@@ -48,7 +48,7 @@ class TissueProtocol:
     disc_from: tuple[float, float] = (0.30, 0.75)  # of the width and height
     disc_to: tuple[float, float] = (0.55, 0.45)
     covered: float = 0.5  # alpha
-    budget: float | None = 0.045  # seconds of one live update; None: offline steps
+    budget: float | None = 0.035  # seconds of one live update; None: offline steps
     sfm: EstimatorConfig = field(default_factory=EstimatorConfig)
     tissue: TissueConfig = field(default_factory=TissueConfig)
 

@@ -84,18 +84,18 @@ def back_project(
     colors[:, :3] = torch.from_numpy(store.view("colors"))
     colors.requires_grad_()
     image, alpha, info = _rasterize(store, colors, camera, T_map_camera)
-    with torch.no_grad():
-        opacity = alpha.clamp_min(THINNEST).numpy()[..., None]
-        residual = (target - image[..., :3].numpy() / opacity) * weight[..., None]
-        residual += sharpness * (residual - cv2.GaussianBlur(residual, (0, 0), DETAIL))
-        share = weight[..., None] / opacity
-        padding = np.zeros_like(share)
-        upstream = torch.from_numpy(np.concatenate([residual * share, share, padding], axis=-1))
+    view = _read(image.detach(), alpha.detach(), info)
+    weight = weight * (view.alpha >= THINNEST)  # an empty pixel says nothing about its neighbours
+    residual = (target - view.rgb) * cv2.merge([weight] * 3)
+    residual += np.float32(sharpness) * (residual - cv2.GaussianBlur(residual, (0, 0), DETAIL))
+    share = weight / np.maximum(view.alpha, np.float32(THINNEST))
+    planes = [plane * share for plane in cv2.split(residual)]
+    upstream = torch.from_numpy(cv2.merge([*planes, share, np.zeros_like(share)]))
     (gradient,) = torch.autograd.grad(image, colors, upstream)
     gradient = gradient.numpy()
     mass = gradient[:, 3]
     mean = gradient[:, :3] / np.maximum(mass, 1e-3)[:, None]
-    return _read(image.detach(), alpha.detach(), info), mean, mass
+    return view, mean, mass
 
 
 def _rasterize(
@@ -122,9 +122,10 @@ def _rasterize(
 def _read(image: torch.Tensor, alpha: torch.Tensor, info: dict[str, torch.Tensor]) -> Rendering:
     opacity = alpha.numpy()
     empty = opacity < THINNEST
-    rgb = (image[..., :3] / alpha.clamp_min(THINNEST)[..., None]).numpy()
-    depth = np.where(empty, np.float32(np.nan), image[..., -1].numpy())
-    rgb[empty] = 0
+    *planes, depth = cv2.split(image.numpy())  # whole planes are quicker than pixels of three
+    scale = np.where(empty, np.float32(0), 1 / np.maximum(opacity, np.float32(THINNEST)))
+    rgb = cv2.merge([plane * scale for plane in planes[:3]])
+    depth[empty] = np.nan
     return Rendering(
         rgb,
         depth,
