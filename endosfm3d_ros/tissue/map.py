@@ -51,7 +51,7 @@ from endosfm3d_ros.tissue.refinement import (
     coarse_target,
     full_target,
 )
-from endosfm3d_ros.tissue.registration import RegistrationConfig, register
+from endosfm3d_ros.tissue.registration import RegistrationConfig, faded, register
 from endosfm3d_ros.tissue.rendering import Rendering, empty_view, render
 from endosfm3d_ros.tissue.scale_alignment import AlignmentConfig, ScaleAlignment
 from endosfm3d_ros.tissue.snapshot import as_bytes, cloud_of
@@ -345,7 +345,23 @@ class TissueMap:
             return T, samples
         T = T @ se3.inverse(found.T_camera_predicted)
         self._T_correction = T @ se3.inverse(given.T_map_tracker)
+        T = self._return_to_tracker(T) if given.tracked else T
         return T, replace(samples, points=se3.transform(found.T_camera_predicted, samples.points))
+
+    def _return_to_tracker(self, T: np.ndarray) -> np.ndarray:
+        """Move camera and map together, which no image notices, a little towards the tracker.
+
+        Returns:
+            4x4, the pose of the camera after that.
+        """
+        rest = faded(self._T_correction, self.config.registration.return_rate)
+        step = rest @ se3.inverse(self._T_correction)
+        self._T_correction = rest
+        nodes = self.graph.positions
+        self.graph.move(se3.transform(step, nodes) - nodes)
+        means = self.store.view("means")
+        means[:] = se3.transform(step, means)
+        return step @ T
 
     def _deform(self, skin: object, predicted: np.ndarray, samples: Samples, sight: Sight) -> None:
         graph = self.graph

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.tissue.deformation import Samples
@@ -30,6 +31,7 @@ class RegistrationConfig:
     min_inliers: float = 0.5  # share of the samples; fewer agree on no rigid motion
     max_translation: float = 0.06  # of the median depth
     max_rotation: float = 0.06  # radians
+    return_rate: float = 0.02  # share of the correction that is given back to the tracker per frame
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,15 @@ class Registration:
     T_camera_predicted: np.ndarray  # 4x4: predicted camera coordinates to corrected ones
     inliers: float  # share of the weight that agrees
     accepted: bool
+
+
+def faded(T: np.ndarray, rate: float) -> np.ndarray:
+    """A rigid motion (4x4) with its rotation vector and translation smaller by the share `rate`.
+
+    Camera and map may move together without any image noticing; this ties them to the tracker.
+    """
+    rotation = Rotation.from_matrix(T[:3, :3]).as_rotvec()
+    return se3.from_vectors((1 - rate) * rotation, (1 - rate) * T[:3, 3])
 
 
 def register(samples: Samples, config: RegistrationConfig) -> Registration:

@@ -222,3 +222,13 @@ def test_more_time_means_more_steps(tissue, sheets, feeding, posed):
     assert view.steps == tissue.config.refinement.live_steps
     view = tissue.update(image, sheet.depth_map(depth, 5), posed(), budget=None)
     assert view.steps == 6
+
+
+def test_camera_and_map_do_not_drift_away_together(tissue, sheets, feeding):
+    sheet = sheets(drag=0.004, sigma=0.015, period=1.0)
+    offsets = []
+    for i in range(91):
+        feeding(tissue, sheet, i, scale=ScaleSource.RELATIVE)
+        offsets.append(np.linalg.norm(tissue.T_map_camera[:3, 3]))
+    assert max(offsets[60:]) < 1.2 * max(offsets[:31]) + 2e-4
+    assert np.abs(tissue.store.view("means")[tissue.store.alive][:, 2] - 0.05).max() < 0.005

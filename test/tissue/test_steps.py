@@ -13,7 +13,7 @@ from endosfm3d_ros.tissue.flow import FlowConfig, ModelFlow
 from endosfm3d_ros.tissue.gaussians import GaussianStore
 from endosfm3d_ros.tissue.graph import DeformationGraph, GraphConfig
 from endosfm3d_ros.tissue.holes import push_pull
-from endosfm3d_ros.tissue.registration import RegistrationConfig, register
+from endosfm3d_ros.tissue.registration import RegistrationConfig, faded, register
 from endosfm3d_ros.tissue.rendering import Rendering, back_project, empty_view, render
 from endosfm3d_ros.tissue.scale_alignment import AlignmentConfig, ScaleAlignment
 from endosfm3d_ros.tissue.snapshot import normals_towards
@@ -324,6 +324,13 @@ def test_a_rigid_motion_is_found_among_deformation():
     np.testing.assert_allclose(found.T_camera_predicted, T, atol=6e-4)
     far = Samples(zero.astype(int), zero, points, rays + 0.3, ones, ones, ones)
     assert not register(far, RegistrationConfig()).accepted
+
+
+def test_a_correction_fades_to_nothing():
+    T = se3.from_vectors(np.array([0.1, -0.2, 0.05]), np.array([0.01, 0.02, -0.03]))
+    half = faded(T, 0.5)
+    np.testing.assert_allclose(half, se3.from_vectors([0.05, -0.1, 0.025], [0.005, 0.01, -0.015]))
+    np.testing.assert_allclose(faded(T, 1.0), np.eye(4), atol=1e-15)
 
 
 @pytest.mark.parametrize("factor", [0.9, 1.0, 1.2])
