@@ -8,9 +8,10 @@ import numpy as np
 
 from endosfm3d_ros.datasets.sequence import Sequence
 from endosfm3d_ros.evaluation.parts import Part, Scores
-from endosfm3d_ros.evaluation.tissue import TissueProtocol, TissueResult, evaluate_tissue
+from endosfm3d_ros.evaluation.tissue import evaluate_tissue
+from endosfm3d_ros.evaluation.tissue_protocol import TissueProtocol, TissueResult
 from endosfm3d_ros.pipeline import Pipeline
-from endosfm3d_ros.tissue.map import TissueConfig
+from endosfm3d_ros.tissue.config import TissueConfig
 from endosfm3d_ros.types import ScaleSource, SceneUpdate
 
 METRIC = ("depth_median_rel_err",)  # means nothing where the scale is relative

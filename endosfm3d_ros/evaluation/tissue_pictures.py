@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from endosfm3d_ros.evaluation.tissue import TissueFrame
+from endosfm3d_ros.evaluation.tissue_protocol import TissueFrame
 
 NAMES = {"p1": "predicted (P1)", "p2": "fused (P2)", "hidden": "hidden disc"}
 

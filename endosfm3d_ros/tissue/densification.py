@@ -36,6 +36,15 @@ class DensificationConfig:
 
 
 @dataclass(frozen=True)
+class Place:
+    """From where the map is grown."""
+
+    seen: Observation
+    T_map_camera: np.ndarray  # 4x4
+    frame: int  # number, for the age of what is planted
+
+
+@dataclass(frozen=True)
 class Surface:
     """What new Gaussians are cut from; (h, w) of the working image, camera frame."""
 
@@ -76,9 +85,7 @@ def densify(
     graph: DeformationGraph,
     surface: Surface,
     wanted: np.ndarray,
-    seen: Observation,
-    T_map_camera: np.ndarray,
-    frame: int,
+    place: Place,
     config: DensificationConfig,
     inferred: bool = False,
     limit: int | None = None,
@@ -86,12 +93,18 @@ def densify(
     """Plant Gaussians on a grid over the wanted pixels; returns how many.
 
     Args:
+        store: the map.
+        graph: that carries it; gets nodes where it has none.
+        surface: what they lie on.
         wanted: (h, w) bool.
+        place: image and pose.
+        config: how dense and how large.
         inferred: the place was never seen.
         limit: at most so many, evenly thinned.
     """
+    camera = place.seen.camera
     spacing = config.spacing * (config.inferred_spacing if inferred else 1)
-    pixels = _grid(seen.camera, spacing)
+    pixels = _grid(camera, spacing)
     column, row = np.rint(pixels).astype(np.int64).T
     chosen = np.flatnonzero(wanted[row, column])
     room = store.room if limit is None else min(limit, store.room)
@@ -100,21 +113,21 @@ def densify(
     if not len(chosen):
         return 0
     row, column, pixels = row[chosen], column[chosen], pixels[chosen]
-    points = _on_rays(pixels, surface.depth[row, column], seen.camera)
-    size = config.spread * spacing * points[:, 2] / seen.camera.fx
-    R = T_map_camera[:3, :3].astype(np.float32)
-    means = points @ R.T + T_map_camera[:3, 3].astype(np.float32)
+    points = _on_rays(pixels, surface.depth[row, column], camera)
+    size = config.spread * spacing * points[:, 2] / camera.fx
+    R = place.T_map_camera[:3, :3].astype(np.float32)
+    means = points @ R.T + place.T_map_camera[:3, 3].astype(np.float32)
     index, weight = graph.bind(means)
     store.add(
         {
             "means": means,
-            "quats": facing(_normals(surface.smooth, row, column, seen.camera, config) @ R.T),
+            "quats": facing(_normals(surface.smooth, row, column, camera, config) @ R.T),
             "scales": size[:, None] * np.array([1, 1, config.flatness], np.float32),
             "opacities": np.full(len(row), config.opacity, np.float32),
             "colors": _smoothly(surface.rgb, pixels),
             "weights": surface.weight[row, column],
-            "born": np.full(len(row), frame, np.int32),
-            "seen": np.full(len(row), frame, np.int32),
+            "born": np.full(len(row), place.frame, np.int32),
+            "seen": np.full(len(row), place.frame, np.int32),
             "hits": np.full(len(row), 0 if inferred else 1, np.int32),
             "inferred": np.full(len(row), inferred),
             "node_index": index,

@@ -10,6 +10,7 @@ from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.tissue.fusion import Sight
 from endosfm3d_ros.tissue.gaussians import FIELDS, GaussianStore
 from endosfm3d_ros.tissue.graph import DeformationGraph
+from endosfm3d_ros.tissue.rendering import Rendering
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,29 @@ class MaintenanceConfig:
     per_frame: int = 600  # ... so many each frame
     room: float = 0.1  # share of the capacity that is kept free for what comes into view
     memory: float = 60.0  # seconds after which what is out of view is worth a third
+
+
+def maintain(
+    store: GaussianStore,
+    graph: DeformationGraph,
+    view: Rendering,
+    sight: Sight,
+    camera: PinholeCamera,
+    frame: int,
+    fps: float,
+    config: MaintenanceConfig,
+) -> np.ndarray | None:
+    """All of it, after every frame; splitting and thinning take turns.
+
+    Returns:
+        As `drop_idle_nodes`.
+    """
+    if frame % 2:
+        split_coarse(store, sight, camera, config)
+    else:
+        thin_crowds(store, sight, view.pixels, camera, config)
+    evict(store, sight.slots[sight.surface], frame, fps, config)
+    return drop_idle_nodes(store, graph)
 
 
 def thin_crowds(

@@ -7,27 +7,23 @@ its surroundings. `TissueMap._advance` reads as the method.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.timing import StageClock
-from endosfm3d_ros.tissue.deformation import DeformationConfig, Samples, solve_deformation
-from endosfm3d_ros.tissue.densification import (
-    DensificationConfig,
-    densify,
-    surface_of,
-    uncovered,
-)
-from endosfm3d_ros.tissue.flow import FlowConfig, ModelFlow
+from endosfm3d_ros.tissue.config import TissueConfig
+from endosfm3d_ros.tissue.deformation import Samples, solve_deformation
+from endosfm3d_ros.tissue.densification import Place
+from endosfm3d_ros.tissue.flow import ModelFlow
 from endosfm3d_ros.tissue.fusion import (
     METRIC_NOISE,
     RELATIVE_NOISE,
     DepthNoise,
-    FusionConfig,
     Sight,
     fade_what_is_looked_through,
     fuse_depth,
@@ -35,59 +31,23 @@ from endosfm3d_ros.tissue.fusion import (
     note_seen,
 )
 from endosfm3d_ros.tissue.gaussians import GaussianStore
-from endosfm3d_ros.tissue.graph import DeformationGraph, GraphConfig
+from endosfm3d_ros.tissue.graph import DeformationGraph
+from endosfm3d_ros.tissue.growth import grow, seed
 from endosfm3d_ros.tissue.history import History
-from endosfm3d_ros.tissue.maintenance import (
-    MaintenanceConfig,
-    drop_idle_nodes,
-    evict,
-    split_coarse,
-    thin_crowds,
-)
+from endosfm3d_ros.tissue.maintenance import maintain
 from endosfm3d_ros.tissue.motion import sample_motion
 from endosfm3d_ros.tissue.refinement import (
-    RefinementConfig,
     Refiner,
     coarse_target,
     full_target,
 )
-from endosfm3d_ros.tissue.registration import RegistrationConfig, faded, register
+from endosfm3d_ros.tissue.registration import register
 from endosfm3d_ros.tissue.rendering import Rendering, empty_view, render
-from endosfm3d_ros.tissue.scale_alignment import AlignmentConfig, ScaleAlignment
+from endosfm3d_ros.tissue.scale_alignment import ScaleAlignment
 from endosfm3d_ros.tissue.snapshot import as_bytes, cloud_of
-from endosfm3d_ros.tissue.validity import Observation, ValidityConfig, observe
+from endosfm3d_ros.tissue.tracker_tie import TrackerTie
+from endosfm3d_ros.tissue.validity import Observation, observe
 from endosfm3d_ros.types import CameraPose, DepthMap, ScaleSource, TissueView, TrackingState
-
-
-@dataclass(frozen=True)
-class TissueConfig:
-    """Settings of the map and of every step."""
-
-    width: int = 320  # px; the working size, whatever the camera's is
-    capacity: int = 80_000  # Gaussians; 9 MB
-    history: int = 300  # frames that the map can be rewound
-    min_support: float = 0.5  # share of the view that must agree for the map to track by itself
-    mismatch: float = 0.15  # mean absolute colour difference (0..1) of a map that does not fit ...
-    mismatch_frames: int = 10  # ... and after so many such frames in a row it starts anew
-    validity: ValidityConfig = field(default_factory=ValidityConfig)
-    alignment: AlignmentConfig = field(default_factory=AlignmentConfig)
-    flow: FlowConfig = field(default_factory=FlowConfig)
-    registration: RegistrationConfig = field(default_factory=RegistrationConfig)
-    graph: GraphConfig = field(default_factory=GraphConfig)
-    deformation: DeformationConfig = field(default_factory=DeformationConfig)
-    fusion: FusionConfig = field(default_factory=FusionConfig)
-    refinement: RefinementConfig = field(default_factory=RefinementConfig)
-    densification: DensificationConfig = field(default_factory=DensificationConfig)
-    maintenance: MaintenanceConfig = field(default_factory=MaintenanceConfig)
-
-    @classmethod
-    def fine(cls) -> TissueConfig:
-        """For offline processing: twice as many Gaussians, which a live stream has no time for."""
-        return cls(
-            capacity=150_000,
-            densification=DensificationConfig(spacing=1.4),
-            maintenance=MaintenanceConfig(cell=1.4, fine=0.9, coarse=1.5),
-        )
 
 
 @dataclass(frozen=True)
@@ -126,11 +86,10 @@ class TissueMap:
         self.history = History(self.config.history)
         self.frame = 0
         self.T_map_camera = np.eye(4)
-        self._T_correction = np.eye(4)  # map camera = correction @ tracker's camera
+        self._tie = TrackerTie(self.config.registration.return_rate)
         self._alignment = ScaleAlignment(self.config.alignment)
         self.scale = ScaleSource.RELATIVE  # of the positions
         self._state = TrackingState.INITIALISING
-        self._alone = False  # the tracker is lost and the map tracks by itself
         self._stamp = 0
         self._interval = 1 / 30
         self._misfits = 0
@@ -213,23 +172,19 @@ class TissueMap:
         self._interval = float(state["interval"])
         self._alignment.log_bias = float(state["log_bias"])
         self.scale = ScaleSource(str(state["scale"]))
-        self._alone = True
+        self._tie.release()
 
     def _start(self, given: _Input) -> Rendering:
         """The first frame: everything is new, what instruments hide is filled in."""
         c, seen = self.config, given.seen
-        everywhere = np.ones_like(seen.color)
-        blank = empty_view(seen.camera)
-        surface = surface_of(seen, blank, everywhere, c.densification)
-        if surface is None:
-            return blank
+        if not np.isfinite(seen.depth).any():
+            return empty_view(seen.camera)
         self.T_map_camera = given.T_map_tracker
         self.scale = given.depth.scale
         self._stamp = given.depth.stamp
         width = seen.camera.width / seen.camera.fx * float(np.nanmedian(seen.depth))
         self.graph = DeformationGraph(c.graph.spacing * width, c.graph)
-        self._plant(surface, seen.color, given, False, None)
-        self._plant(surface, ~seen.color, given, True, None)
+        seed(self.store, self.graph, Place(seen, self.T_map_camera, self.frame), c.densification)
         self._refiner.settle(self.store, coarse_target(seen), self.T_map_camera)
         self._state = TrackingState.TRACKING
         self._remember(given)
@@ -240,7 +195,7 @@ class TissueMap:
         c, store, graph = self.config, self.store, self.graph
         self._interval = max((given.depth.stamp - self._stamp) * 1e-9, 1e-3)
         self._stamp = given.depth.stamp
-        T = self._expected_pose(given)
+        T = self._tie.expect(given.T_map_tracker, given.tracked, self.T_map_camera)
         store.tidy()
         # 1 the map one frame later, and what the camera should see of it
         with clock.stage("predict"):
@@ -284,7 +239,8 @@ class TissueMap:
             fade_what_is_looked_through(store, sight, given.seen, given.noise, c.fusion)
         # 9 new Gaussians where tissue came into view, filled-in ones where it stays hidden
         with clock.stage("densify"):
-            self._grow(view, given)
+            where = Place(given.seen, self.T_map_camera, self.frame)
+            grow(store, graph, view, where, given.noise, c.densification)
         # 10 within the caps
         with clock.stage("maintain"):
             self._maintain(view, sight, given)
@@ -302,19 +258,10 @@ class TissueMap:
         axis = T[:3, 2]
         return step - float(np.median(step @ axis)) * axis
 
-    def _displace(self, skin: object, step: np.ndarray) -> None:
+    def _displace(self, skin: csr_matrix, step: np.ndarray) -> None:
         """Move nodes by (M, 3) metres, and the Gaussians with them."""
         self.graph.move(step)
         self.store.view("means")[:] += (skin @ step).astype(np.float32)
-
-    def _expected_pose(self, given: _Input) -> np.ndarray:
-        """From the tracker; while that is lost, where the map saw the camera last."""
-        if given.tracked and self._state == TrackingState.TRACKING and not self._alone:
-            return self._T_correction @ given.T_map_tracker
-        if given.tracked:  # the tracker may have started anew: carry on from here
-            self._T_correction = self.T_map_camera @ se3.inverse(given.T_map_tracker)
-        self._alone = not given.tracked
-        return self.T_map_camera
 
     def _hold(self, given: _Input) -> Rendering:
         """Neither the tracker nor the map knows the camera: the map stays as it is."""
@@ -344,26 +291,21 @@ class TissueMap:
         if not found.accepted:
             return T, samples
         T = T @ se3.inverse(found.T_camera_predicted)
-        self._T_correction = T @ se3.inverse(given.T_map_tracker)
-        T = self._return_to_tracker(T) if given.tracked else T
+        if given.tracked:
+            step = self._tie.correct(T, given.T_map_tracker)
+            self._move_as_a_whole(step)
+            T = step @ T
         return T, replace(samples, points=se3.transform(found.T_camera_predicted, samples.points))
 
-    def _return_to_tracker(self, T: np.ndarray) -> np.ndarray:
-        """Move camera and map together, which no image notices, a little towards the tracker.
-
-        Returns:
-            4x4, the pose of the camera after that.
-        """
-        rest = faded(self._T_correction, self.config.registration.return_rate)
-        step = rest @ se3.inverse(self._T_correction)
-        self._T_correction = rest
-        nodes = self.graph.positions
+    def _move_as_a_whole(self, step: np.ndarray) -> None:
+        """Every node and Gaussian by one rigid motion (4x4 in the map frame)."""
+        nodes, means = self.graph.positions, self.store.view("means")
         self.graph.move(se3.transform(step, nodes) - nodes)
-        means = self.store.view("means")
         means[:] = se3.transform(step, means)
-        return step @ T
 
-    def _deform(self, skin: object, predicted: np.ndarray, samples: Samples, sight: Sight) -> None:
+    def _deform(
+        self, skin: csr_matrix, predicted: np.ndarray, samples: Samples, sight: Sight
+    ) -> None:
         graph = self.graph
         in_view, measured = np.zeros((2, graph.count), bool)
         in_view[self.store.node_index[sight.slots[sight.surface]]] = True
@@ -383,35 +325,11 @@ class TissueMap:
         full = full_target(given.image, given.depth.camera, given.seen)
         return self._refiner.offline(self.store, (target, full), self.T_map_camera)
 
-    def _grow(self, view: Rendering, given: _Input) -> None:
-        c = self.config.densification
-        wanted = uncovered(view, given.seen, given.noise, c)
-        hidden = (view.alpha < c.covered) & ~given.seen.color
-        if self.frame % c.infer_every:  # filling gaps costs more than everything else here
-            hidden[:] = False
-            known = np.isfinite(given.seen.depth) | np.isfinite(view.depth)
-            wanted &= known | ((wanted & ~known).sum() > c.worth_filling)
-        surface = surface_of(given.seen, view, wanted | hidden, c)
-        if surface is not None:
-            self._plant(surface, wanted, given, False, c.per_frame)
-            self._plant(surface, hidden, given, True, c.per_frame)
-
-    def _plant(
-        self, surface: object, wanted: np.ndarray, given: _Input, inferred: bool, limit: int | None
-    ) -> None:
-        densify(
-            self.store, self.graph, surface, wanted, given.seen, self.T_map_camera, self.frame,
-            self.config.densification, inferred, limit,
-        )  # fmt: skip
-
     def _maintain(self, view: Rendering, sight: Sight, given: _Input) -> None:
-        c, store = self.config, self.store
-        if self.frame % 2:
-            split_coarse(store, sight, given.seen.camera, c.maintenance)
-        else:
-            thin_crowds(store, sight, view.pixels, given.seen.camera, c.maintenance)
-        evict(store, sight.slots[sight.surface], self.frame, 1 / self._interval, c.maintenance)
-        renumbered = drop_idle_nodes(store, self.graph)
+        camera, fps = given.seen.camera, 1 / self._interval
+        renumbered = maintain(
+            self.store, self.graph, view, sight, camera, self.frame, fps, self.config.maintenance
+        )
         if renumbered is not None:
             self.history.renumber(renumbered)
         self._start_anew_if_misfit(view, given.seen)

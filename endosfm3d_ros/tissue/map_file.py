@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from endosfm3d_ros.errors import ConfigurationError, InputError
+from endosfm3d_ros.tissue.config import TissueConfig
 from endosfm3d_ros.tissue.gaussians import FIELDS
 from endosfm3d_ros.tissue.graph import DeformationGraph
-from endosfm3d_ros.tissue.map import TissueConfig, TissueMap
+from endosfm3d_ros.tissue.map import TissueMap
 
 VERSION = 1
 GAUSSIANS = "gaussian_"

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.tissue.deformation import Samples
@@ -41,15 +40,6 @@ class Registration:
     T_camera_predicted: np.ndarray  # 4x4: predicted camera coordinates to corrected ones
     inliers: float  # share of the weight that agrees
     accepted: bool
-
-
-def faded(T: np.ndarray, rate: float) -> np.ndarray:
-    """A rigid motion (4x4) with its rotation vector and translation smaller by the share `rate`.
-
-    Camera and map may move together without any image noticing; this ties them to the tracker.
-    """
-    rotation = Rotation.from_matrix(T[:3, :3]).as_rotvec()
-    return se3.from_vectors((1 - rate) * rotation, (1 - rate) * T[:3, 3])
 
 
 def register(samples: Samples, config: RegistrationConfig) -> Registration:

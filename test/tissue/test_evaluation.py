@@ -8,14 +8,13 @@ import pytest
 from endosfm3d_ros.datasets.simulator import SimulatedSequence
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.evaluation.tissue import (
-    TissueFrame,
-    TissueProtocol,
     disc_at,
     evaluate_tissue,
     is_held_out,
     reproject,
 )
 from endosfm3d_ros.evaluation.tissue_pictures import TissueGallery
+from endosfm3d_ros.evaluation.tissue_protocol import TissueFrame, TissueProtocol
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.sfm.estimator import EstimatorConfig
 from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig

@@ -13,10 +13,11 @@ from endosfm3d_ros.tissue.flow import FlowConfig, ModelFlow
 from endosfm3d_ros.tissue.gaussians import GaussianStore
 from endosfm3d_ros.tissue.graph import DeformationGraph, GraphConfig
 from endosfm3d_ros.tissue.holes import push_pull
-from endosfm3d_ros.tissue.registration import RegistrationConfig, faded, register
+from endosfm3d_ros.tissue.registration import RegistrationConfig, register
 from endosfm3d_ros.tissue.rendering import Rendering, back_project, empty_view, render
 from endosfm3d_ros.tissue.scale_alignment import AlignmentConfig, ScaleAlignment
 from endosfm3d_ros.tissue.snapshot import normals_towards
+from endosfm3d_ros.tissue.tracker_tie import faded
 from endosfm3d_ros.tissue.validity import ValidityConfig, discontinuities, observe
 
 CAMERA = PinholeCamera(64, 48, 60.0, 60.0, 31.5, 23.5)
@@ -395,7 +396,8 @@ def test_planted_gaussians_lie_on_the_surface_and_face_the_camera():
     store, graph = GaussianStore(3000), DeformationGraph(0.006, GraphConfig())
     surface = densification.surface_of(seen, empty_view(CAMERA), wanted, config)
     T = se3.from_vectors(np.array([0.1, 0.2, 0.3]), np.array([0.01, 0.02, 0.03]))
-    count = densification.densify(store, graph, surface, wanted, seen, T, 7, config)
+    place = densification.Place(seen, T, 7)
+    count = densification.densify(store, graph, surface, wanted, place, config)
     assert abs(count - wanted.sum() / config.spacing**2) < 0.15 * count
     local = se3.transform(se3.inverse(T), store.view("means").astype(float))
     np.testing.assert_allclose(local[:, 2], 0.05, rtol=1e-4)
@@ -405,7 +407,7 @@ def test_planted_gaussians_lie_on_the_surface_and_face_the_camera():
     np.testing.assert_allclose(towards, np.tile(-T[:3, 2], (count, 1)), atol=1e-3)
     assert (store.view("born") == 7).all() and not store.view("inferred").any()
     limited = densification.densify(
-        store, graph, surface, wanted, seen, T, 8, config, inferred=True, limit=25
+        store, graph, surface, wanted, place, config, inferred=True, limit=25
     )
     assert limited == 25 and store.view("inferred").sum() == 25
 

@@ -1,0 +1,47 @@
+"""Settings of the tissue map: its own, and those of every step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from endosfm3d_ros.tissue.deformation import DeformationConfig
+from endosfm3d_ros.tissue.densification import DensificationConfig
+from endosfm3d_ros.tissue.flow import FlowConfig
+from endosfm3d_ros.tissue.fusion import FusionConfig
+from endosfm3d_ros.tissue.graph import GraphConfig
+from endosfm3d_ros.tissue.maintenance import MaintenanceConfig
+from endosfm3d_ros.tissue.refinement import RefinementConfig
+from endosfm3d_ros.tissue.registration import RegistrationConfig
+from endosfm3d_ros.tissue.scale_alignment import AlignmentConfig
+from endosfm3d_ros.tissue.validity import ValidityConfig
+
+
+@dataclass(frozen=True)
+class TissueConfig:
+    """Settings of the map and of every step."""
+
+    width: int = 320  # px; the working size, whatever the camera's is
+    capacity: int = 80_000  # Gaussians; 9 MB
+    history: int = 300  # frames that the map can be rewound
+    min_support: float = 0.5  # share of the view that must agree for the map to track by itself
+    mismatch: float = 0.15  # mean absolute colour difference (0..1) of a map that does not fit ...
+    mismatch_frames: int = 10  # ... and after so many such frames in a row it starts anew
+    validity: ValidityConfig = field(default_factory=ValidityConfig)
+    alignment: AlignmentConfig = field(default_factory=AlignmentConfig)
+    flow: FlowConfig = field(default_factory=FlowConfig)
+    registration: RegistrationConfig = field(default_factory=RegistrationConfig)
+    graph: GraphConfig = field(default_factory=GraphConfig)
+    deformation: DeformationConfig = field(default_factory=DeformationConfig)
+    fusion: FusionConfig = field(default_factory=FusionConfig)
+    refinement: RefinementConfig = field(default_factory=RefinementConfig)
+    densification: DensificationConfig = field(default_factory=DensificationConfig)
+    maintenance: MaintenanceConfig = field(default_factory=MaintenanceConfig)
+
+    @classmethod
+    def fine(cls) -> TissueConfig:
+        """For offline processing: twice as many Gaussians, which a live stream has no time for."""
+        return cls(
+            capacity=150_000,
+            densification=DensificationConfig(spacing=1.4),
+            maintenance=MaintenanceConfig(cell=1.4, fine=0.9, coarse=1.5),
+        )
