@@ -10,7 +10,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from endosfm3d_ros.nodes.cloud_message import cloud_message
 from endosfm3d_ros.nodes.conversions import camera_info_message, image_message
 from endosfm3d_ros.nodes.scene_messages import FrameNames
-from endosfm3d_ros.scene.complete import thinned
+from endosfm3d_ros.scene.cloud import thinned
 from endosfm3d_ros.tissue.snapshot import in_camera
 from endosfm3d_ros.types import SceneUpdate
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from endosfm3d_ros.geometry import se3
+from endosfm3d_ros.scene.cloud import joined, rows
 from endosfm3d_ros.types import Cloud
 
 MIN_CONFIDENCE = 0.1
@@ -30,15 +33,13 @@ class CloudAccumulator:
 
     def add(self, cloud: Cloud, T_map_camera: np.ndarray) -> None:
         """Enter a cloud that is expressed in the camera frame."""
-        good = cloud.confidence > MIN_CONFIDENCE
-        moved = Cloud(
-            points=se3.transform(T_map_camera, cloud.points[good]),
-            colors=cloud.colors[good],
-            normals=(cloud.normals[good] @ T_map_camera[:3, :3].T).astype(np.float32),
-            confidence=cloud.confidence[good],
-            labels=cloud.labels[good],
+        good = rows(cloud, cloud.confidence > MIN_CONFIDENCE)
+        moved = replace(
+            good,
+            points=se3.transform(T_map_camera, good.points),
+            normals=(good.normals @ T_map_camera[:3, :3].T).astype(np.float32),
         )
-        self._cloud = self._thinned(moved if self._cloud is None else _joined(self._cloud, moved))
+        self._cloud = self._thinned(moved if self._cloud is None else joined([self._cloud, moved]))
         while len(self._cloud.points) > self.limit:
             self.voxel *= 2
             self._cloud = self._thinned(self._cloud)
@@ -48,16 +49,4 @@ class CloudAccumulator:
         cells = np.floor(cloud.points[order] / self.voxel).astype(np.int64)
         keys = (cells * (1, 1_000_003, 1_000_003**2)).sum(axis=1)
         _, first = np.unique(keys, return_index=True)
-        return _rows(cloud, order[first])
-
-
-def _rows(cloud: Cloud, index: np.ndarray) -> Cloud:
-    return Cloud(
-        cloud.points[index], cloud.colors[index], cloud.normals[index],
-        cloud.confidence[index], cloud.labels[index],
-    )  # fmt: skip
-
-
-def _joined(a: Cloud, b: Cloud) -> Cloud:
-    names = ("points", "colors", "normals", "confidence", "labels")
-    return Cloud(*(np.concatenate([getattr(a, name), getattr(b, name)]) for name in names))
+        return rows(cloud, order[first])

@@ -1,11 +1,15 @@
-"""The cloud of one frame: measured tissue as the depth image shows it."""
+"""Clouds: of one frame as the depth image shows it, and put together or picked from others."""
 
 from __future__ import annotations
+
+from dataclasses import fields
 
 import numpy as np
 
 from endosfm3d_ros.geometry.clouds import grid_normals, lift, stride_for
 from endosfm3d_ros.types import Cloud, CloudLabel, DepthMap
+
+COLUMNS = tuple(field.name for field in fields(Cloud))
 
 
 def cloud_from_depth(depth: DepthMap, image: np.ndarray, max_points: int) -> Cloud:
@@ -28,3 +32,18 @@ def cloud_from_depth(depth: DepthMap, image: np.ndarray, max_points: int) -> Clo
         confidence=depth.confidence[::stride, ::stride][valid],
         labels=np.full(int(valid.sum()), CloudLabel.MEASURED, np.uint8),
     )
+
+
+def rows(cloud: Cloud, index: np.ndarray | slice) -> Cloud:
+    """The points of an index, mask or slice."""
+    return Cloud(*(getattr(cloud, name)[index] for name in COLUMNS))
+
+
+def joined(clouds: list[Cloud]) -> Cloud:
+    """All points of several clouds."""
+    return Cloud(*(np.concatenate([getattr(c, name) for c in clouds]) for name in COLUMNS))
+
+
+def thinned(cloud: Cloud, limit: int) -> Cloud:
+    """Every n-th point, so that at most `limit` remain."""
+    return rows(cloud, slice(None, None, max(1, -(-len(cloud.points) // limit))))

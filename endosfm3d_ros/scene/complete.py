@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from endosfm3d_ros.scene.cloud import cloud_from_depth
+from endosfm3d_ros.scene.cloud import cloud_from_depth, joined, thinned
 from endosfm3d_ros.tissue.snapshot import in_camera
 from endosfm3d_ros.types import Cloud, CloudLabel, SceneUpdate
 
@@ -20,15 +20,6 @@ def complete_cloud(update: SceneUpdate, max_points: int) -> Cloud:
         tissue = in_camera(update.tissue.cloud, update.tissue.T_map_camera)
         parts = [thinned(tissue, max_points)]
     return joined([*parts, *tool_clouds(update)])
-
-
-def thinned(cloud: Cloud, limit: int) -> Cloud:
-    """Every n-th point, so that at most `limit` remain."""
-    step = max(1, -(-len(cloud.points) // limit))
-    return Cloud(
-        cloud.points[::step], cloud.colors[::step], cloud.normals[::step],
-        cloud.confidence[::step], cloud.labels[::step],
-    )  # fmt: skip
 
 
 def tool_clouds(update: SceneUpdate) -> list[Cloud]:
@@ -49,9 +40,3 @@ def tool_clouds(update: SceneUpdate) -> list[Cloud]:
             )
         )
     return clouds
-
-
-def joined(clouds: list[Cloud]) -> Cloud:
-    """All points of several clouds."""
-    names = ("points", "colors", "normals", "confidence", "labels")
-    return Cloud(*(np.concatenate([getattr(c, name) for c in clouds]) for name in names))
