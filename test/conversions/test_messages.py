@@ -175,3 +175,15 @@ def test_cloud_reads_like_sensor_msgs_py():
     own = np.frombuffer(message.data, np.uint8).reshape(5, 36)[:, :12]
     theirs = reader.create_cloud(message.header, fields, cloud.points)
     assert own.tobytes() == bytes(theirs.data)
+
+
+@pytest.mark.parametrize(
+    "encoding,channels", [("rgb8", 3), ("bgr8", 3), ("bgra8", 4), ("mono8", 1)]
+)
+def test_own_decoding_equals_cv_bridge(encoding, channels):
+    bridge = pytest.importorskip("cv_bridge", reason="cv_bridge is not installed").CvBridge()
+    shape = (12, 17, channels) if channels > 1 else (12, 17)
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    message = bridge.cv2_to_imgmsg(pixels, encoding)
+    own = conversions.image_array(message)
+    assert np.array_equal(own, bridge.imgmsg_to_cv2(message, "rgb8"))
