@@ -73,7 +73,7 @@ SPECS = (
     Spec("network_precision", "f32", "arithmetic of the networks", choices=("f32", "bf16")),
     Spec("pose_every", 3, "frames from one run of the pose network to the next", 1, 100),
     Spec("tissue_map", False, "keep a deforming map of the tissue, instruments removed"),
-    Spec("tissue_budget", 0.045, "s that one update of the map may take", 0.005, 1.0),
+    Spec("tissue_budget", 0.035, "s that one update of the map may take", 0.005, 1.0),
     Spec(
         "tools",
         "off",
