@@ -71,11 +71,6 @@ class Frame:
     tool_labels: np.ndarray | None = None  # (H, W) uint8, 0 = tissue, 1.. = tool id
     pose: np.ndarray | None = None  # 4x4 camera-to-world from outside (kinematics, reference)
 
-    @property
-    def seconds(self) -> float:
-        """The stamp in seconds."""
-        return self.stamp * 1e-9
-
 
 @dataclass(frozen=True)
 class DepthMap:

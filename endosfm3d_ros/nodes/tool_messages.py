@@ -137,13 +137,17 @@ class ToolOutputs:
     def messages(
         self, update: SceneUpdate, names: FrameNames, wanted: set[str], clouds: bool
     ) -> Iterator[tuple[str, object]]:
-        """Everything with every update; clearance once per tool."""
+        """What is wanted with every update; clearance, the dearest, once per tool."""
         if update.tools is None:
             return
-        yield "tools/models", tool_array(update, names)
-        yield "tools/markers", self._markers.array(update, names)
+        if "tools/models" in wanted:
+            yield "tools/models", tool_array(update, names)
+        if "tools/markers" in wanted:
+            yield "tools/markers", self._markers.array(update, names)
         if "tools/labels" in wanted:
             yield "tools/labels", label_image(update, names)
+        if "tools/clearance" not in wanted:
+            return
         age = update.timings.get("total", 0.0) * 1e-3
         for message in clearance_messages(update, names, age):
             yield "tools/clearance", message
