@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from time import monotonic
-from typing import Protocol
 
 from rclpy.node import Node
 from tf2_msgs.msg import TFMessage
@@ -16,17 +17,31 @@ from endosfm3d_ros.nodes.tf_mode import TfMode
 from endosfm3d_ros.types import SceneUpdate
 
 SUBSCRIBER_POLL = 0.2  # s; asking the middleware who listens costs more than it looks
+MAX_AGE = 0.5  # s of an image, after which nothing computed from it may steer anything
 
 
-class ExtraOutputs(Protocol):
-    """Topics that one optional stage adds."""
+@dataclass(frozen=True)
+class Occasion:
+    """What is known when an update is published."""
+
+    names: FrameNames
+    wanted: frozenset[str]  # topics that somebody listens to
+    clouds: bool  # whether clouds are due
+    age: float  # s since the image came
+
+
+class ExtraOutputs(ABC):
+    """Topics that one optional stage adds; each method yields (topic, message) of what is due."""
 
     topics: dict[str, type]
 
-    def messages(
-        self, update: SceneUpdate, names: FrameNames, wanted: set[str], clouds: bool
-    ) -> Iterator[tuple[str, object]]:
-        """(topic, message) of what is wanted; clouds only where they are due."""
+    @abstractmethod
+    def messages(self, update: SceneUpdate, occasion: Occasion) -> Iterator[tuple[str, object]]:
+        """What an update says, of what is wanted."""
+
+    def withdrawals(self, reason: str, age: float) -> Iterator[tuple[str, object]]:
+        """What must not be believed any more, `age` seconds after the last image."""
+        return iter(())
 
 
 class SceneOutputs:
@@ -59,6 +74,7 @@ class SceneOutputs:
         }
         self._tf = node.create_publisher(TFMessage, "/tf", TF)
         self._next_cloud = 0.0
+        self._arrival: float | None = None  # of the last image published, steady clock
         self._listened: dict[str, tuple[float, bool]] = {}
 
     def destroy(self) -> None:
@@ -67,8 +83,14 @@ class SceneOutputs:
             self._node.destroy_publisher(publisher)
         self._publishers = {}
 
-    def publish(self, update: SceneUpdate) -> None:
-        """One update on every topic: poses first, then images, then the cloud."""
+    def publish(self, update: SceneUpdate, arrival: float) -> None:
+        """One update on every topic: poses first, then images, then the cloud.
+
+        Args:
+            update: of one image.
+            arrival: when that image came, s of the steady clock.
+        """
+        self._arrival = arrival
         names = messages.named(self.names, update.frame.frame_id)
         self._publish_transforms(update, names)
         light = messages.pose_messages(update, names) | messages.camera_messages(update, names)
@@ -78,12 +100,25 @@ class SceneOutputs:
             self._publishers[topic].publish(message)
         heavy = self._clouds_due()
         for extra in self._extras:
-            wanted = {topic for topic in extra.topics if self._heard(topic)}
-            for topic, message in extra.messages(update, names, wanted, heavy):
+            wanted = frozenset(topic for topic in extra.topics if self._heard(topic))
+            occasion = Occasion(names, wanted, heavy, monotonic() - arrival)
+            for topic, message in extra.messages(update, occasion):
                 self._publishers[topic].publish(message)
         if heavy and self._heard("points"):
             cloud = messages.points_message(update, names, self.max_points)
             self._publishers["points"].publish(cloud)
+
+    def watch(self, now: float) -> None:
+        """Withdraw what is older than it may be; called by a timer."""
+        if self._arrival is not None and now - self._arrival > MAX_AGE:
+            age = now - self._arrival
+            self.withdraw(f"the newest processed image is {age:.1f} s old", age)
+
+    def withdraw(self, reason: str, age: float = 0.0) -> None:
+        """Say of everything that feeds controllers that it is not valid now, and why."""
+        for extra in self._extras:
+            for topic, message in extra.withdrawals(reason, age):
+                self._publishers[topic].publish(message)
 
     def _publish_transforms(self, update: SceneUpdate, names: FrameNames) -> None:
         mode = self._tf_mode.for_camera(names.camera)

@@ -145,6 +145,7 @@ class PipelineNode(LifecycleNode):
         if not self._live.stop():
             self.get_logger().error("the pipeline's thread has not ended within 2 s")
         self._live = None
+        self._outputs.withdraw("the node is not active")
 
     def _tear_down(self) -> None:
         if not self._configured:
@@ -174,14 +175,16 @@ class PipelineNode(LifecycleNode):
     # --- results, on the pipeline's thread ---------------------------------------------------
 
     def _on_update(self, update: SceneUpdate) -> None:
-        start = perf_counter()
-        self._outputs.publish(update)
+        start, total = perf_counter(), update.timings["total"]
+        arrival = self._receiver.arrival(update.frame.stamp)
+        known = arrival is not None
+        self._outputs.publish(update, arrival if known else monotonic() - total * 1e-3)
         publish_ms = (perf_counter() - start) * 1e3
-        now, arrival = monotonic(), self._receiver.arrival(update.frame.stamp)
+        now = monotonic()
         milliseconds = {"publish": publish_ms}
-        if arrival is not None:
+        if known:
             latency = (now - arrival) * 1e3
-            milliseconds |= {"latency": latency, "overhead": latency - update.timings["total"]}
+            milliseconds |= {"latency": latency, "overhead": latency - total}
         self._health.scene_updated(update, milliseconds, now)
 
     def _on_error(self, frame: Frame, error: Exception) -> None:
@@ -199,11 +202,13 @@ class PipelineNode(LifecycleNode):
     def _restart_scene(self) -> None:
         self._health.restart(monotonic())
         self._live.reset()
+        self._outputs.withdraw("a new scene starts")
 
     # --- watching ----------------------------------------------------------------------------
 
     def _watch(self) -> None:
         """Report at once when the level changes; give up after too many crashes in a row."""
+        self._outputs.watch(monotonic())
         for note in self._pipeline.sfm.notes():
             self._guard.warn_once(note)
         findings = self._health.findings(monotonic())

@@ -9,6 +9,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from endosfm3d_ros.nodes.cloud_message import cloud_message
 from endosfm3d_ros.nodes.conversions import camera_info_message, image_message
+from endosfm3d_ros.nodes.outputs import ExtraOutputs, Occasion
 from endosfm3d_ros.nodes.scene_messages import FrameNames
 from endosfm3d_ros.scene.cloud import thinned
 from endosfm3d_ros.tissue.snapshot import in_camera
@@ -31,7 +32,7 @@ def tissue_points(update: SceneUpdate, names: FrameNames, max_points: int) -> Po
     return cloud_message(thinned(cloud, max_points), update.frame.stamp, names.camera)
 
 
-class TissueOutputs:
+class TissueOutputs(ExtraOutputs):
     """What the map publishes."""
 
     topics: ClassVar[dict[str, type]] = {
@@ -44,15 +45,14 @@ class TissueOutputs:
     def __init__(self, max_points: int) -> None:
         self._max_points = max_points
 
-    def messages(
-        self, update: SceneUpdate, names: FrameNames, wanted: set[str], clouds: bool
-    ) -> Iterator[tuple[str, object]]:
+    def messages(self, update: SceneUpdate, occasion: Occasion) -> Iterator[tuple[str, object]]:
         """Images with every update, points where clouds are due."""
+        names, wanted = occasion.names, occasion.wanted
         if update.tissue is None:
             return
         if wanted & {"tissue/image", "tissue/depth", "tissue/camera_info"}:
             for topic, message in tissue_images(update, names).items():
                 if topic in wanted:
                     yield topic, message
-        if clouds and "tissue/points" in wanted:
+        if occasion.clouds and "tissue/points" in wanted:
             yield "tissue/points", tissue_points(update, names, self._max_points)

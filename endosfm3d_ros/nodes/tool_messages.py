@@ -1,4 +1,4 @@
-"""Instruments in ROS messages: array, markers, labels, clearance."""
+"""Instruments in ROS messages: array, markers, labels; clearance has a file of its own."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.msg import Tool, ToolArray, ToolClearance
+from endosfm3d_ros.nodes.clearance_messages import ClearanceReports
 from endosfm3d_ros.nodes.conversions import header, image_message, pose_message
+from endosfm3d_ros.nodes.outputs import ExtraOutputs, Occasion
 from endosfm3d_ros.nodes.scene_messages import FrameNames
-from endosfm3d_ros.scene.clearance import clearances
 from endosfm3d_ros.tools.stage import PlacedTool
 from endosfm3d_ros.types import SceneUpdate
 
@@ -102,26 +103,7 @@ def label_image(update: SceneUpdate, names: FrameNames) -> Image:
     return image_message(labels, "mono8", update.frame.stamp, names.camera)
 
 
-def clearance_messages(update: SceneUpdate, names: FrameNames, age: float) -> list[ToolClearance]:
-    """Clearance of every tool; not valid where anything about it is in doubt."""
-    return [
-        ToolClearance(
-            header=header(update.frame.stamp, names.camera),
-            id=found.id,
-            nearest=Point(**dict(zip("xyz", found.nearest.tolist()))),
-            distance=found.distance,
-            lower_bound_95=found.lower_bound_95,
-            tissue_kind=found.kind,
-            scale_source=update.depth.scale.value,
-            valid=found.valid,
-            reason=found.reason,
-            age=age,
-        )
-        for found in clearances(update)
-    ]
-
-
-class ToolOutputs:
+class ToolOutputs(ExtraOutputs):
     """What the tools stage publishes."""
 
     topics: ClassVar[dict[str, type]] = {
@@ -133,11 +115,11 @@ class ToolOutputs:
 
     def __init__(self) -> None:
         self._markers = ToolMarkers()
+        self._clearance = ClearanceReports()
 
-    def messages(
-        self, update: SceneUpdate, names: FrameNames, wanted: set[str], clouds: bool
-    ) -> Iterator[tuple[str, object]]:
-        """What is wanted with every update; clearance, the dearest, once per tool."""
+    def messages(self, update: SceneUpdate, occasion: Occasion) -> Iterator[tuple[str, object]]:
+        """What is wanted with every update; clearance, the dearest, last, once per tool."""
+        names, wanted = occasion.names, occasion.wanted
         if update.tools is None:
             return
         if "tools/models" in wanted:
@@ -146,8 +128,11 @@ class ToolOutputs:
             yield "tools/markers", self._markers.array(update, names)
         if "tools/labels" in wanted:
             yield "tools/labels", label_image(update, names)
-        if "tools/clearance" not in wanted:
-            return
-        age = update.timings.get("total", 0.0) * 1e-3
-        for message in clearance_messages(update, names, age):
+        heard = "tools/clearance" in wanted
+        for message in self._clearance.of_update(update, names, occasion.age, heard):
+            yield "tools/clearance", message
+
+    def withdrawals(self, reason: str, age: float) -> Iterator[tuple[str, object]]:
+        """No clearance is valid any more."""
+        for message in self._clearance.withdrawn(reason, age):
             yield "tools/clearance", message

@@ -10,11 +10,19 @@ import pytest
 from endosfm3d_ros.msg import ToolArray, ToolClearance
 from node_harness import LEFT, STEREO_TOPICS
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_srvs.srv import Trigger
 from visualization_msgs.msg import Marker, MarkerArray
 
 from endosfm3d_ros.datasets.simulator import SimulatedSequence
 from endosfm3d_ros.nodes.cloud_message import CLOUD_DTYPE
-from endosfm3d_ros.nodes.conversions import depth_array, image_array, image_message, label_array
+from endosfm3d_ros.nodes.conversions import (
+    depth_array,
+    image_array,
+    image_message,
+    label_array,
+    nanoseconds,
+)
+from endosfm3d_ros.nodes.outputs import MAX_AGE
 from endosfm3d_ros.types import CloudLabel
 
 START = 5 * 10**9
@@ -127,7 +135,7 @@ def test_without_scale_there_is_no_clearance(start_node, listening, clip):
     for message in listening.messages["tools/clearance"]:
         assert not message.valid
         assert np.isnan(message.distance)
-        assert message.reason == "the scale is relative"
+    assert "the scale is relative" in {m.reason for m in listening.messages["tools/clearance"]}
 
 
 def test_a_tool_that_left_is_deleted(start_node, listening, clip):
@@ -145,3 +153,24 @@ def test_a_tool_that_left_is_deleted(start_node, listening, clip):
     listening.spin(0.3)
     actions = [m.action for a in listening.messages["tools/markers"][8:] for m in a.markers]
     assert Marker.DELETE in actions
+
+
+def test_clearance_is_withdrawn_when_images_stop(start_node, listening, clip):
+    """The watchdog: no word of a controller's input may outlive its image."""
+    start_node(tissue_map=True, tools="topic")
+    listening.connect(*STEREO_TOPICS, "tool_mask")
+    played(listening, clip, with_mask=True)
+    said = listening.messages["tools/clearance"]
+    assert listening.wait(lambda: said)
+    stamp, tool = listening.stamps("depth/image")[-1], said[-1].id
+    before = len(said)
+    assert listening.wait(lambda: len(said) > before and said[-1].age > 1.0)
+    assert not said[-1].valid
+    assert np.isnan([said[-1].distance, said[-1].lower_bound_95, said[-1].nearest.z]).all()
+    assert said[-1].id == tool
+    assert "old" in said[-1].reason
+    assert nanoseconds(said[-1].header.stamp) == stamp  # never dressed up as new
+    late = [message for message in said if message.age > MAX_AGE]
+    assert late and not any(message.valid for message in late)
+    assert listening.call("reset", Trigger).success
+    assert listening.wait(lambda: "new scene" in said[-1].reason or "new scene" in said[-2].reason)

@@ -1,0 +1,65 @@
+"""What is said about clearance, and that it is taken back."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from endosfm3d_ros.nodes import clearance_messages
+from endosfm3d_ros.nodes.clearance_messages import ClearanceReports
+from endosfm3d_ros.nodes.scene_messages import FrameNames
+from endosfm3d_ros.scene.clearance import Clearance
+from endosfm3d_ros.types import ScaleSource
+
+NAMES = FrameNames(camera="camera")
+
+
+def an_update(*ids):
+    tools = [SimpleNamespace(track=SimpleNamespace(id=tool)) for tool in ids]
+    return SimpleNamespace(
+        frame=SimpleNamespace(stamp=7 * 10**9),
+        depth=SimpleNamespace(scale=ScaleSource.STEREO),
+        tools=SimpleNamespace(tools=tools),
+    )
+
+
+@pytest.fixture
+def reports(monkeypatch):
+    """Every tool is 5 mm away from measured tissue."""
+
+    def found(update):
+        ids = [tool.track.id for tool in update.tools.tools]
+        return [Clearance(i, np.zeros(3), 0.005, 0.004, "measured", True) for i in ids]
+
+    monkeypatch.setattr(clearance_messages, "clearances", found)
+    return ClearanceReports()
+
+
+def test_a_fresh_clearance_is_valid(reports):
+    (message,) = reports.of_update(an_update(3), NAMES, 0.1, heard=True)
+    assert (message.valid, message.id, message.distance) == (True, 3, 0.005)
+    assert message.age == pytest.approx(0.1)
+
+
+def test_a_late_one_is_not(reports):
+    (message,) = reports.of_update(an_update(3), NAMES, 0.51, heard=True)
+    assert not message.valid and np.isnan(message.distance)
+    assert message.reason == "the image is 0.5 s old"
+
+
+def test_a_tool_that_left_is_withdrawn_once(reports):
+    reports.of_update(an_update(1, 2), NAMES, 0.1, heard=True)
+    messages = reports.of_update(an_update(2), NAMES, 0.1, heard=True)
+    assert [(m.id, m.valid, m.reason) for m in messages] == [
+        (2, True, ""),
+        (1, False, "the tool has left"),
+    ]
+    assert len(reports.of_update(an_update(2), NAMES, 0.1, heard=True)) == 1
+
+
+def test_withdrawal_names_every_tool_even_when_nobody_listened(reports):
+    assert reports.of_update(an_update(1, 2), NAMES, 0.1, heard=False) == []
+    messages = reports.withdrawn("images stopped", 0.7)
+    assert [m.id for m in messages] == [1, 2] and not any(m.valid for m in messages)
+    assert {m.header.stamp.sec for m in messages} == {7}
+    assert reports.withdrawn("again", 1.0)[0].reason == "again"
