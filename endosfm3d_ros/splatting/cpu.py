@@ -25,6 +25,8 @@ HELD_ENTRIES = 4 << 20
 
 LARGEST_TEAM = 64  # threads
 
+GEOMETRY = ("means", "quats", "scales", "opacities", "viewmats")  # what shapes the footprints
+
 INFO_KEYS = ("radii", "means2d", "depths", "conics")
 
 
@@ -93,15 +95,16 @@ class _Rasterize(torch.autograd.Function):
         inputs = GaussianTensors(*ctx.saved_tensors)
         scene = _describe(inputs, ctx.settings)
         incoming = [None if given is None else given.contiguous() for given in upstream[:2]]
-        wanted = {name: value for name, value in vars(inputs).items() if name != "Ks"}
-        gradients = {
-            name: None if value is None else torch.empty_like(value)
-            for name, value in wanted.items()
-        }
+        gradients = _allocate_gradients(inputs, scene, _only_colors(ctx.needs_input_grad[1:]))
         failed = load_library().splat_backward(
             ctx.state.address,
             ctypes.byref(scene),
-            ctypes.byref(SplatGradients(*map(_pointer, [*incoming, *gradients.values()]))),
+            ctypes.byref(
+                SplatGradients(
+                    *map(_pointer, incoming),
+                    **{name: _pointer(value) for name, value in gradients.items()},
+                )
+            ),
         )
         if failed:
             raise InputError(f"the gradients of {scene.count} Gaussians do not fit into memory")
@@ -129,6 +132,22 @@ def _describe(gaussians: GaussianTensors, settings: RasterSettings) -> SplatScen
         radius_clip=settings.radius_clip,
         eps2d=settings.eps2d,
     )
+
+
+def _only_colors(asked_for: tuple[bool, ...]) -> bool:
+    """Whether a quicker backward pass will do; in the order of GaussianTensors."""
+    others = dict(zip(GaussianTensors.__dataclass_fields__, asked_for))
+    return not any(others[name] for name in GEOMETRY)
+
+
+def _allocate_gradients(
+    inputs: GaussianTensors, scene: SplatScene, only_colors: bool
+) -> dict[str, Tensor]:
+    """Empty tensors by name, for those that the backward pass is to write."""
+    appearance = ("colors", "backgrounds") if scene.color_channels else ()  # none in depth alone
+    names = appearance if only_colors else (*GEOMETRY, *appearance)
+    given = {name: getattr(inputs, name) for name in names}
+    return {name: torch.empty_like(value) for name, value in given.items() if value is not None}
 
 
 def _image_shapes(scene: SplatScene) -> list[tuple[int, ...]]:

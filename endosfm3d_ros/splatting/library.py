@@ -58,7 +58,7 @@ class SplatGradients(ctypes.Structure):
         (name, ctypes.c_void_p)
         for name in (
             *("renders", "alphas"),
-            *("means", "quats", "scales", "opacities", "colors", "viewmats", "backgrounds"),
+            *("colors", "means", "quats", "scales", "opacities", "viewmats", "backgrounds"),
         )
     )
 

@@ -49,11 +49,11 @@ struct SplatImages {
 struct SplatGradients {
   const float* renders;  // [C, H, W, K] in; null counts as zero
   const float* alphas;   // [C, H, W] in; null counts as zero
-  float* means;          // out, shapes as in SplatScene
+  float* colors;         // out, shapes as in SplatScene; null where depth alone is rendered
+  float* means;          // out; null together with those up to viewmats if only colours are wanted
   float* quats;
   float* scales;
   float* opacities;
-  float* colors;
   float* viewmats;
   float* backgrounds;  // [C, D]; null where nobody asks
 };

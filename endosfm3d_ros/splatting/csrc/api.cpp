@@ -22,19 +22,35 @@ void forward(const SplatScene& scene, const SplatImages& images, State* state) {
   }
 }
 
+bool only_colors(const SplatGradients& g) { return g.means == nullptr; }
+
 void clear(const SplatScene& scene, const SplatGradients& g) {
   const int64_t n = scene.count, c = scene.cameras, d = scene.color_channels;
+  std::fill_n(g.colors, (scene.colors_per_camera ? c : 1) * n * d, 0.0f);
+  if (g.backgrounds != nullptr) std::fill_n(g.backgrounds, c * d, 0.0f);
+  if (only_colors(g)) return;
   std::fill_n(g.means, 3 * n, 0.0f);
   std::fill_n(g.quats, 4 * n, 0.0f);
   std::fill_n(g.scales, 3 * n, 0.0f);
   std::fill_n(g.opacities, n, 0.0f);
-  std::fill_n(g.colors, (scene.colors_per_camera ? c : 1) * n * d, 0.0f);
   std::fill_n(g.viewmats, 16 * c, 0.0f);
-  if (g.backgrounds != nullptr) std::fill_n(g.backgrounds, c * d, 0.0f);
+}
+
+void backward_to_colors(const SplatScene& scene, const SplatGradients& gradients, State* state) {
+  for (int camera = 0; camera < scene.cameras; ++camera) {
+    View* view = state->views[camera].get();
+    for (const Band& band : view->bands) {
+      if (view->bands.size() > 1) bin(scene, band, view);  // the forward pass kept the last band
+      weigh_band(scene, gradients, camera, *view, &state->raster);
+      add_backgrounds(scene, camera, gradients, *state);
+      add_colors(scene, camera, gradients, *state);
+    }
+  }
 }
 
 void backward(const SplatScene& scene, const SplatGradients& gradients, State* state) {
   clear(scene, gradients);
+  if (only_colors(gradients)) return backward_to_colors(scene, gradients, state);
   for (int camera = 0; camera < scene.cameras; ++camera) {
     View* view = state->views[camera].get();
     const size_t size = static_cast<size_t>(view->visible) * (kMoments + channels(scene));

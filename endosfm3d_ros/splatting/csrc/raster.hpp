@@ -33,13 +33,15 @@ struct Placement {
 };
 
 // Calls work with the number of channels as a compile-time constant; 0 means "read it from the
-// scene". RGB, RGB + depth, RGB + normal + confidence and that + depth, and single channels.
+// scene". RGB and RGB + weight, RGB + normal + confidence, each with and without depth, and single
+// channels.
 template <class Work>
 void with_channels(int count, Work work) {
   switch (count) {
     case 1: return work(std::integral_constant<int, 1>());
     case 3: return work(std::integral_constant<int, 3>());
     case 4: return work(std::integral_constant<int, 4>());
+    case 5: return work(std::integral_constant<int, 5>());
     case 7: return work(std::integral_constant<int, 7>());
     case 8: return work(std::integral_constant<int, 8>());
     default: return work(std::integral_constant<int, 0>());
@@ -51,11 +53,15 @@ void blend_band(const SplatScene& scene, const SplatImages& images, int camera, 
 
 // What the tiles of the current band add to the footprints and to the background's gradient.
 struct RasterGradients {
-  Buffer<float> entries;       // [slots, kMoments + K]
+  Buffer<float> entries;       // [slots, kMoments + K], or [slots, D] of colours alone
   Buffer<double> backgrounds;  // [tiles, K]
 };
 
 void blend_band_backward(const SplatScene& scene, const SplatGradients& gradients, int camera,
                          const View& view, RasterGradients* out);
+
+// The same for colours alone: no moments, no division, and in the order of the forward pass.
+void weigh_band(const SplatScene& scene, const SplatGradients& gradients, int camera,
+                const View& view, RasterGradients* out);
 
 }  // namespace splat

@@ -28,6 +28,10 @@ void add_band(const SplatScene& scene, int camera, State* state);
 void add_backgrounds(const SplatScene& scene, int camera, const SplatGradients& gradients,
                      const State& state);
 
+// Adds what they say about the colours, after `weigh_band`.
+void add_colors(const SplatScene& scene, int camera, const SplatGradients& gradients,
+                const State& state);
+
 // Adds the last band too, then chains State::sums of one camera to the Gaussians and to the camera.
 void chain_view(const SplatScene& scene, int camera, const SplatGradients& gradients, State* state);
 
