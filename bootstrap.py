@@ -198,7 +198,8 @@ def build_tf2_messages(environment: Environment) -> None:
 def package_files() -> list[Path]:
     """Everything whose content the CMake build of the package depends on."""
     built = [ROOT / "CMakeLists.txt", ROOT / "package.xml", ROOT / "resource/console_scripts.txt"]
-    patterns = ("msg/*.msg", "endosfm3d_ros/**/*.[ch]pp", "endosfm3d_ros/**/CMakeLists.txt")
+    sources = ("endosfm3d_ros/**/*.[ch]pp", "endosfm3d_ros/**/CMakeLists.txt")
+    patterns = ("msg/*.msg", "srv/*.srv", *sources)
     return built + sorted(path for pattern in patterns for path in ROOT.glob(pattern))
 
 

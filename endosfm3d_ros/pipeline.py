@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -162,6 +163,7 @@ class LivePipeline:
         self._pipeline = pipeline
         self._on_update = on_update
         self._on_error = on_error
+        self._actions: queue.SimpleQueue[Callable[[Pipeline], None]] = queue.SimpleQueue()
         self._reset = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
@@ -182,14 +184,25 @@ class LivePipeline:
         self.slot.clear()
         self._reset.set()
 
+    def between_frames(self, action: Callable[[Pipeline], None]) -> None:
+        """Have something done on the thread after its current frame; it must not raise."""
+        self._actions.put(action)
+
     def _run(self) -> None:
         while not self._stop.is_set():
             frame = self.slot.take(self.POLL)
+            self._act()
             if self._reset.is_set():
                 self._reset.clear()
                 self._pipeline.reset()
             if frame is not None:
                 self._process(frame)
+
+        self._act()  # whoever asked waits for an answer
+
+    def _act(self) -> None:
+        while not self._actions.empty():
+            self._actions.get()(self._pipeline)
 
     def _process(self, frame: Frame) -> None:
         try:

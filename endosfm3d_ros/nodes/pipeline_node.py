@@ -29,6 +29,7 @@ from endosfm3d_ros.msg import PipelineStatus
 from endosfm3d_ros.nodes import parameters, status
 from endosfm3d_ros.nodes.guard import Guard
 from endosfm3d_ros.nodes.health import Finding, Health, Level
+from endosfm3d_ros.nodes.map_services import MapServices
 from endosfm3d_ros.nodes.outputs import ExtraOutputs, SceneOutputs
 from endosfm3d_ros.nodes.qos import OUTPUT
 from endosfm3d_ros.nodes.receiver import FrameReceiver
@@ -81,6 +82,7 @@ class PipelineNode(LifecycleNode):
             self.create_service(Trigger, "~/reset", self._on_reset),
             self.create_service(SetBool, "~/pause", self._on_pause),
         ]
+        self._map_services = MapServices(self, lambda: self._live)
         self._configured = True
         settings = ", ".join(f"{name}={value!r}" for name, value in self._values.items())
         self.get_logger().info(f"configured: {settings}")
@@ -92,7 +94,8 @@ class PipelineNode(LifecycleNode):
         if self._pipeline.tissue is not None:
             from endosfm3d_ros.nodes.tissue_messages import TissueOutputs
 
-            extras.append(TissueOutputs(self._values["max_points"]))
+            pipeline = self._pipeline  # whose map a service may exchange
+            extras.append(TissueOutputs(self._values["max_points"], lambda: pipeline.tissue.store))
         if self._pipeline.tools is not None:
             from endosfm3d_ros.nodes.tool_messages import ToolOutputs
 
@@ -157,6 +160,7 @@ class PipelineNode(LifecycleNode):
             self.destroy_publisher(publisher)
         for service in self._offered:
             self.destroy_service(service)
+        self._map_services.destroy()
         self._pipeline.close()
         del self._pipeline
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
+from endosfm3d_ros.msg import GaussianMap
 from endosfm3d_ros.nodes.cloud_message import cloud_message
 from endosfm3d_ros.nodes.conversions import camera_info_message, image_message
+from endosfm3d_ros.nodes.gaussian_message import gaussian_message
 from endosfm3d_ros.nodes.outputs import ExtraOutputs, Occasion
 from endosfm3d_ros.nodes.scene_messages import FrameNames
 from endosfm3d_ros.scene.cloud import thinned
+from endosfm3d_ros.tissue.gaussians import GaussianStore
 from endosfm3d_ros.tissue.snapshot import in_camera
 from endosfm3d_ros.types import SceneUpdate
 
@@ -33,17 +36,24 @@ def tissue_points(update: SceneUpdate, names: FrameNames, max_points: int) -> Po
 
 
 class TissueOutputs(ExtraOutputs):
-    """What the map publishes."""
+    """What the map publishes.
+
+    Args:
+        max_points: of one cloud.
+        store: gives the Gaussians of the map that is in use; called on the pipeline's thread.
+    """
 
     topics: ClassVar[dict[str, type]] = {
         "tissue/image": Image,
         "tissue/depth": Image,
         "tissue/camera_info": CameraInfo,
         "tissue/points": PointCloud2,
+        "tissue/gaussians": GaussianMap,
     }
 
-    def __init__(self, max_points: int) -> None:
+    def __init__(self, max_points: int, store: Callable[[], GaussianStore]) -> None:
         self._max_points = max_points
+        self._store = store
 
     def messages(self, update: SceneUpdate, occasion: Occasion) -> Iterator[tuple[str, object]]:
         """Images with every update, points where clouds are due."""
@@ -56,3 +66,5 @@ class TissueOutputs(ExtraOutputs):
                     yield topic, message
         if occasion.clouds and "tissue/points" in wanted:
             yield "tissue/points", tissue_points(update, names, self._max_points)
+        if occasion.clouds and "tissue/gaussians" in wanted:
+            yield "tissue/gaussians", gaussian_message(update, self._store(), names)

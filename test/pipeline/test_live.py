@@ -118,3 +118,12 @@ def test_hundred_starts_and_stops_leave_no_thread(live):
         one.start()
         assert one.stop()
     assert threading.active_count() == before
+
+
+def test_actions_are_done_between_frames_on_the_same_thread():
+    names = []
+    live = LivePipeline(Slow(), lambda update: None, lambda frame, error: None)
+    live.start()
+    live.between_frames(lambda pipeline: names.append(threading.current_thread().name))
+    live.stop()
+    assert names == ["pipeline"]
