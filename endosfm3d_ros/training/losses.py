@@ -39,8 +39,31 @@ class StructuralSimilarity:
         weights = a.new_tensor(self.scale_weights)[:, None]
         return (F.relu(torch.stack(terms)) ** weights).prod(dim=0).mean()
 
+    def difference(self, a: Tensor, b: Tensor) -> Tensor:
+        """(B, 1, H, W) what the structure around each pixel differs by: 0 alike, 2 opposite.
+
+        The weighted mean of 1 - similarity over the scales. MS-SSIM multiplies them instead, which
+        per pixel has gradients without bound where one scale is uncorrelated.
+        """
+        size, total = a.shape[-2:], a.new_zeros(())
+        for scale, weight in enumerate(self.scale_weights):
+            if scale > 0:
+                a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
+            luminance, contrast = self.terms(a, b)
+            last = scale == len(self.scale_weights) - 1
+            unlike = 1 - (luminance * contrast if last else contrast).mean(dim=1, keepdim=True)
+            total = total + weight * F.interpolate(unlike, size, mode="bilinear")
+        return total
+
     def single_scale(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         """(B,) similarity over all windows and (B,) contrast over the windows inside."""
+        luminance, contrast = self.terms(a, b)
+        border = self.taps // 2
+        inside = contrast[..., border:-border, border:-border]
+        return (luminance * contrast).mean(dim=(1, 2, 3)), inside.mean(dim=(1, 2, 3))
+
+    def terms(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, H, W) luminance and contrast term of the window around every pixel."""
         c1, c2 = self.k1**2, self.k2**2  # data range 1
         products = torch.cat([a, b, a * a, b * b, a * b])
         mean_a, mean_b, mean_aa, mean_bb, mean_ab = self.blur(products).chunk(5)
@@ -49,9 +72,7 @@ class StructuralSimilarity:
         covariance = mean_ab - mean_a * mean_b
         contrast = (2 * covariance + c2) / (variance_a + variance_b + c2)
         luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
-        border = self.taps // 2
-        inside = contrast[..., border:-border, border:-border]
-        return (luminance * contrast).mean(dim=(1, 2, 3)), inside.mean(dim=(1, 2, 3))
+        return luminance, contrast
 
     def blur(self, x: Tensor) -> Tensor:
         """Gaussian mean around every pixel, borders mirrored."""
@@ -78,9 +99,15 @@ def photometric(a: Tensor, b: Tensor, structure: float = 0.9) -> Tensor:
     return structure * (1 - ms_ssim(a, b)) + (1 - structure) * difference
 
 
+def photometric_per_pixel(a: Tensor, b: Tensor, structure: float = 0.9) -> Tensor:
+    """(B, 1, H, W) error like `photometric`, but with the structure around each pixel itself."""
+    difference = (a - b).abs().mean(dim=1, keepdim=True)
+    return structure * ms_ssim.difference(a, b) + (1 - structure) * difference
+
+
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
-    """Mean of x where the mask is 1."""
-    return (x * mask).sum() / mask.sum()
+    """Mean of x where the mask is 1; 0 where it is 1 nowhere."""
+    return (x * mask).sum() / mask.sum().clamp(min=1)
 
 
 def gradients(x: Tensor) -> tuple[Tensor, Tensor]:

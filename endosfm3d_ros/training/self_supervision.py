@@ -17,14 +17,7 @@ from endosfm3d_ros.networks.depth import SCALES, disparity_to_depth
 from endosfm3d_ros.networks.flow import FlowNetwork
 from endosfm3d_ros.networks.warp import visible_mask, warp_by_depth, warp_by_flow
 from endosfm3d_ros.training.losses import masked_mean, normalised, photometric, smoothness
-
-
-@dataclass(frozen=True)
-class LossWeights:
-    """Weights of the released configuration; each halves with every scale."""
-
-    flow_smoothness: float = 1e-5
-    disparity_smoothness: float = 1e-5
+from endosfm3d_ros.training.recipes import LossWeights
 
 
 @dataclass(frozen=True)
@@ -49,12 +42,20 @@ def pyramid(image: Tensor) -> list[Tensor]:
 
 
 def observe(
-    optical_flow: FlowNetwork, appearance_flow: FlowNetwork, source: Tensor, target: Tensor
+    optical_flow: FlowNetwork,
+    appearance_flow: FlowNetwork,
+    source: Tensor,
+    target: Tensor,
+    jittered: tuple[Tensor, Tensor] | None = None,
 ) -> SourceView:
-    """Register one neighbour with the target and correct the target's brightness."""
-    flow = optical_flow(torch.cat([source, target], dim=1))
+    """Register one neighbour with the target and correct the target's brightness.
+
+    `jittered` are source and target as the optical flow is to see them, by default unchanged.
+    """
+    source_seen, target_seen = jittered or (source, target)
+    flow = optical_flow(torch.cat([source_seen, target_seen], dim=1))
     with torch.no_grad():
-        reverse = optical_flow(torch.cat([target, source], dim=1))
+        reverse = optical_flow(torch.cat([target_seen, source_seen], dim=1))
     visible = visible_mask(reverse[0])  # the finest scale serves all
     registered = tuple(warp_by_flow(source, enlarged(f, target)) for f in flow)
     change = appearance_flow(torch.cat([registered[0], target], dim=1))
