@@ -74,11 +74,14 @@ SPECS = (
     Spec("pose_every", 3, "frames from one run of the pose network to the next", 1, 100),
     Spec("tissue_map", False, "keep a deforming map of the tissue, instruments removed"),
     Spec("tissue_budget", 0.035, "s that one update of the map may take", 0.005, 1.0),
+    Spec("tissue_width", 320, "px; working width of the map", 80, 1920),
+    Spec("tissue_capacity", 80_000, "Gaussians in the map at most", 1000, 1_000_000),
     Spec(
         "tools",
         "off",
-        "where instrument masks come from; off looks for no instruments",
-        choices=("off", "topic", "colour", "network"),
+        "where instrument masks come from; auto takes tool_mask where it is published, else the "
+        "network where one is installed, else colour; off looks for no instruments",
+        choices=("off", "auto", "topic", "colour", "network"),
     ),
     Spec(
         "tool_models",
@@ -93,6 +96,9 @@ SPECS = (
         "how instruments are placed",
         choices=("joint", "paper", "none"),
     ),
+    Spec("tool_diameter", 0.008, "m; shaft of a capsule", 0.001, 0.05),
+    Spec("max_tools", 4, "instruments known at one time at most", 1, 16),
+    Spec("tool_remake_frames", 30, "bad fits in a row before a new model is made", 30, 10_000),
     Spec(
         "publish_tf",
         "true",
@@ -196,6 +202,9 @@ def _tools_config(values: dict[str, Any]) -> ToolsConfig | None:
         models=values["tool_models"],
         model_path=values["tool_model_path"],
         alignment=values["tool_alignment"],
+        shaft_diameter=values["tool_diameter"],
+        max_tools=values["max_tools"],
+        remake_frames=values["tool_remake_frames"],
     )
 
 
@@ -204,7 +213,7 @@ def _tissue_config(values: dict[str, Any]) -> TissueConfig | None:
         return None
     from endosfm3d_ros.tissue.map import TissueConfig
 
-    return TissueConfig()
+    return TissueConfig(width=values["tissue_width"], capacity=values["tissue_capacity"])
 
 
 def assembler_config(values: dict[str, Any]) -> AssemblerConfig:

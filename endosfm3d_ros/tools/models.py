@@ -28,13 +28,14 @@ class ModelSource(Protocol):
         """
 
 
-def model_source(name: str, path: str = "") -> ModelSource:
+def model_source(name: str, path: str = "", shaft_diameter: float = 0.008) -> ModelSource:
     """The source of that name.
 
     Args:
         name: lrm, mesh or capsule.
         path: the folder of the reconstruction model's weights (by default where `find_lrm` looks),
             or the mesh file; a capsule needs none.
+        shaft_diameter: m, of a capsule.
 
     Raises:
         ConfigurationError: an unknown name, or a file that is missing.
@@ -50,7 +51,7 @@ def model_source(name: str, path: str = "") -> ModelSource:
 
         return MeshSource(Path(path))
     if name == "capsule":
-        from endosfm3d_ros.tools.capsule import CapsuleSource
+        from endosfm3d_ros.tools.capsule import CapsuleConfig, CapsuleSource
 
-        return CapsuleSource()
+        return CapsuleSource(CapsuleConfig(diameter=shaft_diameter))
     raise ConfigurationError(f"tool model source '{name}': accepted are {', '.join(SOURCES)}")

@@ -17,6 +17,7 @@ from endosfm3d_ros.tools.labels import labels_at
 from endosfm3d_ros.tools.models import ModelSource, model_source
 from endosfm3d_ros.tools.opjpo import Aligner, make_aligner
 from endosfm3d_ros.tools.segmentation.sources import mask_source
+from endosfm3d_ros.tools.tracking.config import TrackerConfig
 from endosfm3d_ros.tools.tracking.tracker import ToolTracker
 from endosfm3d_ros.tools.tracking.types import ToolTracks, TrackedTool
 from endosfm3d_ros.tools.types import ToolModel, ToolObservation, ToolPlacement
@@ -27,10 +28,12 @@ from endosfm3d_ros.types import DepthMap, Frame, ScaleSource
 class ToolsConfig:
     """What the stage is made of, and when a model that does not fit is made anew."""
 
-    masks: str = "colour"  # topic | colour | network
+    masks: str = "colour"  # auto | topic | colour | network
     models: str = "capsule"  # capsule | mesh | lrm
     model_path: str = ""  # mesh file or weights folder
     alignment: str = "joint"  # joint | paper | none
+    shaft_diameter: float = 0.008  # m, of capsules; that of da Vinci instruments
+    max_tools: int = 4  # a da Vinci has three instruments and an assistant's
     remake_iou: float = 0.4  # a model that fits worse ...
     remake_frames: int = 30  # ... for so many frames in a row is made anew, never sooner
     in_background: bool = True  # False: a frame waits for its models, for repeatable runs
@@ -83,8 +86,10 @@ class ToolStage:
     def __init__(self, config: ToolsConfig | None = None) -> None:
         self.config = config or ToolsConfig()
         self._masks = mask_source(self.config.masks)
-        self._models: ModelSource = model_source(self.config.models, self.config.model_path)
-        self._tracker = ToolTracker()
+        self._models: ModelSource = model_source(
+            self.config.models, self.config.model_path, self.config.shaft_diameter
+        )
+        self._tracker = ToolTracker(TrackerConfig(max_tools=self.config.max_tools))
         self._workshop = ThreadPoolExecutor(1, "tool models")
         self.reset()
 

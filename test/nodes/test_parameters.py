@@ -10,6 +10,8 @@ from rclpy.parameter import Parameter
 
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.nodes.parameters import BY_NAME, SPECS, check, pipeline_config
+from endosfm3d_ros.tissue.config import TissueConfig
+from endosfm3d_ros.tools.stage import ToolsConfig
 
 CONFIG = Path(__file__).resolve().parents[2] / "config" / "pipeline.yaml"
 
@@ -40,7 +42,8 @@ def test_choices_are_checked(name):
 def test_the_table_makes_the_settings_of_the_core():
     config = pipeline_config(defaults() | {"tissue_map": True, "tools": "colour"})
     assert config.tissue is not None
-    assert config.tools.masks == "colour"
     assert pipeline_config(defaults()).tools is None
+    assert config.tissue == TissueConfig()
+    assert config.tools == ToolsConfig(masks="colour")
     with pytest.raises(ConfigurationError, match="min_depth"):
         pipeline_config(defaults() | {"min_depth": 0.5})

@@ -5,6 +5,7 @@ import pytest
 
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.tools.segmentation import mask_source
+from endosfm3d_ros.types import Frame
 
 IMAGE = np.full((60, 80, 3), 90, np.uint8)
 
@@ -62,3 +63,18 @@ def test_what_is_no_mask_says_so(frame, labels, reason):
 def test_unknown_source():
     with pytest.raises(ConfigurationError, match="topic, colour, network"):
         mask_source("magic")
+
+
+def test_automatic_masks_are_the_streams_own_from_its_first_one_on(monkeypatch, tmp_path):
+    monkeypatch.setenv("ENDOSFM3D_TOOLS", str(tmp_path))  # no network there
+    source = mask_source("auto")
+    image, mask = np.full((60, 80, 3), 120, np.uint8), np.zeros((60, 80), np.uint8)
+    mask[10:30] = 1
+    assert source.segment(Frame(0, image)).source == source.name == "colour"
+    given = source.segment(Frame(1, image, tool_labels=mask))
+    assert given.source == source.name == "topic"
+    assert np.array_equal(given.mask, mask > 0)
+    missing = source.segment(Frame(2, image))
+    assert not missing.usable and missing.source == "topic"
+    source.reset()
+    assert source.name == "colour"

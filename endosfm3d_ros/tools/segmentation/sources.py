@@ -13,7 +13,7 @@ from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.tools.segmentation.types import ToolMask
 from endosfm3d_ros.types import Frame
 
-SOURCES = ("topic", "colour", "network")
+SOURCES = ("auto", "topic", "colour", "network")
 
 
 class MaskSource(Protocol):
@@ -32,13 +32,17 @@ def mask_source(name: str, model: str = "", settings: EngineSettings | None = No
     """The source of that name.
 
     Args:
-        name: topic, colour or network.
+        name: auto, topic, colour or network.
         model: folder of the network and its card; by default where `card.find_model` looks.
         settings: of the network's engine.
 
     Raises:
         ConfigurationError: an unknown name, or no usable network.
     """
+    if name == "auto":
+        from endosfm3d_ros.tools.segmentation.automatic import AutomaticSource
+
+        return AutomaticSource(model, settings)
     if name == "topic":
         from endosfm3d_ros.tools.segmentation.topic import TopicSource
 

@@ -1,0 +1,55 @@
+"""Masks from the best source that a stream can feed."""
+
+from __future__ import annotations
+
+from endosfm3d_ros.engines import EngineSettings
+from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.tools.segmentation.colour import ColourSource
+from endosfm3d_ros.tools.segmentation.network import NetworkSource
+from endosfm3d_ros.tools.segmentation.topic import TopicSource
+from endosfm3d_ros.tools.segmentation.types import ToolMask
+from endosfm3d_ros.types import Frame
+
+
+class AutomaticSource:
+    """Masks that come with the images; before the first of them those of a network, or of colour.
+
+    Once a stream has brought a mask, nothing else is looked at: an image without one is unknown.
+
+    Args:
+        model: folder of a segmentation network; see `NetworkSource`.
+        settings: of its engine.
+
+    Raises:
+        ConfigurationError: a network is named and cannot be used.
+    """
+
+    def __init__(self, model: str = "", settings: EngineSettings | None = None) -> None:
+        self._given = TopicSource()
+        self._own = _own_source(model, settings)
+        self.reset()
+
+    @property
+    def name(self) -> str:
+        """Of the source in use."""
+        return self._chosen.name
+
+    def reset(self) -> None:
+        """Forget the stream."""
+        self._own.reset()
+        self._chosen = self._own
+
+    def segment(self, frame: Frame) -> ToolMask:
+        """The mask of the frame by the source in use."""
+        if frame.tool_labels is not None:
+            self._chosen = self._given
+        return self._chosen.segment(frame)
+
+
+def _own_source(model: str, settings: EngineSettings | None) -> NetworkSource | ColourSource:
+    try:
+        return NetworkSource(model, settings)
+    except ConfigurationError:
+        if model:
+            raise
+        return ColourSource()
