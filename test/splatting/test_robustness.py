@@ -134,3 +134,15 @@ def test_no_growth_over_many_calls(scenes):
         scenes.render_with_gradients(scene)
         rasterization(**scene.arguments(gradients=True))  # never differentiated
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 30
+
+
+def test_gaussians_beside_the_image_are_told_by_their_mean_alone(oracle, scenes):
+    """The quick test may only drop what the exact one drops too."""
+    g = torch.Generator().manual_seed(44)
+    scene = scenes.random_scene(44, count=4000)
+    away = 6 * (torch.rand(4000, 2, generator=g) - 0.5) * scene.means[:, 2:]
+    means = torch.cat([away, scene.means[:, 2:]], dim=1)
+    large = torch.exp(torch.randn(4000, 1, generator=g))
+    scene = replace(scene, means=means, scales=large * scene.scales)
+    errors = scenes.compare(scene, oracle, render_mode="RGB+D", rasterize_mode="antialiased")
+    scenes.assert_close(errors, forward=1e-5, gradient=1e-4)

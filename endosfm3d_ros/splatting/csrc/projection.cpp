@@ -40,6 +40,37 @@ bool rotate(const float* quat, Projection* p) {
   return true;
 }
 
+// Whether even a sphere of its largest scale stays outside the image: most of a map that the
+// camera has travelled through is told from its mean alone.
+bool far_outside(const SplatScene& scene, const Camera& camera, int64_t index,
+                 const double* point) {
+  if (scene.opacities[index] > 1.0f) return false;
+  const float* scale = scene.scales + 3 * index;
+  const double rz = 1.0 / point[2];
+  const double size = std::max(scale[0], std::max(scale[1], scale[2])) * rz;
+  const double x = camera.fx * point[0] * rz + camera.cx;
+  const double y = camera.fy * point[1] * rz + camera.cy;
+  const double across = camera.reach_x * size + camera.reach_blur;
+  const double down = camera.reach_y * size + camera.reach_blur;
+  return x + across < 0 || x - across > scene.width || y + down < 0 || y - down > scene.height;
+}
+
+// Bounds of `far_outside`: alpha falls below its threshold within sqrt(2 ln 255) deviations, and
+// the Jacobian's rows are as long as the camera's axes and the limited slopes allow.
+void set_reach(const SplatScene& scene, Camera* camera) {
+  const double deviations = std::sqrt(2.0 * std::log(1.0 / kAlphaThreshold));
+  double length[3];
+  for (int i = 0; i < 3; ++i) {
+    const double* row = camera->rotation + 3 * i;
+    length[i] = std::sqrt(row[0] * row[0] + row[1] * row[1] + row[2] * row[2]);
+  }
+  const double slope_x = std::max(std::abs(camera->left), std::abs(camera->right));
+  const double slope_y = std::max(std::abs(camera->up), std::abs(camera->down));
+  camera->reach_x = deviations * camera->fx * (length[0] + slope_x * length[2]);
+  camera->reach_y = deviations * camera->fy * (length[1] + slope_y * length[2]);
+  camera->reach_blur = deviations * std::sqrt(scene.eps2d) + 2.0;  // and what ceil() adds
+}
+
 void limit_slope(double slope, double low, double high, double* out, bool* limited) {
   *out = std::min(high, std::max(low, slope));
   *limited = slope < low || slope > high;
@@ -133,17 +164,19 @@ Camera read_camera(const SplatScene& scene, int camera) {
   out.right = (scene.width - out.cx) / out.fx + margin_x;
   out.up = out.cy / out.fy + margin_y;
   out.down = (scene.height - out.cy) / out.fy + margin_y;
+  set_reach(scene, &out);
   return out;
 }
 
 bool project(const SplatScene& scene, const Camera& camera, int64_t index, Projection* p) {
-  if (!usable(scene, index)) return false;
+  if (!usable(scene, index) || !(scene.opacities[index] >= kAlphaThreshold)) return false;
   const float* mean = scene.means + 3 * index;
   for (int i = 0; i < 3; ++i) {
     const double* row = camera.rotation + 3 * i;
     p->point[i] = row[0] * mean[0] + row[1] * mean[1] + row[2] * mean[2] + camera.translation[i];
   }
   if (!(p->point[2] >= scene.near_plane && p->point[2] <= scene.far_plane)) return false;
+  if (far_outside(scene, camera, index, p->point)) return false;
   if (!rotate(scene.quats + 4 * index, p)) return false;
   footprint(scene, camera, scene.scales + 3 * index, p);
   if (!(p->det > 0.0 && p->xx < kLargestVariance && p->yy < kLargestVariance)) return false;

@@ -14,6 +14,8 @@ struct Camera {
   double fx, fy, cx, cy;
   // The Jacobian is taken at most 30 % of the half field of view outside the image.
   double left, right, up, down;
+  // px that a footprint may reach from its mean, per unit of scale / z and beyond that.
+  double reach_x, reach_y, reach_blur;
 };
 
 // Everything between a Gaussian's parameters and its footprint. Double precision: covariances of
