@@ -6,8 +6,10 @@ Time stamps are integer nanoseconds of the clock that stamped the image.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -150,9 +152,14 @@ class TissueView:
     T_map_camera: np.ndarray  # 4x4 camera-to-map
     image: np.ndarray  # (h, w, 3) uint8 RGB, black where the map is empty
     depth: np.ndarray  # (h, w) float32 along z, NaN where the map is empty
-    cloud: Cloud  # in the map frame
+    make_cloud: Callable[[], Cloud]  # from what was copied of the map for it
     state: TrackingState  # LOST: the map is held as it was
     steps: int  # of refinement that this frame got
+
+    @cached_property
+    def cloud(self) -> Cloud:
+        """In the map frame; made when first asked for, as most frames are not published."""
+        return self.make_cloud()
 
 
 @dataclass(frozen=True)

@@ -220,17 +220,21 @@ class DeformationGraph:
 
     def _tie(self) -> None:
         """Edges to the nearest nodes; old ones keep their rest length, cut ones stay cut."""
-        known = {tuple(edge): k for k, edge in enumerate(self.edges.tolist())}
         wanted = min(self.config.edges + 1, self.count)
         _, index = cKDTree(self.positions).query(self.positions, k=wanted)
         pairs = np.stack([np.repeat(index[:, 0], wanted - 1), index[:, 1:].ravel()], axis=1)
-        pairs = np.unique(np.sort(pairs, axis=1), axis=0)
-        old, fresh = self.edges, [pair for pair in map(tuple, pairs.tolist()) if pair not in known]
-        fresh = np.array([pair for pair in fresh if pair not in self._cut], np.int64).reshape(-1, 2)
-        self.edges = np.concatenate([old, fresh])
+        cut = np.array(sorted(self._cut), np.int64).reshape(-1, 2)
+        taken = np.concatenate([self._keys(self.edges), self._keys(cut)])
+        fresh = np.setdiff1d(self._keys(np.sort(pairs, axis=1)), taken)
+        fresh = np.stack(np.divmod(fresh, self.config.capacity), axis=1)
+        self.edges = np.concatenate([self.edges, fresh])
         length = np.linalg.norm(np.subtract(*self.positions[fresh.T]), axis=1)
         self._rest = np.concatenate([self._rest, length])
         self._stretched = np.concatenate([self._stretched, np.zeros(len(fresh), np.int64)])
+
+    def _keys(self, pairs: np.ndarray) -> np.ndarray:
+        """(E,) int64 one number per pair of nodes (E, 2)."""
+        return pairs[:, 0].astype(np.int64) * self.config.capacity + pairs[:, 1]
 
     def _keep_edges(self, kept: np.ndarray) -> None:
         self.edges, self._rest = self.edges[kept], self._rest[kept]

@@ -44,7 +44,7 @@ from endosfm3d_ros.tissue.refinement import (
 from endosfm3d_ros.tissue.registration import register
 from endosfm3d_ros.tissue.rendering import Rendering, empty_view, render
 from endosfm3d_ros.tissue.scale_alignment import ScaleAlignment
-from endosfm3d_ros.tissue.snapshot import as_bytes, cloud_of
+from endosfm3d_ros.tissue.snapshot import as_bytes, cloud_later
 from endosfm3d_ros.tissue.tracker_tie import TrackerTie
 from endosfm3d_ros.tissue.validity import Observation, observe
 from endosfm3d_ros.types import CameraPose, DepthMap, ScaleSource, TissueView, TrackingState
@@ -354,7 +354,7 @@ class TissueMap:
             T_map_camera=self.T_map_camera.copy(),
             image=as_bytes(view.rgb),
             depth=view.depth,
-            cloud=cloud_of(self.store, self.frame, 1 / self._interval, self.T_map_camera),
+            make_cloud=cloud_later(self.store, self.frame, 1 / self._interval, self.T_map_camera),
             state=self._state,
             steps=self._refiner.steps,
         )
