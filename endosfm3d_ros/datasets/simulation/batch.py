@@ -1,0 +1,91 @@
+"""Random endoscopic pictures with their truth, in batches, for training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from endosfm3d_ros.datasets.simulation.appearance import random_materials
+from endosfm3d_ros.datasets.simulation.dice import Dice
+from endosfm3d_ros.datasets.simulation.lighting import Lamps
+from endosfm3d_ros.datasets.simulation.organs import GROUPS, random_relief
+from endosfm3d_ros.datasets.simulation.random_tools import random_tools
+from endosfm3d_ros.datasets.simulation.random_views import random_cameras, random_deformation
+from endosfm3d_ros.datasets.simulation.render import Scenes, render
+from endosfm3d_ros.datasets.simulation.sensor import develop, random_look
+
+MARGIN = 1.12  # of the relief's map beyond the first picture
+
+
+@dataclass(frozen=True)
+class SimulatedBatch:
+    """Pictures and what is true in them; metres, optical frames."""
+
+    images: Tensor  # (N, T, 3, H, W) uint8 RGB
+    depth: Tensor  # (N, T, H, W) float32, metres along z (instruments included)
+    labels: Tensor  # (N, T, H, W) uint8 instance, 0 = tissue
+    parts: Tensor  # (N, T, H, W) uint8 0 tissue, 1 shaft, 2 wrist, 3 jaws
+    intrinsics: Tensor  # (N, 3, 3) float32 pixels
+    poses: Tensor  # (N, T, 4, 4) float32 camera in world, metres
+
+
+@torch.no_grad()
+def random_batch(
+    seed: int,
+    count: int,
+    frames: int,
+    height: int,
+    width: int,
+    device: torch.device | str = "cpu",
+) -> SimulatedBatch:
+    """Domain-randomised scenes; the same arguments give the same batch.
+
+    Args:
+        seed: of everything.
+        count: N scenes.
+        frames: T consecutive pictures of each, from a moving camera over moving tissue and tools.
+        height: pixels.
+        width: pixels.
+        device: where to compute.
+    """
+    dice = Dice(seed, device)
+    distance = dice.log_uniform(0.03, 0.25, count)
+    cameras, half = random_cameras(dice, distance, frames, height, width)
+    extent = MARGIN * torch.stack([half, half * height / width], 1)
+    rows, columns = (8 * round(MARGIN * side / 8) for side in (height, width))
+    relief = random_relief(dice, distance, extent, rows, columns)
+    scenes = Scenes(
+        relief=relief,
+        deformation=random_deformation(dice, relief, distance, frames),
+        materials=random_materials(dice, count, GROUPS),
+        tools=random_tools(dice, relief, frames),
+        lamps=_lamps(dice, distance),
+        shadow=dice.uniform(0.1, 0.75, count),
+    )
+    view = render(scenes, cameras)
+    look = random_look(dice, count)
+    return SimulatedBatch(
+        develop(view.light, look, dice),
+        view.depth,
+        view.labels.byte(),
+        view.parts.byte(),
+        cameras.intrinsics[:, 0],
+        cameras.poses,
+    )
+
+
+def _lamps(dice: Dice, distance: Tensor) -> Lamps:
+    """One or two light guides at the tip of the endoscope."""
+    count = len(distance)
+    angle, away = dice.uniform(0, 6.2832, count, 2), dice.uniform(0, 0.008, count, 2)
+    back = dice.uniform(-0.004, 0.004, count, 2)
+    power = torch.stack([torch.ones(count, device=dice.device), dice.uniform(-1, 1, count)], 1)
+    return Lamps(
+        position=torch.stack([away * angle.cos(), away * angle.sin(), back], -1),
+        power=power.clamp(min=0),
+        beam=dice.uniform(0.5, 5.0, count),
+        ambient=dice.log_uniform(0.01, 0.10, count),
+        crease=dice.uniform(0.35, 1.0, count),
+    )
