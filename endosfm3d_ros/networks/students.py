@@ -1,0 +1,47 @@
+"""The small networks of the starter weights, with the outputs of the large ones.
+
+They are quick on a processor without GPU, and small enough to be trained on one.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from endosfm3d_ros.networks.unet import UNet, UNetConfig
+
+SIZE = (128, 160)  # (height, width) of the images that the starter weights belong to
+START_LOGIT = -2.0  # inverse depth 1.2 before training, the middle of what it shall learn
+PARTS = 4  # classes of the part head, tissue included
+
+
+class DepthStudent(nn.Module):
+    """Sigmoid disparity like `DepthNetwork.logit`, and the error expected there."""
+
+    def __init__(self, config: UNetConfig | None = None) -> None:
+        super().__init__()
+        self.unet = UNet(2, config)
+        nn.init.constant_(self.unet.head.bias[:4], START_LOGIT)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, H, W) RGB in [0, 1] to two (B, 1, H, W) maps.
+
+        Returns:
+            the logit of the disparity (`networks.depth.scaled_disparity` makes inverse depth of
+            its sigmoid), and ln of the expected absolute error of ln depth, the scale of the
+            whole image left out.
+        """
+        maps = self.unet(image)
+        return maps[:, :1], maps[:, 1:]
+
+
+class ToolStudent(nn.Module):
+    """Instruments and their parts, like `lraspp.ToolNetwork`."""
+
+    def __init__(self, config: UNetConfig | None = None) -> None:
+        super().__init__()
+        self.unet = UNet(1 + PARTS, config)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, H, W) RGB in [0, 1] to logits (B, 1, H, W) and (B, 4, H, W)."""
+        scores = self.unet(image)
+        return scores[:, :1], scores[:, 1:]

@@ -1,0 +1,1 @@
+"""Supervised training of the small networks on the simulator's truth."""

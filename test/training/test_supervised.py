@@ -1,0 +1,222 @@
+"""Supervised training on a stand-in for the simulator: losses fall, and a killed run goes on."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.networks.students import DepthStudent
+from endosfm3d_ros.training.supervised.bank import Bank, BankConfig, Sample
+from endosfm3d_ros.training.supervised.depth import DepthLossConfig, DepthTask, depth_loss
+from endosfm3d_ros.training.supervised.loop import Schedule, fit, generator_of
+from endosfm3d_ros.training.supervised.photometry import photometric
+from endosfm3d_ros.training.supervised.pose import PoseTask, cell_flow, mirrored, pair_truth
+from endosfm3d_ros.training.supervised.segmentation import (
+    IGNORED,
+    UNKNOWN,
+    SegmentationLossConfig,
+    SegmentationTask,
+    segmentation_loss,
+)
+from endosfm3d_ros.training.supervised.windows import enlarged, windows
+
+HEIGHT, WIDTH = 64, 96
+
+
+@dataclass
+class Rendered:
+    images: torch.Tensor
+    depth: torch.Tensor
+    labels: torch.Tensor
+    parts: torch.Tensor
+    intrinsics: torch.Tensor
+    poses: torch.Tensor
+
+
+def slanted_planes(seed, count, frames, height, width, device):
+    """Planes lit from the camera, a grey bar as instrument; the camera slides sideways."""
+    random = torch.Generator().manual_seed(seed)
+    slope = 0.4 * torch.rand((count, 1, 2, 1, 1), generator=random) - 0.2
+    y, x = torch.meshgrid(
+        torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij"
+    )
+    depth = 0.1 * (1 + slope[:, :, 0] * x + slope[:, :, 1] * y).expand(-1, frames, -1, -1)
+    light = (0.07 / depth) ** 2
+    noise = 0.7 + 0.3 * torch.rand((count, 1, 1, height, width), generator=random)
+    colour = torch.tensor([0.9, 0.5, 0.4])[:, None, None]
+    images = light[:, :, None] * colour * noise
+    bar = (torch.rand((count, 1, 1, 1), generator=random) * width - torch.arange(width)).abs() < 12
+    parts = bar.expand(-1, frames, height, -1).byte() * (1 + (y > 0).byte())
+    images = torch.where(parts[:, :, None] > 0, light[:, :, None] * 0.6, images)
+    K = torch.tensor([[0.9 * width, 0, width / 2], [0, 0.9 * width, height / 2], [0, 0, 1]])
+    poses = torch.eye(4).repeat(count, frames, 1, 1)
+    step = 0.01 * torch.rand((count,), generator=random)
+    poses[:, :, 0, 3] = step[:, None] * torch.arange(frames)
+    images = (255 * images).round().clamp(0, 255).byte()
+    return Rendered(images, depth, parts, parts, K.repeat(count, 1, 1), poses)
+
+
+@pytest.fixture
+def bank(tmp_path):
+    def make(frames=1, render=slanted_planes, samples=256):
+        config = BankConfig(samples=samples, frames=frames, height=HEIGHT, width=WIDTH)
+        return Bank(tmp_path / f"bank{frames}", config, render)
+
+    return make
+
+
+def rows_of(folder):
+    with (folder / "log.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+SHORT = Schedule(steps=30, batch=8, warm_up=5, checkpoint_every=5, average=0.9)
+
+
+@pytest.mark.parametrize(("task", "frames"), [(DepthTask, 1), (SegmentationTask, 1), (PoseTask, 2)])
+def test_the_loss_falls(task, frames, bank, tmp_path):
+    first = []
+    network = fit(task(bank(frames)), SHORT, tmp_path / "run", lambda p: first.append(p.losses))
+    assert first[-1]["loss"] < 0.9 * first[0]["loss"]
+    assert not network.training
+    assert all(torch.isfinite(v).all() for v in network.state_dict().values())
+    assert [int(row["step"]) for row in rows_of(tmp_path / "run")] == [5, 10, 15, 20, 25, 30]
+
+
+def test_a_run_that_was_killed_ends_with_the_same_weights(bank, tmp_path):
+    class Killed(Exception):
+        pass
+
+    def kill(progress):
+        if progress.step == 13:
+            raise Killed
+
+    whole = fit(DepthTask(bank()), SHORT, tmp_path / "whole").state_dict()
+    with pytest.raises(Killed):
+        fit(DepthTask(bank()), SHORT, tmp_path / "cut", kill)
+    (tmp_path / "cut" / ".checkpoint.pt.new").write_bytes(b"half a file")
+    steps = []
+    resumed = fit(DepthTask(bank()), SHORT, tmp_path / "cut", lambda p: steps.append(p.step))
+    assert steps[0] == 11
+    for name, value in resumed.state_dict().items():
+        torch.testing.assert_close(value, whole[name], msg=name, rtol=0, atol=1e-5)
+    assert [row["step"] for row in rows_of(tmp_path / "cut")] == ["5", "10", "15", "20", "25", "30"]
+
+
+def test_a_checkpoint_of_another_network_is_refused(bank, tmp_path):
+    one_step = Schedule(steps=1, batch=2)
+    fit(DepthTask(bank()), one_step, tmp_path / "run")
+    with pytest.raises(ConfigurationError, match="another network"):
+        fit(SegmentationTask(bank()), one_step, tmp_path / "run")
+
+
+def test_the_rate_rises_stays_and_falls():
+    schedule = Schedule(steps=1000, rate=1e-3, warm_up=100, fall=0.3)
+    rates = [schedule.rate_at(step) for step in (0, 99, 400, 700, 850, 1000)]
+    assert rates == pytest.approx([1e-5, 1e-3, 1e-3, 1e-3, 5e-4, 0])
+
+
+def test_a_bank_grows_and_its_samples_stay(tmp_path):
+    config = BankConfig(samples=512, height=HEIGHT, width=WIDTH)
+    bank = Bank(tmp_path, config, slanted_planes)
+    bank.grow(to=1)
+    assert len(bank) == 256
+    before = bank[torch.tensor([7, 200])]
+    again = Bank(tmp_path, config, slanted_planes)
+    again.grow(to=10_000)
+    assert len(again) == 512
+    after = again[torch.tensor([7, 200])]
+    for a, b in zip(before, after):
+        assert torch.equal(a, b)
+    assert not torch.equal(again[torch.tensor([7])].images, again[torch.tensor([263])].images)
+    with pytest.raises(ConfigurationError, match="is a bank of"):
+        Bank(tmp_path, BankConfig(samples=512, height=32, width=WIDTH), slanted_planes)
+
+
+def test_a_shard_that_was_cut_off_is_rendered_again(tmp_path):
+    config = BankConfig(samples=512, height=HEIGHT, width=WIDTH)
+
+    def dies(seed, *rest):
+        dies.calls += 1
+        if dies.calls == 12:
+            raise KeyboardInterrupt
+        return slanted_planes(seed, *rest)
+
+    dies.calls = 0
+    with pytest.raises(KeyboardInterrupt):
+        Bank(tmp_path / "cut", config, dies).grow(512)
+    cut, whole = (
+        Bank(tmp_path / "cut", config, slanted_planes),
+        Bank(tmp_path / "whole", config, slanted_planes),
+    )
+    assert len(cut) == 256
+    cut.grow(512)
+    whole.grow(512)
+    index = torch.arange(0, 512, 37)
+    assert torch.equal(cut[index].images, whole[index].images)
+
+
+def test_augmentation_keeps_range_and_truth_in_place():
+    images = slanted_planes(3, 4, 2, HEIGHT, WIDTH, "cpu").images
+    out = photometric(images, generator_of(0, 1))
+    assert out.shape == images.shape
+    assert (out.min() >= 0) and (out.max() <= 1)
+    assert (out - images / 255).abs().mean() > 0.01
+    ramp = torch.arange(WIDTH).float().expand(2, 1, HEIGHT, WIDTH)
+    corner, half = torch.tensor([[0.0, 0.0], [1.0, 1.0]]), torch.full((2, 2), 0.5)
+    window = enlarged(ramp, windows(corner, half), "bilinear")
+    assert window[0].max() == pytest.approx(WIDTH / 2, abs=1)
+    assert window[1].min() == pytest.approx(WIDTH / 2, abs=1)
+
+
+def test_depth_loss_sees_shape_and_hardly_scale():
+    depth = 0.5 + torch.rand((2, 1, 32, 32), generator=torch.Generator().manual_seed(0))
+    inverse = 1 / depth
+    logit = torch.logit((inverse - 1 / 150) / (10 - 1 / 150))
+    doubt = torch.full_like(depth, -3.0)
+    exact = depth_loss(logit, doubt, depth, DepthLossConfig())
+    assert exact["data"] < 1e-4
+    scaled = depth_loss(logit, doubt, 3 * depth, DepthLossConfig())
+    assert scaled["data"] < 1e-4
+    assert scaled["scale"] == pytest.approx(1.0986, abs=1e-3)
+    assert depth_loss(0 * logit, doubt, depth, DepthLossConfig())["data"] > 0.1
+
+
+def test_pixels_to_be_ignored_teach_nothing():
+    parts = torch.zeros((1, 32, 32), dtype=torch.uint8)
+    parts[:, :16] = UNKNOWN
+    parts[:, 16:20] = IGNORED
+    tool, scores = torch.zeros((1, 1, 32, 32)), torch.zeros((1, 4, 32, 32))
+    tool[:, :, :16], tool[:, :, 20:] = 20, -20
+    terms = segmentation_loss(tool, scores, parts, SegmentationLossConfig())
+    assert terms["entropy"] < 1e-4 and terms["overlap"] < 0.01 and terms["parts"] == 0
+
+
+def test_truth_of_a_pair_agrees_with_its_depth_and_motion():
+    """The camera moves right, so the content of the later image lies further left."""
+    sample = slanted_planes(5, 3, 2, HEIGHT, WIDTH, "cpu")
+    fields = {name: getattr(sample, name) for name in Sample._fields}
+    sample = Sample(**fields)
+    pair = torch.cat([sample.images[:, 1], sample.images[:, 0]], dim=1) / 255
+    truth = pair_truth(sample, pair, previous=0, current=1)
+    step = sample.poses[:, 1, 0, 3]
+    median = sample.depth[:, 0].flatten(1).median(dim=1).values
+    torch.testing.assert_close(truth.t[:, 0], -step / median)
+    z = sample.depth[:, 0, 4::8, 4::8]
+    expected = -0.9 * WIDTH * step[:, None, None] / z / 8
+    torch.testing.assert_close(truth.flow[:, 0], expected, atol=1e-4, rtol=1e-3)
+    T = torch.linalg.inv(sample.poses[:, 1]) @ sample.poses[:, 0]
+    flow, seen = cell_flow(sample.depth[:, 0], sample.intrinsics, T)
+    assert torch.equal(flow, truth.flow) and seen.float().mean() > 0.8
+    turned = mirrored(truth, rows=False, columns=True)
+    torch.testing.assert_close(turned.t[:, 0], -truth.t[:, 0])
+    torch.testing.assert_close(turned.flow[:, 0], -truth.flow[:, 0].flip(-1))
+
+
+def test_students_keep_the_size_of_the_image():
+    logit, log_error = DepthStudent()(torch.rand(1, 3, 64, 96))
+    assert logit.shape == log_error.shape == (1, 1, 64, 96)
