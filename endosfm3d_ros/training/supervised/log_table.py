@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import csv
-import time
 from pathlib import Path
 
 
 class LogTable:
-    """One row per entry: step, seconds since this process began, and named numbers.
+    """One row per entry: the step and named numbers.
 
     Args:
         path: the file; rows after step `keep` are of a run that was cut off there, and go.
@@ -17,7 +16,6 @@ class LogTable:
 
     def __init__(self, path: Path, keep: int) -> None:
         self._path = path
-        self._begin = time.monotonic()
         rows = []
         if path.is_file():
             with path.open(newline="") as file:
@@ -31,8 +29,7 @@ class LogTable:
 
     def add(self, step: int, numbers: dict[str, float]) -> None:
         """Append a row; the first one names the columns."""
-        row = {"step": step, "seconds": f"{time.monotonic() - self._begin:.1f}"}
-        row |= {name: f"{value:.6g}" for name, value in numbers.items()}
+        row = {"step": step} | {name: f"{value:.6g}" for name, value in numbers.items()}
         new = not self._columns
         self._columns = self._columns or list(row)
         with self._path.open("w" if new else "a", newline="") as file:

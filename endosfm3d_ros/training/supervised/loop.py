@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -79,6 +80,7 @@ class Progress:
 
     step: int
     steps: int
+    seconds: float  # of training so far
     losses: dict[str, float]  # smoothed
 
 
@@ -93,6 +95,7 @@ class _State:
     average: nn.Module
     optimiser: torch.optim.Optimizer
     step: int = 0
+    seconds: float = 0.0  # of training, over all processes that took part
 
     def as_dict(self) -> dict[str, object]:
         return {
@@ -100,13 +103,14 @@ class _State:
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
+            "seconds": self.seconds,
         }
 
     def take(self, stored: dict[str, object]) -> None:
         self.network.load_state_dict(stored["network"])
         self.average.load_state_dict(stored["average"])
         self.optimiser.load_state_dict(stored["optimiser"])
-        self.step = stored["step"]
+        self.step, self.seconds = stored["step"], stored["seconds"]
 
 
 def fit(
@@ -135,11 +139,13 @@ def fit(
     state = _begin(task, schedule, folder / CHECKPOINT, device)
     table, smooth = LogTable(folder / LOG, keep=state.step), {}
     while state.step < schedule.steps:
+        begin = time.monotonic()
         losses = _step(task, schedule, state, device)
+        state.seconds += time.monotonic() - begin
         smooth = {k: SMOOTHING * smooth.get(k, v) + (1 - SMOOTHING) * v for k, v in losses.items()}
-        report(Progress(state.step, schedule.steps, smooth))
+        report(Progress(state.step, schedule.steps, state.seconds, smooth))
         if state.step % schedule.checkpoint_every == 0 or state.step == schedule.steps:
-            table.add(state.step, smooth)
+            table.add(state.step, {"seconds": state.seconds} | smooth)
             replace_file(folder / CHECKPOINT, lambda path: torch.save(state.as_dict(), path))
     return state.average.eval().to("cpu", memory_format=torch.contiguous_format)
 

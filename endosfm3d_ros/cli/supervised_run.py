@@ -1,0 +1,99 @@
+"""What the commands `train depth`, `train pose` and `train segmentation` have in common."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from endosfm3d_ros.training.supervised.bank import Bank, BankConfig
+    from endosfm3d_ros.training.supervised.loop import Schedule, Task
+
+Out = Annotated[
+    Path, typer.Argument(help="Folder of the run; one that was cut off is gone on with.")
+]
+Steps = Annotated[int, typer.Option(min=1, help="Steps of the optimiser.")]
+Batch = Annotated[int, typer.Option(min=1, help="Samples a step.")]
+Samples = Annotated[int, typer.Option(help="Samples of the bank, rendered while training.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of images, weights and order.")]
+BankFolder = Annotated[
+    Path | None, typer.Option("--bank", help="Folder of the bank; by default in the cache.")
+]
+Size = Annotated[str, typer.Option(help="Width x height of the images, multiples of 32.")]
+
+
+def run(
+    make_task: Callable[[Bank], Task],
+    bank: BankConfig,
+    schedule: Schedule,
+    out: Path,
+    bank_folder: Path | None,
+) -> None:
+    """Train with a bar, then write the weights and their card into the folder of the run."""
+    from rich.console import Console
+
+    from endosfm3d_ros.training.supervised.bank import Bank, default_bank_folder
+    from endosfm3d_ros.training.supervised.card import ModelCard, export
+    from endosfm3d_ros.training.supervised.loop import fit
+
+    name = f"{bank.width}x{bank.height}x{bank.frames}-{bank.samples}-{bank.seed}"
+    task = make_task(Bank(bank_folder or default_bank_folder(name), bank))
+    console = Console(stderr=True)
+    with StepBar(task.name, console) as bar:
+        network = fit(task, schedule, out, bar.update)
+    command = shlex.join(["endosfm3d", *sys.argv[1:]])
+    path = out / f"{task.name}.safetensors"
+    export(network, path, ModelCard.of(network, bank, schedule, command, bar.seconds))
+    Console().print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB", highlight=False, markup=False)
+
+
+class StepBar:
+    """A bar of steps with the time left and the smoothed losses."""
+
+    def __init__(self, name: str, console: object) -> None:
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[losses]}"),
+            console=console,
+        )
+        self._task = self._bar.add_task(name, total=None, losses="")
+        self.seconds = 0.0
+
+    def __enter__(self) -> StepBar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def update(self, progress: object) -> None:
+        """Takes `training.supervised.loop.Progress`."""
+        self.seconds = progress.seconds
+        losses = "  ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
+        self._bar.update(self._task, completed=progress.step, total=progress.steps, losses=losses)
+
+
+def parsed_size(text: str) -> tuple[int, int]:
+    """(height, width) of a text like 160x128."""
+    from endosfm3d_ros.errors import ConfigurationError
+
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal()) or int(width) % 32 or int(height) % 32:
+        raise ConfigurationError(f"--size {text}: width x height in multiples of 32, e.g. 160x128")
+    return int(height), int(width)
