@@ -3,93 +3,22 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import pkgutil
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from endosfm3d_ros.engines import backends
 from endosfm3d_ros.engines.engine import Engine, TensorSpec
-from endosfm3d_ros.engines.recipe import NetworkRecipe, probe_inputs
 from endosfm3d_ros.engines.settings import EngineSettings
-from endosfm3d_ros.errors import ConfigurationError, InputError
+from endosfm3d_ros.engines.source import BackEndError, BuildSource
+from endosfm3d_ros.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from torch import nn
+__all__ = ["BackEnd", "BackEndError", "BuildSource", "backend_names", "find_backend"]
 
-
-class BackEndError(ConfigurationError):
-    """This back end cannot run the network here; another one may."""
-
-
-@dataclass(frozen=True)
-class BuildSource:
-    """The network in every form that a back end may build from; each is made when asked for."""
-
-    recipe: NetworkRecipe
-
-    @cached_property
-    def module(self) -> nn.Module:
-        """The torch network."""
-        return self.recipe.load().eval()
-
-    @cached_property
-    def probe(self) -> dict[str, np.ndarray]:
-        """Fixed inputs of the parity check."""
-        return probe_inputs(self.recipe.inputs)
-
-    @cached_property
-    def reference(self) -> dict[str, np.ndarray]:
-        """What torch answers to the probe.
-
-        Raises:
-            InputError: the answer is not finite, so the weights cannot be used.
-        """
-        from endosfm3d_ros.engines.export import run_module
-
-        outputs = run_module(self.module, self.probe, self.recipe.output_names)
-        for name, value in outputs.items():
-            if not np.isfinite(value).all():
-                raise InputError(
-                    f"network '{self.recipe.name}': output '{name}' is not finite for a plain "
-                    "image, so its weights are unusable"
-                )
-        return outputs
-
-    @cached_property
-    def onnx(self) -> bytes:
-        """The network as an ONNX file.
-
-        Raises:
-            BackEndError: it has an operation that ONNX lacks.
-        """
-        from endosfm3d_ros.engines.export import export_onnx
-
-        module, recipe = self.module, self.recipe
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / f"{recipe.name}.onnx"
-            try:
-                export_onnx(
-                    module,
-                    self.probe,
-                    recipe.output_names,
-                    path,
-                    source=recipe.fingerprint,
-                    description=recipe.description,
-                )
-            except RuntimeError as error:
-                raise BackEndError(f"no ONNX export: {str(error).splitlines()[0]}") from error
-            return path.read_bytes()
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        """Names and shapes of the outputs."""
-        return tuple(TensorSpec(name, value.shape) for name, value in self.reference.items())
+log = logging.getLogger(__name__)
 
 
 class BackEnd(ABC):
@@ -107,13 +36,20 @@ class BackEnd(ABC):
     def version(self) -> str:
         """Version of the package; part of the cache key."""
 
+    def require(self) -> None:
+        """Nothing where engines can run here; raises BackEndError where they cannot."""
+        self.version()
+
     def device(self) -> str:
         """What else a stored engine is tied to; part of the cache key."""
         return ""
 
     def precision(self, wanted: str) -> str:
-        """The precision that this machine runs when `wanted` is asked for."""
-        return wanted if wanted in self.precisions else self.precisions[0]
+        """The precision that this machine runs when `wanted` is asked for; a change is logged."""
+        if wanted in self.precisions:
+            return wanted
+        log.warning("%s has no %s: its engines run in %s", self.name, wanted, self.precisions[0])
+        return self.precisions[0]
 
     @abstractmethod
     def build(self, source: BuildSource, settings: EngineSettings, precision: str) -> Engine:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from endosfm3d_ros.engines.entry import DamagedEntry, Entry, EntryCard, read_card, read_entry
+from endosfm3d_ros.engines.files import write_whole
 from endosfm3d_ros.engines.progress import still_working
 from endosfm3d_ros.errors import ConfigurationError
 
@@ -48,19 +48,7 @@ class EngineCache:
 
         A folder that cannot be written costs a warning and the next start, nothing else.
         """
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            for left_over in self.folder.glob(f".{path.name}.*"):  # of a builder that was killed
-                left_over.unlink()
-            with temporary.open("wb") as file:
-                file.write(entry.to_bytes())
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError as error:
-            log.warning("engine is not kept, the next start builds it again: %s", error)
-            with suppress(OSError):
-                temporary.unlink()
+        if not write_whole(path, entry.to_bytes()):
             return
         with suppress(FileNotFoundError):  # another process makes room at the same time
             self._drop_oldest(keep=path)
@@ -90,13 +78,13 @@ class EngineCache:
         return [(path, _card_or_none(path)) for path in sorted(self.folder.glob(f"*{SUFFIX}"))]
 
     def clean(self) -> int:
-        """Delete all engines, locks and left-overs; returns the bytes that were freed.
+        """Delete all engines, locks, timings and left-overs; returns the bytes that were freed.
 
         Raises:
             ConfigurationError: a file cannot be deleted.
         """
         freed = 0
-        for path in self.folder.glob(f"*{SUFFIX}*"):
+        for path in (*self.folder.glob(f"*{SUFFIX}*"), *self.folder.glob("*.timings")):
             try:
                 freed += path.stat().st_size
                 path.unlink()

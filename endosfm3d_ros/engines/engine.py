@@ -42,8 +42,17 @@ class EngineInfo:
     backend_version: str
     precision: str
     errors: dict[str, float] = field(default_factory=dict)  # output -> relative error
+    scale_error: float | None = None  # | median(depth / torch's depth) - 1 |; None: no depth
     cached: bool = False
     refused: tuple[str, ...] = ()  # why the back ends before this one were not taken
+
+    @property
+    def parity(self) -> str:
+        """The result of the comparison with torch, in words."""
+        words = f"within {max(self.errors.values(), default=0.0):.1e} of torch"
+        if self.scale_error is None:
+            return words
+        return f"{words}, scale within {self.scale_error:.1e}"
 
 
 class Engine(ABC):

@@ -1,7 +1,8 @@
-"""One engine on disk: a safetensors file with a card, the engine and its reference outputs.
+"""One engine on disk: a safetensors file with a card, the engine and its parity check.
 
     blob                 (N,) uint8, what the back end stored
-    reference.<output>   float32, what torch answers to the probe inputs
+    probe.<input>        float32, what the check runs on
+    reference.<output>   float32, what torch answers to it
 
 A digest over all of it is checked before a back end sees the blob: compiled models are read by
 native code that is not made for damaged files.
@@ -20,8 +21,8 @@ from safetensors.numpy import save
 
 from endosfm3d_ros.engines.engine import TensorSpec
 
-FORMAT = 1
-REFERENCE = "reference."
+FORMAT = 2
+PROBE, REFERENCE = "probe.", "reference."
 
 
 class DamagedEntry(Exception):
@@ -40,7 +41,8 @@ class EntryCard:
     device: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    errors: dict[str, float]  # output -> relative error against torch, at build
+    errors: dict[str, float]  # output -> relative error against torch, at build; empty: unchecked
+    scale_error: float | None  # of the depth, at build
     build_seconds: float
     description: dict[str, str]  # of the recipe: weights, input range
     format: int = FORMAT
@@ -63,17 +65,16 @@ class Entry:
 
     card: EntryCard
     blob: np.ndarray  # (N,) uint8
+    probe: dict[str, np.ndarray]
     reference: dict[str, np.ndarray]
 
     def to_bytes(self) -> bytes:
         """The file."""
         card = json.dumps(asdict(self.card))
         arrays = {"blob": self.blob}
-        arrays |= {
+        for prefix, tensors in ((PROBE, self.probe), (REFERENCE, self.reference)):
             # safetensors writes the memory as it lies, whatever the strides say
-            REFERENCE + name: np.ascontiguousarray(value)
-            for name, value in self.reference.items()
-        }
+            arrays |= {prefix + name: np.ascontiguousarray(x) for name, x in tensors.items()}
         return save(arrays, {"card": card, "sha256": _digest(card, arrays)})
 
 
@@ -107,12 +108,16 @@ def read_entry(path: Path, key: str) -> Entry:
         raise DamagedEntry("its checksum does not match")
     if card.key != key or card.format != FORMAT:
         raise DamagedEntry(f"it was made for another network, version or machine ({card.key[:16]})")
-    reference = {
-        name.removeprefix(REFERENCE): value
+    return Entry(card, arrays["blob"], _named(PROBE, arrays), _named(REFERENCE, arrays))
+
+
+def _named(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays under a prefix, without it."""
+    return {
+        name.removeprefix(prefix): value
         for name, value in arrays.items()
-        if name.startswith(REFERENCE)
+        if name.startswith(prefix)
     }
-    return Entry(card, arrays["blob"], reference)
 
 
 def _digest(card: str, arrays: dict[str, np.ndarray]) -> str:

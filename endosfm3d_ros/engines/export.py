@@ -1,4 +1,4 @@
-"""Torch module to ONNX file with static shapes and a model card beside it."""
+"""Torch module to ONNX file with static shapes, typed by precision, and a card beside it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from endosfm3d_ros.engines.engine import TensorSpec
+from endosfm3d_ros.engines.half import in_precision
 from endosfm3d_ros.errors import ConfigurationError
 
 OPSET = 18  # the newest that TensorRT 10, ONNX Runtime and OpenVINO all read in full
@@ -30,7 +31,8 @@ class ModelCard:
     outputs: tuple[TensorSpec, ...]
     source: str  # fingerprint of weights and code
     onnx_sha256: str
-    precision: str = "float32"
+    precision: str = "f32"
+    full_precision: tuple[str, ...] = ()  # submodules that are float32 all the same
     opset: int = OPSET
     torch: str = torch.__version__
     description: dict[str, str] = field(default_factory=dict)  # value range, normalisation, ..
@@ -65,20 +67,26 @@ def export_onnx(
     output_names: tuple[str, ...],
     path: Path,
     *,
+    precision: str = "f32",
+    full_precision: tuple[str, ...] = (),
     source: str = "",
     description: dict[str, str] | None = None,
 ) -> ModelCard:
-    """Write `path` and `path` with suffix `.json`; weights and arithmetic stay float32.
+    """Write `path` and `path` with suffix `.json`.
 
     `inputs` are examples whose shapes become the shapes of the file, in the order of the
     module's arguments. Output shapes in the file are compared with those that torch returns,
     because a wrong trace still runs and answers with another size.
+
+    Inputs and outputs are float32 in every `precision`; between them f16 and bf16 hold weights
+    and arithmetic in that type, apart from the submodules named in `full_precision`.
 
     Raises:
         ConfigurationError: the file states other output shapes than the module returns.
     """
     module = module.eval()
     reference = run_module(module, inputs, output_names)
+    module = in_precision(module, precision, full_precision)
     examples = tuple(torch.from_numpy(array) for array in inputs.values())
     with _quiet_and_unfused(), torch.no_grad():
         torch.onnx.export(
@@ -97,6 +105,8 @@ def export_onnx(
         inputs=tuple(TensorSpec(name, value.shape) for name, value in inputs.items()),
         outputs=outputs,
         source=source,
+        precision=precision,
+        full_precision=full_precision if precision != "f32" else (),
         onnx_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         description=description or {},
     )

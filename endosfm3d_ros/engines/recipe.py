@@ -17,8 +17,13 @@ if TYPE_CHECKING:
     from torch import nn
 
 # Largest relative error (root of summed squares, engine minus torch, over torch) per precision.
-# Measured on the depth and pose networks: f32 2e-7, bf16 4e-3; room is left for other processors.
-TOLERANCES = {"f32": 1e-4, "bf16": 2e-2}
+# Measured on the depth and pose networks: f32 2e-7, bf16 4e-3, f16 4e-4, int8 4e-3 (depth); room
+# is left for other processors and weights.
+TOLERANCES = {"f32": 1e-4, "bf16": 2e-2, "f16": 5e-3, "int8": 5e-2}
+# Largest change of scale: | median(engine's depth / torch's depth) - 1 |.
+SCALE_TOLERANCES = {"f32": 1e-3, "bf16": 1e-2, "f16": 1e-2, "int8": 2e-2}
+
+Tensors = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -27,16 +32,26 @@ class NetworkRecipe:
 
     `load` returns the torch module in evaluation mode; it is called only when no usable engine
     is on disk, so that a start from the cache imports no torch. `fingerprint` stands for the
-    module in the cache key and must change whenever its numbers do.
+    module in the cache key and must change whenever its numbers do. A network that exists only
+    as an ONNX file has `load` None and `onnx` set.
+
+    Precision policy: `full_precision` names submodules (with all below them) that stay float32
+    when the others are halved, `float_nodes` are patterns of ONNX node names that int8 leaves
+    alone. A network without `prepare` has no int8 engine and runs in bf16 instead.
     """
 
     name: str
     inputs: tuple[TensorSpec, ...]
     output_names: tuple[str, ...]
     fingerprint: str
-    load: Callable[[], nn.Module]
+    load: Callable[[], nn.Module] | None
+    onnx: Callable[[], bytes] | None = None
     tolerances: dict[str, float] = field(default_factory=lambda: dict(TOLERANCES))
     description: dict[str, str] = field(default_factory=dict)  # shown with the engine
+    full_precision: tuple[str, ...] = ()
+    float_nodes: tuple[str, ...] = ()
+    prepare: Callable[[list[np.ndarray]], list[Tensors]] | None = None  # RGB uint8 to inputs
+    depth: Callable[[Tensors], np.ndarray] | None = None  # outputs to depth, to compare the scale
 
 
 def fingerprint_of(files: Iterable[Path], modules: Iterable[str] = ()) -> str:

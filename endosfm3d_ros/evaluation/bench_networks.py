@@ -10,13 +10,14 @@ from collections.abc import Callable
 import numpy as np
 from torch import nn
 
-from endosfm3d_ros.engines import Engine, EngineSettings, NetworkRecipe, TensorSpec
+from endosfm3d_ros.engines import Engine, EngineSettings
 from endosfm3d_ros.engines.backend import BackEndError, BuildSource, find_backend
 from endosfm3d_ros.evaluation.generated_weights import fill_with_generated_weights
 from endosfm3d_ros.evaluation.timing import Result, interleaved, summary
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.networks import DepthNetwork, PoseNetwork
 from endosfm3d_ros.sfm.endosfm3d import EndoSfM3D
+from endosfm3d_ros.sfm.endosfm3d_engines import depth_recipe_of, pose_recipe_of
 from endosfm3d_ros.sfm.endosfm3d_export import DepthLogits
 from endosfm3d_ros.sfm.weights import OFFICIAL_SIZE
 from endosfm3d_ros.types import Frame
@@ -56,18 +57,12 @@ def depth_source() -> BuildSource:
     def load() -> nn.Module:
         return DepthLogits(fill_with_generated_weights(DepthNetwork()), OFFICIAL_SIZE).eval()
 
-    inputs = (TensorSpec("image", (1, 3, *OFFICIAL_SIZE)),)
-    return BuildSource(NetworkRecipe("depth", inputs, ("logit", "coarse_logit"), "", load))
+    return BuildSource(depth_recipe_of(load, OFFICIAL_SIZE))
 
 
 def pose_source() -> BuildSource:
     """The pose network with generated weights."""
-    inputs = (TensorSpec("pair", (1, 6, *OFFICIAL_SIZE)),)
-    outputs = ("axisangle", "translation", "q")
-    recipe = NetworkRecipe(
-        "pose", inputs, outputs, "", lambda: fill_with_generated_weights(PoseNetwork())
-    )
-    return BuildSource(recipe)
+    return BuildSource(pose_recipe_of(lambda: fill_with_generated_weights(PoseNetwork())))
 
 
 def built(source: BuildSource, backend: str, precision: str) -> Engine | None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from endosfm3d_ros.engines import NetworkRecipe, TensorSpec
 from endosfm3d_ros.engines.recipe import fingerprint_of
 from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.sfm.endosfm3d_arrays import inverse_depth, network_tensor, resized_image
 from endosfm3d_ros.sfm.weights import OFFICIAL_SIZE, WeightSet
 
 if TYPE_CHECKING:
@@ -17,6 +21,7 @@ CODE = (  # what turns weights into an engine
     "endosfm3d_ros.networks",
     "endosfm3d_ros.sfm.endosfm3d_export",
     "endosfm3d_ros.engines.export",
+    "endosfm3d_ros.engines.half",
 )
 DESCRIPTION = {"input": "RGB in [0, 1], no mean or standard deviation", "layout": "NCHW"}
 
@@ -39,13 +44,42 @@ def depth_recipe(weights: WeightSet, size: tuple[int, int] | None = None) -> Net
 
         return load_depth_module(weights.folder, size)
 
+    return depth_recipe_of(
+        load,
+        size,
+        fingerprint=fingerprint_of(weights.depth_files, CODE),
+        description=DESCRIPTION | {"weights": weights.name},
+    )
+
+
+def depth_recipe_of(
+    load: Callable[[], nn.Module],
+    size: tuple[int, int],
+    fingerprint: str = "",
+    description: dict[str, str] | None = None,
+) -> NetworkRecipe:
+    """The recipe of `DepthLogits` modules, wherever their weights come from.
+
+    Float32 in every precision: the head, because useful depths lie in the low tail of the
+    sigmoid, and two transposed convolutions, which TensorRT for RTX lacks in bfloat16. Not in
+    int8: the patch embedding and the last layer, which carry most of the change of scale.
+    """
+    height, width = size
+
+    def prepare(images: list[np.ndarray]) -> list[dict[str, np.ndarray]]:
+        return [{"image": network_tensor(resized_image(image, size))} for image in images]
+
     return NetworkRecipe(
         name=f"depth-{height}x{width}",
         inputs=(TensorSpec("image", (1, 3, height, width)),),
         output_names=("logit", "coarse_logit"),
-        fingerprint=fingerprint_of(weights.depth_files, CODE),
+        fingerprint=fingerprint,
         load=load,
-        description=DESCRIPTION | {"weights": weights.name},
+        description=description or {},
+        full_precision=("network.head", "network.neck.resizes"),
+        float_nodes=(".*/patches/.*", ".*/head.*/conv3/.*"),
+        prepare=prepare,
+        depth=lambda outputs: 1 / inverse_depth(outputs["logit"]),
     )
 
 
@@ -60,11 +94,25 @@ def pose_recipe(weights: WeightSet) -> NetworkRecipe:
 
         return load_pose_module(weights.folder)
 
+    return pose_recipe_of(
+        load,
+        fingerprint=fingerprint_of(weights.pose_files, CODE),
+        description=DESCRIPTION | {"weights": weights.name},
+    )
+
+
+def pose_recipe_of(
+    load: Callable[[], nn.Module], fingerprint: str = "", description: dict[str, str] | None = None
+) -> NetworkRecipe:
+    """The recipe of pose networks. Motions are thousandths: the decoder stays float32, and
+    there is no int8.
+    """
     return NetworkRecipe(
         name="pose-{}x{}".format(*OFFICIAL_SIZE),
         inputs=(TensorSpec("pair", (1, 6, *OFFICIAL_SIZE)),),
         output_names=("axisangle", "translation", "q"),
-        fingerprint=fingerprint_of(weights.pose_files, CODE),
+        fingerprint=fingerprint,
         load=load,
-        description=DESCRIPTION | {"weights": weights.name},
+        description=description or {},
+        full_precision=("decoder",),
     )

@@ -55,7 +55,8 @@ def recipe():
 
 @pytest.fixture
 def settings(tmp_path: Path):
-    return EngineSettings(cache_dir=tmp_path / "engines")
+    # named, so that tests do not depend on the optional packages that are installed
+    return EngineSettings(backends=("openvino", "torch"), cache_dir=tmp_path / "engines")
 
 
 @pytest.fixture

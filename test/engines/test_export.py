@@ -53,7 +53,7 @@ def test_card_lies_beside_the_file(network, tmp_path, image):
     assert card["source"] == "abc"
     assert card["description"] == {"input": "RGB"}
     assert card["opset"] == 18
-    assert card["precision"] == "float32"
+    assert card["precision"] == "f32"
     assert [spec["shape"] for spec in card["outputs"]] == [[1, 1, 24, 40], [1, 3]]
     assert card["onnx_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
 

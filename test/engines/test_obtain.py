@@ -14,7 +14,8 @@ from torch import nn
 from endosfm3d_ros.engines import obtain, obtain_engine
 from endosfm3d_ros.engines.backend import BackEndError, backend_names, find_backend
 from endosfm3d_ros.engines.backends import openvino
-from endosfm3d_ros.engines.progress import still_working
+from endosfm3d_ros.engines.progress import Cancelled, still_working
+from endosfm3d_ros.engines.settings import PREFERRED
 from endosfm3d_ros.errors import ConfigurationError, InputError
 
 
@@ -124,8 +125,8 @@ def test_errors_of_the_loader_are_not_hidden_by_the_fallback(make_recipe, settin
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"backends": ("openvimo",)}, "'openvimo': accepted are openvino, torch"),
-        ({"precision": "fp16"}, "'fp16': openvino, torch accept bf16, f32"),
+        ({"backends": ("openvimo",)}, "'openvimo': accepted are onnxruntime, openvino, "),
+        ({"precision": "fp16"}, "'fp16': openvino, torch accept f32, bf16, int8"),
         ({"backends": ("torch",), "precision": "bf16"}, "torch accept f32"),
     ],
 )
@@ -145,7 +146,7 @@ def test_bf16_falls_to_f32_where_the_processor_lacks_it(recipe, settings, caplog
 
 
 def test_every_back_end_is_found_by_its_name():
-    assert backend_names() == ["openvino", "torch"]
+    assert set(backend_names()) == {name for names in PREFERRED.values() for name in names}
     assert [find_backend(name).name for name in backend_names()] == backend_names()
 
 
@@ -170,3 +171,54 @@ def test_a_step_that_fails_is_not_called_done():
     with pytest.raises(ValueError), still_working(lines.append, "building"):
         raise ValueError
     assert lines == ["building"]
+
+
+def test_a_cancelled_build_stops_before_the_next_step(make_recipe, settings):
+    """What was finished stays on disk; the engine after it is not begun."""
+    lines, cancelled = [], False
+
+    def report(line):
+        lines.append(line)
+        if cancelled:
+            raise Cancelled("enough")
+
+    obtain_engine(make_recipe(), settings, report)
+    cancelled = True
+    with pytest.raises(Cancelled):
+        obtain_engine(make_recipe(fingerprint="weights-2"), settings, report)
+    assert lines[-1].startswith("building engine")
+    assert len(list(settings.cache_dir.glob("*.engine"))) == 1
+    cancelled = False
+    assert obtain_engine(make_recipe(), settings, report).info.cached
+
+
+def test_an_engine_that_is_done_when_the_cancellation_comes_is_kept(recipe, settings):
+    def report(line):
+        if "done in" in line:
+            raise Cancelled("enough")
+
+    assert not obtain_engine(recipe, settings, report).info.cached
+    assert obtain_engine(recipe, settings).info.cached
+
+
+def test_a_change_of_scale_is_refused(make_recipe, settings, monkeypatch, caplog):
+    """Within the tolerance of the values, outside that of the depth: clouds would jump in size."""
+    use_backend(monkeypatch, Distorting(lambda v: v * 1.02))
+    loose = {"f32": 0.1, "bf16": 0.1, "f16": 0.1, "int8": 0.1}
+    recipe = make_recipe(tolerances=loose, depth=lambda outputs: outputs["map"] + 1e-3)
+    engine = obtain_engine(recipe, settings)
+    assert engine.info.backend == "torch"
+    assert "its depth is" in engine.info.refused[0]
+    assert engine.info.scale_error == 0
+    assert "scale within" in engine.info.parity
+
+
+def test_refused_precision_is_followed_by_f32_of_the_same_back_end(
+    make_recipe, settings, monkeypatch
+):
+    if find_backend("openvino").precision("bf16") != "bf16":
+        pytest.skip("this processor has no bfloat16")
+    recipe = make_recipe(tolerances={"f32": 1e-4, "bf16": 0.0})
+    engine = obtain_engine(recipe, replace(settings, precision="bf16"))
+    assert (engine.info.backend, engine.info.precision) == ("openvino", "f32")
+    assert "openvino bf16" in engine.info.refused[0]

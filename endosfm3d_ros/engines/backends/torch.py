@@ -38,8 +38,27 @@ class TorchBackEnd(BackEnd):
         return torch.__version__
 
     def build(self, source: BuildSource, settings: EngineSettings, precision: str) -> Engine:
-        """The module behind the engine interface."""
-        return TorchEngine(source)
+        """The module behind the engine interface, on the device of the settings."""
+        if settings.resolved_device() == "cpu":
+            return TorchEngine(source)
+        return on_gpu(source, settings)
+
+
+def on_gpu(source: BuildSource, settings: EngineSettings) -> Engine:
+    """The module on the GPU, in float32 without TF32, its launches recorded as a graph."""
+    import copy
+
+    import torch
+
+    from endosfm3d_ros.engines.device_engine import DeviceEngine
+    from endosfm3d_ros.engines.device_session import DeviceSession
+    from endosfm3d_ros.engines.torch_program import TorchProgram
+
+    inputs, outputs = source.recipe.inputs, source.outputs
+    torch.backends.cudnn.allow_tf32 = False  # convolutions; matrix products have none by default
+    module = copy.deepcopy(source.module).cuda()  # the reference stays on the processor
+    program = TorchProgram(module, inputs, outputs, "cuda")
+    return DeviceEngine(DeviceSession(inputs, outputs, program, "cuda", graph=settings.cuda_graph))
 
 
 def create() -> BackEnd:

@@ -17,6 +17,7 @@ CODE = (  # what turns weights into an engine
     "endosfm3d_ros.networks",
     "endosfm3d_ros.networks.lrm",
     "endosfm3d_ros.engines.export",
+    "endosfm3d_ros.engines.half",
 )
 VARIABLE = "ENDOSFM3D_LRM"
 FILES = ("config.json", "model.safetensors")
@@ -59,4 +60,5 @@ def lrm_recipe(folder: Path, size: int) -> NetworkRecipe:
         fingerprint=fingerprint_of([folder / name for name in FILES], CODE),
         load=load,
         description={"input": "RGB in [0, 1], the object on white", "weights": folder.name},
+        full_precision=("upsampler",),
     )

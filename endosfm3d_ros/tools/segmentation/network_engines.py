@@ -15,7 +15,12 @@ from endosfm3d_ros.tools.segmentation.card import ONNX, ModelCard
 if TYPE_CHECKING:
     from torch import nn
 
-CODE = ("endosfm3d_ros.networks", "endosfm3d_ros.engines.export")
+CODE = (
+    "endosfm3d_ros.networks",
+    "endosfm3d_ros.engines.export",
+    "endosfm3d_ros.engines.half",
+    "endosfm3d_ros.engines.onnx_file",
+)
 MULTIPLE = 16  # px; the own network halves the image four times
 
 
@@ -25,16 +30,21 @@ def tool_engine(model: Path, card: ModelCard, settings: EngineSettings | None = 
     Raises:
         ConfigurationError: the file cannot be used as its card says.
     """
-    if card.own:
-        return obtain_engine(own_recipe(model, card), settings)
-    if model.suffix == ONNX:
-        from endosfm3d_ros.tools.segmentation.onnx_engine import open_onnx
-
-        engine = open_onnx(model, card, settings or EngineSettings())
-    else:
-        engine = obtain_engine(script_recipe(model, card), settings)
-    check_scores(engine, model, card)
+    engine = obtain_engine(tool_recipe(model, card), settings)
+    if not card.own:
+        check_scores(engine, model, card)
     return engine
+
+
+def tool_recipe(model: Path, card: ModelCard) -> NetworkRecipe:
+    """The recipe of a model file, whatever it is made of.
+
+    Raises:
+        ConfigurationError: the file cannot be used as its card says.
+    """
+    if card.own:
+        return own_recipe(model, card)
+    return onnx_recipe(model, card) if model.suffix == ONNX else script_recipe(model, card)
 
 
 def own_recipe(model: Path, card: ModelCard) -> NetworkRecipe:
@@ -61,6 +71,28 @@ def own_recipe(model: Path, card: ModelCard) -> NetworkRecipe:
         fingerprint=fingerprint_of([model], CODE),
         load=load,
         description={"input": "RGB in [0, 1]", "layout": "NCHW", "weights": model.parent.name},
+        full_precision=("classifier",),
+    )
+
+
+def onnx_recipe(model: Path, card: ModelCard) -> NetworkRecipe:
+    """An ONNX file as its card describes it."""
+    height, width = input_shape(card)
+    shape = (1, 3, height, width)
+
+    def fixed() -> bytes:
+        from endosfm3d_ros.engines.onnx_file import fixed_onnx
+
+        return fixed_onnx(model, "image", shape, "scores")
+
+    return NetworkRecipe(
+        name=f"tools-{model.stem}-{height}x{width}",
+        inputs=(TensorSpec("image", shape),),
+        output_names=("scores",),
+        fingerprint=fingerprint_of([model], CODE),
+        load=None,
+        onnx=fixed,
+        description={"layout": "NCHW", "weights": model.parent.name, "licence": card.licence},
     )
 
 
