@@ -40,7 +40,7 @@ PLASTICS = (
 ROWS = (
     "red", "green", "blue", "red_2", "green_2", "blue_2", "patches", "mottle", "grain",
     "capillaries", "vessels", "lobules", "gloss", "sharpness", "tilt", "cosine", "sine", "scale",
-    "shift_u", "shift_v", "blood",
+    "shift_u", "shift_v", "blood", "mirror",
 )  # fmt: skip
 
 
@@ -67,15 +67,23 @@ class Surface:
     tilt_y: Tensor
     gloss: Tensor
     sharpness: Tensor
+    mirror: Tensor  # share of the surroundings that metal reflects
 
 
-def random_materials(dice: Dice, count: int, organs: int) -> Materials:
-    """Tissue colours that share a palette within a scene, and shiny or dark instruments."""
-    table = torch.cat([_tissues(dice, count, organs), _metals(dice, count)], 2)
+def random_materials(dice: Dice, view: Tensor, organs: int) -> Materials:
+    """Tissue colours that share a palette within a scene, and shiny or dark instruments.
+
+    Args:
+        dice: source of all choices.
+        view: (N) metres of tissue across half the picture; patterns grow with it, less than evenly.
+        organs: how many there are.
+    """
+    table = torch.cat([_tissues(dice, view, organs), _metals(dice, len(view))], 2)
     return Materials(table, organs)
 
 
-def _tissues(dice: Dice, count: int, organs: int) -> Tensor:
+def _tissues(dice: Dice, view: Tensor, organs: int) -> Tensor:
+    count = len(view)
     shape = (count, organs)
     palette = torch.tensor(TISSUES, device=dice.device)
     usual = dice.pick(WEIGHTS, count, 1).expand(shape)
@@ -93,17 +101,18 @@ def _tissues(dice: Dice, count: int, organs: int) -> Tensor:
         "mottle": dice.uniform(0.02, 0.16, *shape),
         "grain": dice.uniform(0.01, 0.12, *shape),
         "capillaries": dice.uniform(0, 0.8, *shape) * dice.uniform(0, 1, count, 1),
-        "vessels": dice.uniform(0, 0.9, *shape),
+        "vessels": dice.uniform(0, 1, *shape),
         "lobules": dice.uniform(0, 0.13, *shape) * dice.chance(0.4, *shape),
         "gloss": wet * dice.log_uniform(0.4, 2.5, *shape),
         "sharpness": dice.log_uniform(30, 500, *shape),
         "tilt": dice.log_uniform(0.02, 0.30, *shape),
         "cosine": turn.cos(),
         "sine": turn.sin(),
-        "scale": dice.log_uniform(0.35, 1.6, *shape) * dice.log_uniform(0.6, 1.6, count, 1),
+        "scale": (view[:, None] / 0.02).pow(0.8) * dice.log_uniform(0.5, 2.0, *shape),
         "shift_u": dice.uniform(0, 1024, *shape),
         "shift_v": dice.uniform(0, 1024, *shape),
-        "blood": torch.where(dice.chance(0.2, count, 1), dice.uniform(0.6, 2.2, *shape), 9.0),
+        "blood": torch.where(dice.chance(0.15, count, 1), dice.uniform(0.8, 2.4, *shape), 9.0),
+        "mirror": torch.zeros(shape, device=dice.device),
     }
     return torch.cat([base.mT, second.mT, torch.stack(list(rows.values()), 1)], 1).clamp(max=1e4)
 
@@ -114,8 +123,8 @@ def _metals(dice: Dice, count: int) -> Tensor:
         dice.pick((1.0,) * len(PLASTICS), count, 1)
     ]
     tint = dice.log_uniform(0.93, 1.07, count, 2, 3)
-    grey = torch.stack([dice.uniform(0.10, 0.42, count, 1), dice.uniform(0.05, 0.25, count, 1)], 1)
-    base = torch.cat([plastic * dice.log_uniform(0.6, 1.4, count, 1, 1), grey * tint], 1)
+    grey = torch.stack([dice.uniform(0.06, 0.30, count, 1), dice.uniform(0.03, 0.20, count, 1)], 1)
+    base = torch.cat([plastic * dice.log_uniform(0.3, 1.2, count, 1, 1), grey * tint], 1)
     shape = (count, 3)
     rows = {
         "patches": dice.uniform(0.0, 0.4, *shape),
@@ -125,8 +134,8 @@ def _metals(dice: Dice, count: int) -> Tensor:
         "vessels": dice.uniform(0, 0.08, *shape),
         "lobules": torch.zeros(shape, device=dice.device),
         "gloss": dice.log_uniform(0.3, 2.5, *shape)
-        * torch.tensor([0.35, 1.2, 0.6], device=dice.device),
-        "sharpness": dice.log_uniform(8, 120, *shape),
+        * torch.tensor([0.15, 0.6, 0.3], device=dice.device),
+        "sharpness": dice.log_uniform(15, 150, *shape),
         "tilt": dice.log_uniform(0.02, 0.25, *shape),
         "cosine": torch.ones(shape, device=dice.device),
         "sine": torch.zeros(shape, device=dice.device),
@@ -134,6 +143,8 @@ def _metals(dice: Dice, count: int) -> Tensor:
         "shift_u": dice.uniform(0, 1024, *shape),
         "shift_v": dice.uniform(0, 1024, *shape),
         "blood": torch.where(dice.chance(0.15, *shape), dice.uniform(1.4, 2.4, *shape), 9.0),
+        "mirror": dice.uniform(0, 0.25, *shape)
+        * torch.tensor([0.15, 1.0, 0.5], device=dice.device),
     }
     second = base * dice.log_uniform(0.6, 1.1, count, 3, 1)
     return torch.cat([base.mT, second.mT, torch.stack(list(rows.values()), 1)], 1)
@@ -152,7 +163,7 @@ def surface(
         cameras: whose pixels these are.
     """
     x, y, z = hits.rest
-    u, v, depth, index = x + 0.7 * z, y - 0.5 * z, hits.depth, organ
+    u, v, depth, index = x + 0.4 * z, y - 0.3 * z, hits.depth, organ
     if tools is not None:
         metal = tools.label > 0
         index = torch.where(metal, materials.organs + tools.material, organ)
@@ -189,4 +200,5 @@ def _colored(made: dict[str, Tensor], pattern: tuple[Tensor, ...]) -> Surface:
         made["tilt"] * slope_y,
         made["gloss"] * (1 + bloody),
         made["sharpness"],
+        made["mirror"],
     )

@@ -16,7 +16,8 @@ from endosfm3d_ros.datasets.simulation.random_views import random_cameras, rando
 from endosfm3d_ros.datasets.simulation.render import Scenes, render
 from endosfm3d_ros.datasets.simulation.sensor import develop, random_look
 
-MARGIN = 1.12  # of the relief's map beyond the first picture
+MARGIN = 1.12  # of the relief's map over the first picture
+MOVING_MARGIN = 1.4  # where later pictures see more
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,14 @@ def random_batch(
     dice = Dice(seed, device)
     distance = dice.log_uniform(0.03, 0.25, count)
     cameras, half = random_cameras(dice, distance, frames, height, width)
-    extent = MARGIN * torch.stack([half, half * height / width], 1)
-    rows, columns = (8 * round(MARGIN * side / 8) for side in (height, width))
+    margin = MARGIN if frames == 1 else MOVING_MARGIN
+    extent = margin * torch.stack([half, half * height / width], 1)
+    rows, columns = (8 * round(margin * side / 8) for side in (height, width))
     relief = random_relief(dice, distance, extent, rows, columns)
     scenes = Scenes(
         relief=relief,
         deformation=random_deformation(dice, relief, distance, frames),
-        materials=random_materials(dice, count, GROUPS),
+        materials=random_materials(dice, distance * half, GROUPS),
         tools=random_tools(dice, relief, frames),
         lamps=_lamps(dice, distance),
         shadow=dice.uniform(0.1, 0.75, count),

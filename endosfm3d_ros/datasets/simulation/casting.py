@@ -11,8 +11,8 @@ from torch import Tensor
 from endosfm3d_ros.datasets.simulation.deformation import Deformation, Vector
 from endosfm3d_ros.datasets.simulation.relief import Relief
 
-TEXELS_PER_STEP = 1.5  # of parallax: a longer step could jump over a fold
-MAX_STEPS = 96
+TEXELS_PER_STEP = 2.5  # of parallax: a longer step could jump over a fold
+MAX_STEPS = 64
 REFINEMENTS = 6
 
 Beyond = Callable[[Tensor, int], Tensor]
@@ -84,7 +84,7 @@ def cast(relief: Relief, deformation: Deformation, cameras: Cameras) -> Hits:
         inverse = 1 / z
         return relief.lookup(relief.inverse_depth, x * inverse, y * inverse)[:, 0] - inverse
 
-    loops = 0 if deformation.still else 2
+    loops = 0 if deformation.still else 1
     front, back = near.expand_as(line.a).clone(), far.expand_as(line.a).clone()
     searching = torch.ones_like(front, dtype=torch.bool)
     for i in range(1, steps + 1):
@@ -93,8 +93,8 @@ def cast(relief: Relief, deformation: Deformation, cameras: Cameras) -> Hits:
         back = torch.where(searching & behind, w, back)
         front = torch.where(searching & ~behind, w, front)
         searching &= ~behind
-    w = _enclose(beyond, front, back, 3 * loops)
-    rest = deformation.undo(line.at(w), 4 * loops)
+    w = _enclose(beyond, front, back, 4 * loops)
+    rest = deformation.undo(line.at(w), 5 * loops)
     return Hits((1 / w - line.oz) / line.dz, rest)
 
 

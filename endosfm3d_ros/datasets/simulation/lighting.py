@@ -11,6 +11,7 @@ from endosfm3d_ros.datasets.simulation.appearance import Surface
 from endosfm3d_ros.datasets.simulation.deformation import Vector
 
 WRAP = (0.30, 0.14, 0.10)  # light that seeps around the terminator, most of it red
+SURROUNDINGS = (0.62, 0.42, 0.40)  # mean colour of what metal reflects
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,10 @@ def shade(
     shadow = lit * torch.lerp(torch.ones_like(open_), open_, _wide(lamps.crease))
     gleam.mul_(surface.gloss).mul_(lit)
     ambient = _wide(lamps.ambient) * diffuse[0].mean(dim=(-2, -1), keepdim=True)
+    reflected = _reflected(normal, to_eye, surface.mirror) * diffuse[0].mean((-2, -1), keepdim=True)
     channels = [
-        color * (light * shadow + ambient * open_) + gleam
-        for color, light in zip(surface.color, diffuse)
+        color * (light * shadow + ambient * open_) + gleam + hue * reflected
+        for color, light, hue in zip(surface.color, diffuse, SURROUNDINGS)
     ]
     return torch.stack(channels, 1)
 
@@ -81,6 +83,13 @@ def _received(position: Vector, lamps: Lamps, lamp: int) -> tuple[Tensor, Vector
     received = _wide(lamps.power[:, lamp]) * (0.05 / distance).square_()
     off_axis = (-to_lamp[2]).clamp_(min=1e-3).log_().mul_(_wide(lamps.beam)).exp_()
     return received.mul_(off_axis), to_lamp
+
+
+def _reflected(normal: Vector, to_eye: Vector, mirror: Tensor) -> Tensor:
+    """Surroundings of bright and dark stripes, seen in metal."""
+    facing = 2 * dot(normal, to_eye)
+    x, y = facing * normal[0] - to_eye[0], facing * normal[1] - to_eye[1]
+    return (5 * x + 8 * y).sin_().add_(1).square_() * mirror
 
 
 def _wide(values: Tensor) -> Tensor:

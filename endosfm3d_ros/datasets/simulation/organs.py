@@ -49,16 +49,17 @@ def random_relief(dice: Dice, distance: Tensor, extent: Tensor, height: int, wid
     unit = extent[:, :1, None]
     qa, qb = a / unit, b / unit
     broad, folds = _noises(dice, qa, qb, 0.25, 0.8), _noises(dice, qa, qb, 0.6, 1.8)
-    rho = _ground(dice, qa, qb) / distance[:, None, None]
+    rho = _ground(dice, qa, qb)
     rho = rho * (dice.uniform(0.02, 0.16, count, 1, 1) * _mixed(dice, broad)).exp_()
     rho, organ = _add_lobes(rho, broad[:, 0], _lobes(dice, count), extent)
-    rho, organ = _add_layer(dice, rho, organ, folds[:, 0])
+    rho, organ = _add_layer(dice, rho, organ, torch.lerp(broad[:, 1], folds[:, 0], 0.4))
     fine = _mixed(dice, _noises(dice, qa, qb, 1.5, 6.0))
-    rough = dice.log_uniform(0.0005, 0.012, 2, count, GROUPS)
-    rough[0] *= 2.5
+    rough = dice.log_uniform(0.0003, 0.010, 2, count, GROUPS)
+    rough[0] *= 3
     coarse, small = (amount.gather(1, organ.flatten(1)).reshape(rho.shape) for amount in rough)
     rho = rho * (coarse * _mixed(dice, folds) + small * fine).exp_()
-    return make_relief(rho, organ, extent)
+    middle = rho.log().mean((1, 2), keepdim=True).exp()
+    return make_relief(rho / (middle * distance[:, None, None]), organ, extent)
 
 
 def _noises(dice: Dice, qa: Tensor, qb: Tensor, low: float, high: float) -> Tensor:
@@ -194,7 +195,7 @@ def _add_layer(dice: Dice, rho: Tensor, organ: Tensor, noise: Tensor) -> tuple[T
     height = (
         dice.uniform(0.02, 0.16, count, 1, 1) + dice.uniform(0.02, 0.16, count, 1, 1) * inflated
     )
-    present = dice.chance(0.5, count, 1, 1) & (inflated > 0)
+    present = dice.chance(0.35, count, 1, 1) & (inflated > 0)
     over_all = dice.chance(0.5, count, 1, 1) | (organ == 0)
     there = present & over_all
     return torch.where(there, rho * (1 + height), rho), torch.where(there, LAYER, organ)

@@ -25,7 +25,7 @@ def random_tools(dice: Dice, relief: Relief, frames: int) -> Tools:
     shape = (count, MOST)
     present = torch.arange(MOST, device=dice.device) < dice.pick(HOW_MANY, count, 1)
     kind = torch.where(present, dice.pick((1.0,) * len(KINDS), *shape), -1)
-    scale = dice.log_uniform(0.75, 1.25, *shape) * dice.log_uniform(0.7, 1.4, count, 1)
+    scale = dice.log_uniform(0.8, 1.2, *shape) * dice.log_uniform(0.8, 1.2, count, 1)
     tip, depth = _tips(dice, relief, shape)
     pose = _facing(dice, tip)
     return Tools(
@@ -44,9 +44,9 @@ def _tips(dice: Dice, relief: Relief, shape: tuple[int, int]) -> tuple[Tensor, T
     ground = relief.lookup(relief.inverse_depth, tangent[..., :1, None], tangent[..., 1:, None])
     ground = 1 / ground[:, 0, :, 0, 0]
     share = torch.where(
-        dice.chance(0.45, *shape), dice.uniform(0.35, 0.75, *shape), dice.uniform(0.7, 0.99, *shape)
+        dice.chance(0.45, *shape), dice.uniform(0.35, 0.75, *shape), dice.uniform(0.7, 0.96, *shape)
     )
-    widest = 0.010 / relief.extent[:, :1]  # metres: a shaft then fills two fifths of the picture
+    widest = 0.014 / relief.extent[:, :1]  # metres: a shaft then fills a third of the picture
     depth = torch.maximum(ground * share, torch.minimum(widest, 0.95 * ground))
     return torch.cat([tangent * depth[..., None], depth[..., None]], -1), depth
 
@@ -56,7 +56,7 @@ def _facing(dice: Dice, tip: Tensor) -> Tensor:
     shape = tip.shape[:2]
     outward = torch.atan2(tip[..., 1], tip[..., 0]) + 0.7 * dice.normal(*shape)
     turn = torch.where(dice.chance(0.75, *shape), outward, dice.uniform(0, 6.2832, *shape))
-    rise = dice.uniform(-0.15, 1.0, *shape)
+    rise = dice.uniform(0.05, 1.1, *shape)
     back = torch.stack([turn.cos() * rise.cos(), turn.sin() * rise.cos(), -rise.sin()], -1)
     z = -back
     roll = torch.nn.functional.normalize(dice.normal(*shape, 3), dim=-1)
@@ -79,5 +79,5 @@ def _moving(dice: Dice, pose: Tensor, depth: Tensor, frames: int) -> Tensor:
     generator[..., 0, 2], generator[..., 2, 0] = spin[..., 1], -spin[..., 1]
     generator[..., 1, 0], generator[..., 0, 1] = spin[..., 2], -spin[..., 2]
     poses = pose[:, None] @ torch.linalg.matrix_exp(generator[:, None] * time)
-    poses[..., :3, 3] += velocity[:, None] * time
+    poses[..., :3, 3] += velocity[:, None] * time[..., 0]
     return poses

@@ -41,7 +41,7 @@ def _path(dice: Dice, distance: Tensor, half: Tensor, frames: int) -> Tensor:
     """(N, T, 4, 4): nearly even motion; one in six cameras stands still."""
     count = len(distance)
     moving = (~dice.chance(0.17, count, 1)).float()
-    size = dice.log_uniform(0.002, 0.06, count, 1) * distance[:, None] * moving
+    size = dice.log_uniform(0.004, 0.12, count, 1) * (distance * half)[:, None] * moving
     heading = torch.nn.functional.normalize(dice.normal(count, 3), dim=1)
     turn = 0.03 * half[:, None] * dice.uniform(0, 2, count, 1) * dice.normal(count, 3) * moving
     time = torch.arange(frames, device=dice.device, dtype=torch.float32)[:, None]

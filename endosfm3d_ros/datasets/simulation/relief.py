@@ -86,5 +86,5 @@ def _openness(inverse_depth: Tensor) -> Tensor:
     coarse = avg_pool2d(coarse, 5, 1, 2, count_include_pad=False)
     wide = interpolate(coarse, inverse_depth.shape[-2:], mode="bilinear", align_corners=False)
     depth = 1 / inverse_depth
-    closed = 7 * (mean * depth - 1).clamp_(min=0) + 2.5 * (wide * depth - 1).clamp_(min=0)
+    closed = 4 * (mean * depth - 1).clamp_(0, 0.2) + 2.5 * (wide * depth - 1).clamp_(0, 0.4)
     return closed.neg_().exp_()

@@ -56,7 +56,7 @@ def _kernels(dice: Dice, count: int) -> Tensor:
     turn = dice.uniform(0, 6.2832, count, 1, 1)
     along = turn.cos() * side + turn.sin() * side[:, None]
     across = turn.cos() * side[:, None] - turn.sin() * side
-    sigma = dice.log_uniform(0.25, 0.9, count, 1, 1)
+    sigma = dice.log_uniform(0.4, 1.0, count, 1, 1)
     stretch = torch.where(dice.chance(0.25, count, 1, 1), dice.uniform(1, 3, count, 1, 1), 1.0)
     kernel = (-0.5 * ((along / (sigma * stretch)).square() + (across / sigma).square())).exp()
     return kernel / kernel.sum((1, 2), keepdim=True)
@@ -85,7 +85,7 @@ def develop(light: Tensor, look: Look, dice: Dice) -> Tensor:
 def _gain(light: Tensor, target: Tensor) -> Tensor:
     """(N): automatic exposure by the first frame, deaf to highlights."""
     mean = light[:, 0].mean(1).clamp(min=0).sqrt_()
-    level = mean.clamp(max=mean.flatten(1).mean(1)[:, None, None] * 2.0).flatten(1).mean(1)
+    level = mean.clamp(max=mean.flatten(1).mean(1)[:, None, None] * 3.0).flatten(1).mean(1)
     return (target / level.clamp(min=1e-4)).square()
 
 
