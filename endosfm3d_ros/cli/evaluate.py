@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from endosfm3d_ros.errors import ConfigurationError
 if TYPE_CHECKING:
     from endosfm3d_ros.evaluation.evaluate import EvaluationConfig
     from endosfm3d_ros.evaluation.report import Report
+    from endosfm3d_ros.evaluation.tools import ToolsProtocol
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +25,8 @@ def register(app: typer.Typer) -> None:
     def evaluate(
         clip: Annotated[Path, typer.Argument(help="Clip folder, bag or video.")],
         what: Annotated[
-            str, typer.Option(help="Comma-separated: depth, pose, intrinsics, tissue.")
+            str,
+            typer.Option(help="Of depth, pose, intrinsics, masks, tissue, tools."),
         ] = "depth,pose,intrinsics",
         depth_source: Annotated[
             str, typer.Option(help="auto, topic, stereo, endosfm3d or shading.")
@@ -41,11 +44,32 @@ def register(app: typer.Typer) -> None:
                 "latest frame wins and drops are counted."
             ),
         ] = "offline",
+        masks: Annotated[
+            str,
+            typer.Option(help="auto, topic, colour or network: masks that the pipeline makes."),
+        ] = "auto",
+        tool_models: Annotated[str, typer.Option(help="capsule, mesh or lrm.")] = "capsule",
+        tool_model_path: Annotated[
+            str, typer.Option(help="Mesh file in metres, or folder of reconstruction weights.")
+        ] = "",
+        align: Annotated[
+            str,
+            typer.Option(
+                help="default: contours, six degrees of freedom; paper: the published search; "
+                "none: as reconstructed."
+            ),
+        ] = "default",
+        lpips_weights: Annotated[
+            Path | None, typer.Option(help="State of LPIPS with AlexNet; adds *lpips of tools.")
+        ] = None,
+        pictures: Annotated[
+            Path | None, typer.Option(help="Folder to make, for pictures of tissue and tools.")
+        ] = None,
         json_file: Annotated[
             Path | None, typer.Option("--json", help="Write the result here as JSON.")
         ] = None,
     ) -> None:
-        """Run the pipeline over a clip and score depth, poses, intrinsics and tissue.
+        """Run the pipeline over a clip and score depth, poses, intrinsics, masks, tissue, tools.
 
         What the clip has no reference for is left out, as are metres and millimetres where the
         scale of the run is relative.
@@ -55,7 +79,11 @@ def register(app: typer.Typer) -> None:
         if json_file is not None and not json_file.parent.is_dir():
             raise ConfigurationError(f"--json {json_file}: folder {json_file.parent} is missing")
         names = [name.strip() for name in what.split(",")]
-        report = run_with_progress(clip, configuration(names, depth_source, intrinsics, mode))
+        tools = tools_protocol(tool_models, tool_model_path, align, lpips_weights)
+        config = configuration(names, depth_source, intrinsics, mode, masks, tools)
+        if pictures is not None:
+            pictures.mkdir(parents=True, exist_ok=True)
+        report = run_with_progress(clip, replace(config, pictures=pictures))
         if json_file is not None:
             from endosfm3d_ros.evaluation.report import write_json
 
@@ -64,17 +92,49 @@ def register(app: typer.Typer) -> None:
 
 
 def configuration(
-    what: list[str], depth_source: str, intrinsics: str, mode: str
+    what: list[str],
+    depth_source: str,
+    intrinsics: str,
+    mode: str,
+    masks: str,
+    tools: ToolsProtocol,
 ) -> EvaluationConfig:
-    """The settings that the options stand for; each checks its own values."""
+    """The settings that the options stand for; each checks its own values.
+
+    The pipeline has the stages that the parts need; a live one has the map beside them.
+    """
     from endosfm3d_ros.evaluation.evaluate import EvaluationConfig
     from endosfm3d_ros.pipeline import PipelineConfig
     from endosfm3d_ros.sfm.estimator import EstimatorConfig
     from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig
+    from endosfm3d_ros.tissue.config import TissueConfig
+    from endosfm3d_ros.tools.stage import ToolsConfig
 
-    sfm = EstimatorConfig(depth_source=depth_source, intrinsics=IntrinsicsConfig(mode=intrinsics))
-    unique = tuple(dict.fromkeys(name for name in what if name))
-    return EvaluationConfig(what=unique, mode=mode, pipeline=PipelineConfig(sfm=sfm))
+    live, unique = mode == "live", tuple(dict.fromkeys(name for name in what if name))
+    stage = ToolsConfig(masks, tools.models, tools.model_path, tools.alignment, in_background=live)
+    pipeline = PipelineConfig(
+        sfm=EstimatorConfig(
+            depth_source=depth_source, intrinsics=IntrinsicsConfig(mode=intrinsics)
+        ),
+        tools=stage if {"masks", "tools"} & set(unique) else None,
+        tissue=TissueConfig() if live and "tissue" in unique else None,
+    )
+    return EvaluationConfig(what=unique, mode=mode, pipeline=pipeline, tools=tools)
+
+
+def tools_protocol(models: str, path: str, align: str, lpips_weights: Path | None) -> ToolsProtocol:
+    """How models of instruments are placed and scored."""
+    from endosfm3d_ros.evaluation.tools import ToolsProtocol
+
+    accepted = {"default": "joint", "paper": "paper", "none": "none"}
+    if align not in accepted:
+        raise ConfigurationError(f"--align '{align}': accepted are {', '.join(accepted)}")
+    lpips = None
+    if lpips_weights is not None:
+        from endosfm3d_ros.networks.lpips import Lpips
+
+        lpips = Lpips.load(lpips_weights).distance
+    return ToolsProtocol(models, path, accepted[align], lpips=lpips)
 
 
 def run_with_progress(clip: Path, config: EvaluationConfig) -> Report:

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, get_args
 
 import psutil
 
 from endosfm3d_ros.datasets.sequence import Sequence
 from endosfm3d_ros.errors import ConfigurationError, InputError
+from endosfm3d_ros.evaluation.masks_part import MasksPart
 from endosfm3d_ros.evaluation.parts import DepthPart, IntrinsicsPart, Part, PosePart
 from endosfm3d_ros.evaluation.playback import OnFrame, Played, play_live, play_offline
 from endosfm3d_ros.evaluation.report import Report
 from endosfm3d_ros.evaluation.tissue_part import TissuePart
+from endosfm3d_ros.evaluation.tools import ToolsProtocol
+from endosfm3d_ros.evaluation.tools_part import ToolsPart
 from endosfm3d_ros.pipeline import Pipeline, PipelineConfig
 from endosfm3d_ros.timing import LatencyWindow
 from endosfm3d_ros.types import ScaleSource, SceneUpdate
 
 Mode = Literal["live", "offline"]
-PARTS = {part.name: part for part in (DepthPart, PosePart, IntrinsicsPart, TissuePart)}
+PARTS = {
+    part.name: part
+    for part in (DepthPart, PosePart, IntrinsicsPart, MasksPart, TissuePart, ToolsPart)
+}
 DEFAULT = (DepthPart.name, PosePart.name, IntrinsicsPart.name)
-NOT_BUILT = ("masks", "tools")
 
 
 @dataclass(frozen=True)
@@ -29,21 +35,23 @@ class EvaluationConfig:
     """What is measured, and how the clip is played.
 
     Raises:
-        ConfigurationError: an unknown part or mode, or a part that is not built yet.
+        ConfigurationError: an unknown part or mode, or masks without the stage that makes them.
     """
 
     what: tuple[str, ...] = DEFAULT
     mode: Mode = "offline"
     live_depth_maps: int = 100  # held until a live run is over; 130 MB at 640 x 512
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+    tools: ToolsProtocol = field(default_factory=ToolsProtocol)
+    pictures: Path | None = None  # folder for pictures of the parts that make some
 
     def __post_init__(self) -> None:
         accepted = f"accepted are {', '.join(PARTS)}"
         for name in self.what:
-            if name in NOT_BUILT:
-                raise ConfigurationError(f"evaluation of {name!r} is not built yet: {accepted}")
             if name not in PARTS:
                 raise ConfigurationError(f"evaluation of {name!r}: {accepted}")
+        if MasksPart.name in self.what and self.pipeline.tools is None:
+            raise ConfigurationError("evaluation of 'masks': the pipeline must look for tools")
         if not self.what:
             raise ConfigurationError(f"evaluation of nothing: {accepted}")
         if self.mode not in get_args(Mode):
@@ -75,12 +83,15 @@ def evaluate(
         raise InputError(f"{sequence.name} has no frames")
     for part in parts:
         part.settle()
+    pipeline.close()
     return observer.report(sequence, config.mode, pipeline, played)
 
 
 def _part(name: str, sequence: Sequence, pipeline: Pipeline, config: EvaluationConfig) -> Part:
     if name == DepthPart.name and config.mode == "live":
         return DepthPart(sequence, pipeline, config.live_depth_maps)
+    if name == ToolsPart.name:
+        return ToolsPart(sequence, pipeline, config.tools, config.pictures)
     if name == TissuePart.name:
         return TissuePart(sequence, pipeline, config.mode == "live")
     return PARTS[name](sequence, pipeline)

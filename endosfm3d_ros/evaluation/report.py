@@ -42,6 +42,7 @@ ORDER = {  # of the measures within a part; others follow
         "snippet5_ate",
         "lost_frames",
     ),
+    "tools": ("iou_mean", "iou_each_tool", "iou_remade_each_frame", "psnr", "ssim", "lpips"),
 }
 
 

@@ -41,7 +41,8 @@ def test_live_is_a_mode(clip_folder):
     ("options", "sentence"),
     [
         (["--what", "depht"], "'depht': accepted are depth, pose, intrinsics"),
-        (["--what", "tools"], "not built yet"),
+        (["--what", "tools", "--align", "best"], "'best': accepted are default, paper, none"),
+        (["--what", "masks", "--masks", "magic"], "'magic': accepted are auto"),
         (["--depth-source", "lidar"], "'lidar': accepted are"),
         (["--intrinsics", "guess"], "'guess': accepted are"),
         (["--json", "/nowhere/result.json"], "/nowhere is missing"),

@@ -194,7 +194,8 @@ class ToolTracker:
         if self._excluded is None or self._excluded.shape != shape:
             self._excluded = np.zeros(shape, bool)
         ids = np.zeros(shape, np.uint8)
-        return ToolTracks(tools, ids, self._excluded, (), died, stamp, usable=False, reason=reason)
+        nothing = np.zeros(shape, bool)
+        return ToolTracks(tools, ids, nothing, self._excluded, (), died, stamp, False, reason)
 
     def _answer(
         self,
@@ -219,7 +220,7 @@ class ToolTracker:
             if track.id in boxes:
                 track.bbox = boxes[track.id]
             tools.append(self._tool(track, mask))
-        return ToolTracks(tuple(tools), ids, self._excluded, born, died, stamp)
+        return ToolTracks(tuple(tools), ids, labels > 0, self._excluded, born, died, stamp)
 
     @staticmethod
     def _tool(track: Track, mask: np.ndarray) -> TrackedTool:

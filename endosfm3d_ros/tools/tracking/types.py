@@ -25,6 +25,7 @@ class ToolTracks:
 
     tools: tuple[TrackedTool, ...]
     labels: np.ndarray  # (H, W) uint8, 0 = tissue, else the id
+    segmented: np.ndarray  # (H, W) bool, everything segmented, whether it is a tool yet or not
     excluded: np.ndarray  # (H, W) bool, everything segmented, dilated: not to be mapped as tissue
     born: tuple[int, ...]  # ids that became tools with this image
     died: tuple[int, ...]  # ids that are given up with this image
