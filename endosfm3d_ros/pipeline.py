@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from endosfm3d_ros.sfm.estimator import Estimator, EstimatorConfig
 from endosfm3d_ros.timing import StageClock
-from endosfm3d_ros.tools.labels import labels_at, without_tools
+from endosfm3d_ros.tools.labels import without_tools
 from endosfm3d_ros.types import Frame, SceneUpdate, TissueView
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Pipeline:
             # 4 instruments as objects
             if tracks is not None:
                 with clock.stage("tools"):
-                    view = self.tools.place(tracks, update.image, update.depth)
+                    view = self.tools.place(tracks, update)
                 update = replace(update, tools=view)
         return replace(update, timings=clock.milliseconds)
 
@@ -108,7 +108,7 @@ class Pipeline:
             update.image,
             update.depth,
             update.pose,
-            labels_at(update.frame.tool_labels, update.depth.camera.size),
+            update.labels,
             budget=self.config.tissue_budget,
         )
 

@@ -174,3 +174,4 @@ class SceneUpdate:
     timings: dict[str, float] = field(default_factory=dict)  # stage -> milliseconds
     tissue: TissueView | None = None  # None where the map is switched off
     tools: ToolsView | None = None  # None where instruments are not looked for
+    labels: np.ndarray | None = None  # (H, W) uint8 as Frame.tool_labels, of the pixels of `image`

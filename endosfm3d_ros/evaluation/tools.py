@@ -141,12 +141,11 @@ def _frames(
         if labels is None:
             continue
         ignore = sequence.ignore(i)
-        planes = labels, np.zeros_like(labels) if ignore is None else ignore.astype(np.uint8)
+        ignore = np.zeros_like(labels) if ignore is None else ignore.astype(np.uint8)
         stereo = update.depth.source == StereoSource.name
         lens = update.frame.stereo.left if stereo else update.intrinsics.camera
-        planes = (undistorter.apply(plane, lens, exact=True) for plane in planes)
-        labels, ignored = (labels_at(plane, update.depth.camera.size) for plane in planes)
-        yield i, update, labels, ignored > 0
+        ignored = undistorter.apply(ignore, lens, exact=True)
+        yield i, update, update.labels, labels_at(ignored, update.depth.camera.size) > 0
 
 
 def reference_labels(

@@ -37,6 +37,7 @@ class EstimatorConfig:
     network: EndoSfM3DConfig = field(default_factory=EndoSfM3DConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
     intrinsics: IntrinsicsConfig = field(default_factory=IntrinsicsConfig)
+    background: bool = False  # live: slow refinement beside the frames instead of in them
 
 
 class Estimator:
@@ -75,7 +76,7 @@ class Estimator:
             )
         }
         self._intrinsics = IntrinsicsFilter(self.config.intrinsics)
-        self._motion = MotionTracker(self.config.motion)
+        self._motion = MotionTracker(self.config.motion, self.config.background)
         self._scale = ScaleNormaliser()
         self._undistorter = Undistorter()
         self.source: DepthSource | None = None
@@ -112,7 +113,8 @@ class Estimator:
             depth = self._scale.apply(self.source.estimate(frame, intrinsics.camera))
         with clock.stage("motion"):
             pose = self._motion.track(frame, depth)
-        return SceneUpdate(frame, self._seen_by(depth, frame), depth, intrinsics, pose)
+        image, labels = self._seen_by(depth, frame)
+        return SceneUpdate(frame, image, depth, intrinsics, pose, labels=labels)
 
     def _observe_intrinsics(self, frame: Frame, clock: StageClock) -> None:
         """Let the pose network look at the pair of this frame and the last."""
@@ -153,15 +155,18 @@ class Estimator:
         image = self._undistorter.apply(frame.image, camera)
         return replace(frame, image=image, tool_labels=labels)
 
-    def _seen_by(self, depth: DepthMap, frame: Frame) -> np.ndarray:
-        """The image at the size and without the distortion of the depth map's camera."""
-        image = frame.image
+    def _seen_by(self, depth: DepthMap, frame: Frame) -> tuple[np.ndarray, np.ndarray | None]:
+        """Image and labels at the size and without the distortion of the depth map's camera."""
+        image, labels, size = frame.image, frame.tool_labels, depth.camera.size
         if isinstance(self.source, StereoSource):
             image = self._undistorter.apply(image, frame.stereo.left)
-        size = depth.camera.size
-        if image.shape[1::-1] == size:
-            return image
-        return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+            if labels is not None:
+                labels = self._undistorter.apply(labels, frame.stereo.left, exact=True)
+        if labels is not None and labels.shape[::-1] != size:
+            labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
+        if image.shape[1::-1] != size:
+            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        return image, labels
 
     def _choose(self, frame: Frame) -> str:
         """The best source that this frame can feed."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from endosfm3d_ros.errors import InputError
-from endosfm3d_ros.tools.labels import labels_at
+from endosfm3d_ros.tools.labels import MARGIN
 from endosfm3d_ros.tools.models import ModelSource, model_source
 from endosfm3d_ros.tools.opjpo import Aligner, make_aligner
 from endosfm3d_ros.tools.segmentation.sources import mask_source
@@ -21,7 +21,7 @@ from endosfm3d_ros.tools.tracking.config import TrackerConfig
 from endosfm3d_ros.tools.tracking.tracker import ToolTracker
 from endosfm3d_ros.tools.tracking.types import ToolTracks, TrackedTool
 from endosfm3d_ros.tools.types import ToolModel, ToolObservation, ToolPlacement
-from endosfm3d_ros.types import DepthMap, Frame, ScaleSource
+from endosfm3d_ros.types import Frame, ScaleSource, SceneUpdate
 
 
 @dataclass(frozen=True)
@@ -111,27 +111,24 @@ class ToolStage:
         labels = seen.mask if seen.labels is None else seen.labels
         return self._tracker.update(labels, frame.stamp)
 
-    def place(self, tracks: ToolTracks, image: np.ndarray, depth: DepthMap) -> ToolsView:
+    def place(self, tracks: ToolTracks, update: SceneUpdate) -> ToolsView:
         """Models and placements of tracked tools.
 
         Args:
-            tracks: of the same image.
-            image: (H, W, 3) uint8 RGB as the camera of `depth` sees it.
-            depth: of the same image.
+            tracks: of the image.
+            update: depth of the same image, whose labels are those of the tracks.
         """
         alive = {tool.id for tool in tracks.tools}
         self._known = {i: known for i, known in self._known.items() if i in alive}
-        placed = tuple(self._place_one(tool, tracks, image, depth) for tool in tracks.tools)
+        placed = tuple(self._place_one(tool, update) for tool in tracks.tools)
         notes = tuple(known.note for known in self._known.values() if known.note)
-        return ToolsView(depth.stamp, tracks, placed, self._masks.name, notes)
+        return ToolsView(update.frame.stamp, tracks, placed, self._masks.name, notes)
 
-    def _place_one(
-        self, tool: TrackedTool, tracks: ToolTracks, image: np.ndarray, depth: DepthMap
-    ) -> PlacedTool:
+    def _place_one(self, tool: TrackedTool, update: SceneUpdate) -> PlacedTool:
         known = self._known.setdefault(tool.id, _Known())
         if tool.lost:
             return PlacedTool(tool, known.model, None, known.count)
-        observation = observe(tool, tracks, image, depth)
+        observation = observe(tool.id, update)
         self._supply_model(known, observation)
         if known.aligner is None:
             return PlacedTool(tool, None, None, known.count)
@@ -159,24 +156,20 @@ class ToolStage:
         known.count += 1
 
 
-def observe(
-    tool: TrackedTool, tracks: ToolTracks, image: np.ndarray, depth: DepthMap
-) -> ToolObservation:
-    """One tool in the pixels of the depth map's camera.
+def observe(tool: int, update: SceneUpdate) -> ToolObservation:
+    """The tool of an id in the pixels of the depth map's camera.
 
     Depth without scale is left out: models are in metres.
     """
-    size = depth.camera.size
-    labels = labels_at(tracks.labels, size)
-    excluded = labels_at(tracks.excluded.astype(np.uint8), size).astype(bool)
-    mask = labels == tool.id
+    depth, labels = update.depth, update.labels
+    mask = labels == tool
     metric = depth.scale != ScaleSource.RELATIVE
     return ToolObservation(
         mask=mask,
         camera=depth.camera,
-        tissue_depth=np.where(excluded, np.nan, depth.depth) if metric else None,
+        tissue_depth=np.where(labels > 0, np.nan, depth.depth) if metric else None,
         tool_depth=np.where(mask, depth.depth, np.nan) if metric else None,
-        occluder=(labels > 0) & ~mask,
-        image=image,
+        occluder=(labels > 0) & (labels != MARGIN) & ~mask,
+        image=update.image,
         stamp=depth.stamp,
     )

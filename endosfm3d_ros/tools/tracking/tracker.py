@@ -18,7 +18,7 @@ from endosfm3d_ros.tools.tracking.splitting import split_regions
 from endosfm3d_ros.tools.tracking.track import Track
 from endosfm3d_ros.tools.tracking.types import ToolTracks, TrackedTool
 
-LAST_ID = 255  # of a uint8 label image
+LAST_ID = 254  # of a uint8 label image; 255 is the margin around tools
 
 
 class ToolTracker:

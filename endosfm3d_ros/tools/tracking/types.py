@@ -11,7 +11,7 @@ import numpy as np
 class TrackedTool:
     """One instrument in one image."""
 
-    id: int  # 1..255, the same for as long as the tool is known
+    id: int  # 1..254, the same for as long as the tool is known
     mask: np.ndarray  # (H, W) bool as segmented, not dilated; empty while lost
     bbox: tuple[int, int, int, int]  # x, y, width, height in px; the last one while lost
     score: float  # 0..1, how well it has matched lately

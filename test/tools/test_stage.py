@@ -1,0 +1,111 @@
+"""The stage as a whole: masks live in the pixels of depth, bad input has a defined result."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.pipeline import Pipeline, PipelineConfig
+from endosfm3d_ros.sfm.estimator import EstimatorConfig
+from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig
+from endosfm3d_ros.tools.silhouette import overlap, silhouette
+from endosfm3d_ros.tools.stage import ToolsConfig
+from endosfm3d_ros.types import Frame
+
+STEEL = (110, 130, 150)
+LENS = PinholeCamera(320, 256, 240.0, 240.0, 160.0, 128.0, (-0.45, 0.2, 0.0, 0.0, 0.0))
+
+
+@pytest.fixture
+def pipeline():
+    made = Pipeline(
+        PipelineConfig(
+            sfm=EstimatorConfig("topic", intrinsics=IntrinsicsConfig(mode="fixed")),
+            tools=ToolsConfig("topic", in_background=False),
+        )
+    )
+    yield made
+    made.close()
+
+
+def a_frame(i: int, labels: np.ndarray | None, camera: PinholeCamera = LENS) -> Frame:
+    """Tissue at 80 mm with the labelled pixels in the colour of steel."""
+    image = np.full((256, 320, 3), (170, 80, 60), np.uint8)
+    if labels is not None and labels.shape == image.shape[:2]:
+        image[labels > 0] = STEEL
+    depth = np.full((256, 320), 0.08, np.float32)
+    return Frame(i * 10**8, image, camera=camera, depth=depth, tool_labels=labels)
+
+
+def shaft() -> np.ndarray:
+    """(H, W) uint8 1 on a shaft in the corner, where the lens bends most."""
+    plane = np.zeros((256, 320), np.uint8)
+    cv2.line(plane, (340, 250), (230, 170), 1, 30)
+    return plane
+
+
+def test_tools_of_a_distorted_image_are_placed_where_depth_is(pipeline):
+    for i in range(4):
+        update = pipeline.process(a_frame(i, shaft()))
+    steel = np.abs(update.image.astype(int) - STEEL).sum(axis=2) < 30
+    own = update.labels == update.tools.tools[0].track.id
+    assert overlap(own, steel) > 0.93
+    assert overlap(shaft() > 0, steel) < 0.85  # the raw mask is somewhere else
+    tool = update.tools.tools[0]
+    solid = silhouette(tool.placement.points(tool.model.vertices), tool.model.faces, LENS)
+    assert overlap(solid, steel) > 0.9 and tool.placement.iou > 0.9
+
+
+def flickering(i: int) -> np.ndarray:
+    generator = np.random.default_rng(i)
+    plane = np.zeros((256, 320), np.uint8)
+    for x, y in generator.integers(0, 256, (20, 2)):
+        cv2.circle(plane, (int(x), int(y)), 6, 1, -1)
+    return plane
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        (lambda i: np.zeros((256, 320), np.uint8), ""),
+        (lambda i: np.ones((256, 320), np.uint8), "covers 100 % of the image"),
+        (lambda i: np.zeros((0, 0), np.uint8), "shape [0, 0]"),
+        (lambda i: np.full((256, 320), 300, np.int32), "labels 300 to 300"),
+        (lambda i: None, "no mask came with the image"),
+        (flickering, ""),
+    ],
+    ids=["empty", "full", "sizeless", "wide", "missing", "flickering"],
+)
+def test_bad_masks_give_no_tool_and_a_reason(pipeline, labels, reason):
+    for i in range(5):
+        update = pipeline.process(a_frame(i, labels(i)))
+    assert update.tools.tools == ()
+    tracks = update.tools.tracks
+    assert tracks.usable == (not reason)
+    assert reason.replace("100 %", "100%") in tracks.reason
+
+
+def test_a_mask_of_another_size_is_resized(pipeline):
+    small = cv2.resize(shaft(), (160, 128), interpolation=cv2.INTER_NEAREST)
+    for i in range(4):
+        update = pipeline.process(
+            a_frame(i, small, camera=PinholeCamera(320, 256, 240.0, 240.0, 160.0, 128.0))
+        )
+    assert overlap(update.tools.tracks.labels > 0, shaft() > 0) > 0.9
+
+
+def test_depth_that_is_nan_under_the_tool_is_no_obstacle(pipeline):
+    """A capsule has its size; only the tissue's limit is missing."""
+    from dataclasses import replace
+
+    for i in range(4):
+        frame = a_frame(i, shaft())
+        depth = np.where(shaft() > 0, np.nan, frame.depth).astype(np.float32)
+        update = pipeline.process(replace(frame, depth=depth))
+    assert update.tools.tools[0].placement.valid
+    blind = np.full((256, 320), np.nan, np.float32)
+    blind[:8] = 0.08
+    update = pipeline.process(replace(a_frame(4, shaft()), depth=blind))
+    assert np.isfinite(update.tools.tools[0].placement.t).all()
