@@ -93,7 +93,7 @@ def _run_held_out(
     for i, update in _scenes(sequence, protocol.sfm):
         held_out = is_held_out(i, protocol.hold_every)
         region = _region(sequence, i, update.image.shape[:2])
-        labels = update.frame.tool_labels
+        labels = update.labels
         _update(tissue, update, labels, protocol, held_out, result)
         if region is not None:
             frame = _score(tissue, update, region, i, held_out, before, protocol, result)
@@ -206,7 +206,7 @@ def _run_hidden(
     for i, update in _scenes(sequence, protocol.sfm, withhold):
         if i >= stop:
             return
-        labels = update.frame.tool_labels
+        labels = update.labels
         _update(tissue, update, labels, protocol, False, None)
         region = _region(sequence, i, update.image.shape[:2])
         if i < start or region is None:
