@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from endosfm3d_ros.datasets.simulation.casting import Cameras, Hits
+from endosfm3d_ros.datasets.simulation.casting import Hits
 from endosfm3d_ros.datasets.simulation.deformation import Vector
 from endosfm3d_ros.datasets.simulation.dice import Dice
 from endosfm3d_ros.datasets.simulation.noise import pattern_bank
 from endosfm3d_ros.datasets.simulation.tool_casting import ToolHits
+from endosfm3d_ros.datasets.simulation.views import Cameras
 
 TEXEL = 9e-5  # metres of a pattern's texel at scale one
 

@@ -7,47 +7,19 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 
 from endosfm3d_ros.datasets.simulation.deformation import Deformation, Vector
 from endosfm3d_ros.datasets.simulation.relief import Relief
+from endosfm3d_ros.datasets.simulation.views import Cameras
 
-TEXELS_PER_STEP = 2.5  # of parallax: a longer step could jump over a fold
-MAX_STEPS = 64
+COARSE = 4  # pixels per ray of the first search
+TEXELS_PER_STEP = 2.0  # of parallax: a longer step could jump over a fold
+MAX_STEPS = 96
+FINE_STEPS = 5  # within the bracket that the neighbourhood's coarse rays give
 REFINEMENTS = 6
 
-Beyond = Callable[[Tensor, int], Tensor]
-
-
-@dataclass(frozen=True)
-class Cameras:
-    """N scenes of T views, pinhole."""
-
-    intrinsics: Tensor  # (N, T, 3, 3) pixels
-    poses: Tensor  # (N, T, 4, 4) camera in world
-    height: int
-    width: int
-
-    def rays(self) -> Vector:
-        """Camera-frame directions with z = 1, planes of (N, T, H, W)."""
-        K = self.intrinsics[..., None, None]
-        columns = torch.arange(self.width, device=K.device, dtype=torch.float32)
-        rows = torch.arange(self.height, device=K.device, dtype=torch.float32)[:, None]
-        x = ((columns - K[:, :, 0, 2]) / K[:, :, 0, 0]).expand(-1, -1, self.height, -1)
-        y = ((rows - K[:, :, 1, 2]) / K[:, :, 1, 1]).expand(-1, -1, -1, self.width)
-        return x, y, torch.ones_like(x)
-
-    def to_world(self, vectors: Vector) -> Vector:
-        """Camera-frame directions turned into the world."""
-        return _turned(self.poses[:, :, :3, :3], vectors)
-
-    def to_camera(self, vectors: Vector) -> Vector:
-        """World directions turned into the cameras."""
-        return _turned(self.poses[:, :, :3, :3].mT, vectors)
-
-
-def _turned(R: Tensor, vectors: Vector) -> Vector:
-    rows = R[..., None, None]
-    return tuple(sum(rows[:, :, i, j] * vectors[j] for j in range(3)) for i in range(3))
+Beyond = Callable[["_Line", Tensor, int], Tensor]
 
 
 @dataclass(frozen=True)
@@ -61,8 +33,9 @@ class Hits:
 def cast(relief: Relief, deformation: Deformation, cameras: Cameras) -> Hits:
     """Meet every ray with the tissue.
 
-    A ray is a straight line in (a, b, 1/z) of the reference frame. It is searched from near to
-    far in steps of about one texel of parallax, then the crossing is enclosed to float precision.
+    A ray is a straight line in (a, b, 1/z) of the reference frame. Coarse rays are searched from
+    near to far in steps of about two texels of parallax; every ray is then searched between the
+    brackets of its coarse neighbours, and the crossing is enclosed to float precision.
 
     Args:
         relief: N scenes at rest.
@@ -73,40 +46,67 @@ def cast(relief: Relief, deformation: Deformation, cameras: Cameras) -> Hits:
     steps = _steps(relief, deformation, cameras)
     if not steps:
         w = relief.lookup(relief.inverse_depth, line.a, line.b)[:, 0]
-        return Hits(1 / w / line.dz, line.at(w))
-    rho = relief.inverse_depth.flatten(1)
-    slack = 1.02 + (_reach(deformation) * rho.amax(1))[:, None, None, None]
-    far, near = rho.amin(1)[:, None, None, None] / slack, rho.amax(1)[:, None, None, None] * slack
+        return Hits(line.depth(w), line.at(w))
 
-    def beyond(w: Tensor, iterations: int) -> Tensor:
-        """Positive where the point at inverse depth w lies behind the tissue."""
-        x, y, z = deformation.undo(line.at(w), iterations)
+    def beyond(line: _Line, w: Tensor, iterations: int) -> Tensor:
+        """Positive where the points at inverse depths w lie behind the tissue."""
+        x, y, z = deformation.undo(line.at(w), iterations) if iterations else line.at(w)
         inverse = 1 / z
         return relief.lookup(relief.inverse_depth, x * inverse, y * inverse)[:, 0] - inverse
 
-    loops = 0 if deformation.still else 1
-    front, back = near.expand_as(line.a).clone(), far.expand_as(line.a).clone()
+    rough = 0 if deformation.still else 2
+    exact = 0 if deformation.still else deformation.iterations
+    bounds = _bounds(relief, deformation)
+    coarse = line.pooled()
+    near, far = _searched(beyond, coarse, *(b.expand_as(coarse.a) for b in bounds), steps, rough)
+    near, far = _widened(near, -far, line.a.shape)
+    near = torch.where(beyond(line, near, rough) > 0, bounds[0], near)
+    far = torch.where(beyond(line, -far, rough) > 0, -far, bounds[1])
+    front, back = _searched(beyond, line, near, far, FINE_STEPS, rough)
+    w = _enclose(beyond, line, front, back, exact)
+    rest = deformation.undo(line.at(w), exact) if exact else line.at(w)
+    return Hits(line.depth(w), rest)
+
+
+def _bounds(relief: Relief, deformation: Deformation) -> tuple[Tensor, Tensor]:
+    """Inverse depths before and behind all tissue, (N, 1, 1, 1)."""
+    rho = relief.inverse_depth.flatten(1)
+    slack = 1.02 + deformation.reach * rho.amax(1)
+    wide = (slice(None), None, None, None)
+    return (rho.amax(1) * slack)[wide], (rho.amin(1) / slack)[wide]
+
+
+def _searched(
+    beyond: Beyond, line: _Line, near: Tensor, far: Tensor, steps: int, loops: int
+) -> tuple[Tensor, Tensor]:
+    """Neighbouring samples before and behind the first crossing between two inverse depths."""
+    front, back = near.clone(), far.clone()
     searching = torch.ones_like(front, dtype=torch.bool)
-    for i in range(1, steps + 1):
+    for i in range(1, steps):
         w = near + (far - near) * (i / steps)
-        behind = beyond(w.expand_as(line.a), loops) > 0
+        behind = beyond(line, w, loops) > 0
         back = torch.where(searching & behind, w, back)
-        front = torch.where(searching & ~behind, w, front)
         searching &= ~behind
-    w = _enclose(beyond, front, back, 4 * loops)
-    rest = deformation.undo(line.at(w), 5 * loops)
-    return Hits((1 / w - line.oz) / line.dz, rest)
+        front = torch.where(searching, w, front)
+    return front, back
 
 
-def _enclose(beyond: Beyond, front: Tensor, back: Tensor, loops: int) -> Tensor:
+def _widened(near: Tensor, back: Tensor, shape: torch.Size) -> tuple[Tensor, Tensor]:
+    """The nearest front and the farthest (negated) back around every full-size ray."""
+    both = torch.cat([near, back])
+    around = max_pool2d(both.flatten(0, 1)[:, None], 3, 1, 1)
+    full = interpolate(around, scale_factor=COARSE, mode="nearest")[..., : shape[2], : shape[3]]
+    first, second = full[:, 0].reshape(2, *shape)
+    return first, second
+
+
+def _enclose(beyond: Beyond, line: _Line, front: Tensor, back: Tensor, loops: int) -> Tensor:
     """The crossing between two inverse depths, by the Illinois rule of false position."""
-    g_front, g_back = beyond(front, loops), beyond(back, loops)
-    w = front
+    g_front, g_back = beyond(line, front, loops), beyond(line, back, loops)
     for _ in range(REFINEMENTS):
-        w = torch.where(
-            g_back > g_front, front + (back - front) * g_front / (g_front - g_back), back
-        )
-        g = beyond(w, loops)
+        span = (g_back - g_front).clamp(min=1e-12)
+        w = front - (back - front) * (g_front / span).clamp(-1, 0)
+        g = beyond(line, w, loops)
         behind = g > 0
         g_front = torch.where(behind, 0.5 * g_front, g)
         g_back = torch.where(behind, g, 0.5 * g_back)
@@ -116,7 +116,7 @@ def _enclose(beyond: Beyond, front: Tensor, back: Tensor, loops: int) -> Tensor:
 
 @dataclass(frozen=True)
 class _Line:
-    """A ray as (a, b) = (a, b)_0 + w (a, b)_1 over inverse depth w of the world."""
+    """Rays as (a, b) = (a, b)_0 + w (slope_a, slope_b) over inverse depth w of the world."""
 
     a: Tensor
     b: Tensor
@@ -135,19 +135,27 @@ class _Line:
     def at(self, w: Tensor) -> Vector:
         """World points at inverse depths."""
         z = 1 / w
-        return (self.a * z + self.slope_a, self.b * z + self.slope_b, z)
+        return self.a * z + self.slope_a, self.b * z + self.slope_b, z
 
+    def depth(self, w: Tensor) -> Tensor:
+        """Metres along the camera's z."""
+        return (1 / w - self.oz) / self.dz
 
-def _reach(deformation: Deformation) -> Tensor:
-    """(N) metres that any point may move."""
-    length = deformation.vector.norm(dim=-1)[:, None] * deformation.activation.abs()
-    return length.sum(-1).amax(-1)
+    def pooled(self) -> _Line:
+        """One ray for each block of `COARSE` by `COARSE` pixels."""
+        planes = (self.a, self.b, self.dz, self.slope_a, self.slope_b)
+        a, b, dz, slope_a, slope_b = (
+            avg_pool2d(plane, COARSE, ceil_mode=True, count_include_pad=False) for plane in planes
+        )
+        return _Line(a, b, self.oz, dz, slope_a, slope_b)
 
 
 def _steps(relief: Relief, deformation: Deformation, cameras: Cameras) -> int:
     """How many steps keep each below `TEXELS_PER_STEP` of parallax; 0 if there is none."""
-    offset = cameras.poses[:, :, :3, 3].norm(dim=-1).amax(-1) + _reach(deformation)
+    offset = cameras.poses[:, :, :3, 3].norm(dim=-1).amax(-1) + deformation.reach
     rho = relief.inverse_depth.flatten(1)
     texels = relief.inverse_depth.shape[-1] / (2 * relief.extent[:, 0])
     parallax = float((offset * (rho.amax(1) - rho.amin(1)) * texels).max())
-    return min(MAX_STEPS, max(2, round(parallax / TEXELS_PER_STEP))) if parallax > 1e-6 else 0
+    if parallax < 1e-6 and deformation.still:
+        return 0
+    return min(MAX_STEPS, max(2, round(parallax / TEXELS_PER_STEP)))

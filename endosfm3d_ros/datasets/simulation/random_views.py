@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from endosfm3d_ros.datasets.simulation.casting import Cameras
 from endosfm3d_ros.datasets.simulation.deformation import Deformation
 from endosfm3d_ros.datasets.simulation.dice import Dice
 from endosfm3d_ros.datasets.simulation.relief import Relief
+from endosfm3d_ros.datasets.simulation.views import Cameras
 
 BUMPS = 2
 

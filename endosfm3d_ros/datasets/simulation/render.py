@@ -9,12 +9,13 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample
 
 from endosfm3d_ros.datasets.simulation.appearance import Materials, surface
-from endosfm3d_ros.datasets.simulation.casting import Cameras, Hits, cast
+from endosfm3d_ros.datasets.simulation.casting import Hits, cast
 from endosfm3d_ros.datasets.simulation.deformation import Deformation
 from endosfm3d_ros.datasets.simulation.instruments import Tools
 from endosfm3d_ros.datasets.simulation.lighting import Lamps, shade, unit
 from endosfm3d_ros.datasets.simulation.relief import Relief
 from endosfm3d_ros.datasets.simulation.tool_casting import ToolHits, cast_tools
+from endosfm3d_ros.datasets.simulation.views import Cameras
 
 
 @dataclass(frozen=True)

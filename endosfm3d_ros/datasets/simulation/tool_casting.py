@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from endosfm3d_ros.datasets.simulation import tiles
-from endosfm3d_ros.datasets.simulation.casting import Cameras
 from endosfm3d_ros.datasets.simulation.deformation import Vector
 from endosfm3d_ros.datasets.simulation.instruments import Tools, templates
 from endosfm3d_ros.datasets.simulation.solids import BOX, ROD, SolidHits, meet_boxes, meet_rods
+from endosfm3d_ros.datasets.simulation.views import Cameras
 
 NEAR = 0.004  # metres: nothing closer to a camera is drawn
 
