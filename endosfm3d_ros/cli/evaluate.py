@@ -114,7 +114,9 @@ def configuration(
     stage = ToolsConfig(masks, tools.models, tools.model_path, tools.alignment, in_background=live)
     pipeline = PipelineConfig(
         sfm=EstimatorConfig(
-            depth_source=depth_source, intrinsics=IntrinsicsConfig(mode=intrinsics)
+            depth_source=depth_source,
+            intrinsics=IntrinsicsConfig(mode=intrinsics),
+            background=live,
         ),
         tools=stage if {"masks", "tools"} & set(unique) else None,
         tissue=TissueConfig() if live and "tissue" in unique else None,

@@ -22,6 +22,7 @@ from endosfm3d_ros.evaluation.pose import (
     path_length,
     position_errors,
     relative_errors,
+    rotation_errors,
     snippet_errors,
 )
 from endosfm3d_ros.evaluation.resampling import depth_on_image
@@ -194,6 +195,8 @@ class PosePart(Part):
         path = path_length(reference[:, :3, 3])
         if path > 0:
             scores = scores.with_mean("ate_sim3_of_path", aligned / path, root_mean_square)
+        degrees = rotation_errors(estimate, reference)
+        scores = scores.with_mean("ate_rot_deg", degrees, root_mean_square)
         degrees = relative_errors(estimate, reference, numbers).degrees
         scores = scores.with_mean("rpe_rot_deg", degrees, root_mean_square)
         unit = 1e3 if self._sequence.poses_metric else 1.0

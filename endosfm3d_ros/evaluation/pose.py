@@ -66,6 +66,18 @@ def position_errors(estimate: np.ndarray, reference: np.ndarray, with_scale: boo
     return np.linalg.norm(aligned - reference, axis=1)
 
 
+def rotation_errors(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """(N,) degrees between orientations after the best common rotation of the world.
+
+    Args:
+        estimate: (N, 4, 4) camera-to-world.
+        reference: (N, 4, 4).
+    """
+    estimated, true = (Rotation.from_matrix(poses[:, :3, :3]) for poses in (estimate, reference))
+    world = (true * estimated.inv()).mean()
+    return np.degrees((true.inv() * world * estimated).magnitude())
+
+
 class RelativeErrors(NamedTuple):
     """Of M steps between neighbouring frames (Sturm et al. 2012, eq. 1)."""
 

@@ -37,6 +37,7 @@ ORDER = {  # of the measures within a part; others follow
         "ate_sim3_mm",
         "ate_sim3_of_path",
         "path_mm",
+        "ate_rot_deg",
         "rpe_trans_mm",
         "rpe_rot_deg",
         "snippet5_ate",

@@ -36,6 +36,11 @@ def inverse(T: np.ndarray) -> np.ndarray:
     return from_rotation(R, -R @ T[:3, 3])
 
 
+def normalised(T: np.ndarray) -> np.ndarray:
+    """The nearest rigid motion: long chains of products drift away from one."""
+    return from_rotation(Rotation.from_matrix(T[:3, :3]).as_matrix(), T[:3, 3])
+
+
 def transform(T: np.ndarray, points: np.ndarray) -> np.ndarray:
     """(..., 3) points mapped by T, in the dtype of `points`."""
     return (points @ T[:3, :3].T + T[:3, 3]).astype(points.dtype, copy=False)

@@ -185,6 +185,7 @@ def pipeline_config(values: dict[str, Any]) -> PipelineConfig:
             stereo=stereo,
             network=network,
             intrinsics=IntrinsicsConfig(mode=values["intrinsics_mode"]),
+            background=True,
         ),
         tools=_tools_config(values),
         tissue=_tissue_config(values),

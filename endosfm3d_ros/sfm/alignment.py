@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from endosfm3d_ros.geometry import se3
 
@@ -44,7 +45,27 @@ def ransac_pose(data: Correspondences, threshold: float) -> tuple[np.ndarray, np
     return se3.from_vectors(rotation, translation), inliers[:, 0]
 
 
-def refine_pose(T: np.ndarray, data: Correspondences) -> tuple[np.ndarray, np.ndarray]:
+@dataclass(frozen=True)
+class PosePrior:
+    """What is believed of the pose before the points are looked at.
+
+    It decides the directions that the points leave open, and hardly moves the others.
+    """
+
+    T: np.ndarray  # 4x4 T_camera_reference
+    translation_sigma: float  # in the unit of the points
+    rotation_sigma: float  # rad
+
+    @property
+    def information(self) -> np.ndarray:
+        """(6,) of a small motion applied on the left."""
+        sigma = [self.translation_sigma] * 3 + [self.rotation_sigma] * 3
+        return 1 / np.square(sigma)
+
+
+def refine_pose(
+    T: np.ndarray, data: Correspondences, prior: PosePrior | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Iteratively re-weighted Gauss-Newton over pixels and log depth from the start `T`.
 
     The measured depth is what separates sideways motion from rotation, which look alike in pixels
@@ -60,7 +81,13 @@ def refine_pose(T: np.ndarray, data: Correspondences) -> tuple[np.ndarray, np.nd
         weights = _huber(residuals)
         weighted = (J * weights[..., None]).reshape(-1, 6)
         H = weighted.T @ J.reshape(-1, 6) + 1e-9 * np.eye(6)
-        step = -np.linalg.solve(H, weighted.T @ residuals.ravel())
+        gradient = weighted.T @ residuals.ravel()
+        if prior is not None:
+            away = T @ se3.inverse(prior.T)
+            offset = np.concatenate([away[:3, 3], Rotation.from_matrix(away[:3, :3]).as_rotvec()])
+            H = H + np.diag(prior.information)
+            gradient = gradient + prior.information * offset
+        step = -np.linalg.solve(H, gradient)
         T = se3.from_vectors(step[3:], step[:3]) @ T
         if np.abs(step).max() < 1e-8:
             break

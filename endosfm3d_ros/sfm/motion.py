@@ -1,20 +1,32 @@
 """Camera motion from points with depth: follow them, solve for the pose, between key frames.
 
 Points live in the camera frame of the key frame that they were found in. Each image is compared
-with that key frame itself, so errors add up from key frame to key frame, not from frame to frame.
+with that key frame itself, so errors add up from key frame to key frame, not from frame to frame;
+a bundle adjustment of the last key frames takes most of that back. What it finds moves the map:
+odometry goes on as if nothing had happened.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 
 from endosfm3d_ros.geometry import se3
-from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.sfm.alignment import Correspondences, ransac_pose, refine_pose
-from endosfm3d_ros.sfm.tracks import corners, follow, follow_unrolled
+from endosfm3d_ros.sfm.alignment import refine_pose
+from endosfm3d_ros.sfm.background import Background
+from endosfm3d_ros.sfm.keyframes import Improved, Keyframe, KeyframeWindow, WindowConfig, rotated
+from endosfm3d_ros.sfm.localisation import (
+    LocalisationConfig,
+    Located,
+    View,
+    coarse,
+    correspondences,
+    fine,
+)
+from endosfm3d_ros.sfm.sampling import depth_along, resized_mask, tissue_mask
+from endosfm3d_ros.sfm.tracks import corners
 from endosfm3d_ros.types import CameraPose, DepthMap, Frame, ScaleSource, TrackingState
 
 
@@ -23,52 +35,52 @@ class MotionConfig:
     """Values for 5 to 60 frames a second at 640 px; lengths in px refer to that width."""
 
     max_width: int = 640  # px; wider images are tracked at this width
-    points: int = 600  # corners per key frame
-    spacing: float = 8.0  # px between two corners
+    points: int = 400  # corners per key frame
+    spacing: float = 10.0  # px between two corners
     quality: float = 0.005  # share of the strongest corner's response
-    window: int = 15  # px; a smaller patch leans less on the shape of the surface
-    levels: int = 4  # pyramid of the frame-to-frame step
-    round_trip: float = 0.5  # px
-    ransac: float = 2.0  # px
-    min_inliers: int = 25
-    min_inlier_share: float = 0.35
     keyframe_share: float = 0.6  # fewer of its points still seen make a new key frame
     keyframe_flow: float = 64.0  # px; so does a larger median motion since
+    first_refinement: float = 8.0  # px of flow at which the depth of a single eye is put right
+    refinement_growth: float = 1.6  # and again at each larger flow by this factor
     max_step: float = 0.03  # m between two frames: a scope does not move faster
     max_turn: float = 0.35  # rad between two frames
     min_confidence: float = 0.05  # of the depth under a corner
-    highlight: int = 230  # grey level of the darkest channel; highlights move with the lamp
+    highlight: int = 230  # grey level of the darkest channel
+    dark: int = 12  # grey level of the brightest channel
     restart_after: int = 15  # lost frames after which tracking starts anew at the held pose
-    pixel_sigma: float = 0.5  # px
-    metric_depth_sigma: float = 0.003  # relative; median error of the stereo source
-    relative_depth_sigma: float = 0.05  # relative; monocular depth flickers
+    metric_depth_sigma: float = (
+        0.002  # relative; stereo, whose errors are independent of the tracks'
+    )
+    relative_depth_sigma: float = 0.2  # relative; of a single eye, until it is put right
     lost_inflation: float = 4.0  # factor on the covariance for every frame that is lost
-
-
-@dataclass(frozen=True)
-class Keyframe:
-    """What later images are compared with."""
-
-    T_odom: np.ndarray  # 4x4 its camera to odom
-    covariance: np.ndarray  # (6, 6) of that
-    grey: np.ndarray  # (H, W) uint8
-    pixels: np.ndarray  # (N, 2) float32
-    points: np.ndarray  # (N, 3) float64 in its camera frame
+    localisation: LocalisationConfig = field(default_factory=LocalisationConfig)
+    window: WindowConfig = field(default_factory=WindowConfig)
 
 
 class MotionTracker:
-    """Pose of every frame relative to the first one. `track` is the only verb."""
+    """Pose of every frame relative to the first one. `track` is the only verb.
 
-    def __init__(self, config: MotionConfig | None = None) -> None:
+    Args:
+        config: settings.
+        background: adjust key frames beside the frames, for live use: no frame waits for it, and
+            two runs over the same frames differ a little.
+    """
+
+    def __init__(self, config: MotionConfig | None = None, background: bool = False) -> None:
         self.config = config or MotionConfig()
+        self._refinement: Background[Improved | None] = Background(background)
         self.reset()
 
     def reset(self) -> None:
         """The next frame becomes the origin of odometry."""
+        self._window = KeyframeWindow(self.config.window)
+        self._refinement.forget()
         self._keyframe: Keyframe | None = None
         self._grey: np.ndarray | None = None
         self._alive = np.empty(0, np.int64)  # which points of the key frame are still followed
         self._pixels = np.empty((0, 2), np.float32)  # where they were in the last believed image
+        self._keyframes = 0  # made so far
+        self._next_refinement = self.config.first_refinement
         self._lost = 0
         self._pose = CameraPose(
             np.eye(4), np.eye(4), np.zeros((6, 6)), TrackingState.INITIALISING, 0
@@ -76,123 +88,83 @@ class MotionTracker:
 
     def track(self, frame: Frame, depth: DepthMap) -> CameraPose:
         """Pose of this frame's camera; where it cannot be found the last one is held as LOST."""
-        grey, camera = self._prepare(frame, depth)
+        view = self._view(frame, depth)
         # 1 start, or start anew
-        if self._keyframe is None or self._keyframe.grey.shape != grey.shape:
-            return self._start(grey, camera, frame, depth)
-        # 2 roughly: points followed from the last image
-        T = self._coarse(grey, camera, depth)
-        # 3 precisely: the key frame compared with this image
-        found = None if T is None else self._fine(T, grey, camera, depth)
-        if found is None or not self._plausible(found[0]):
+        if self._keyframe is None or self._keyframe.grey.shape != view.grey.shape:
+            return self._start(view, frame, depth)
+        # 2 take over what was found out about the key frames
+        self._take_refinement(view)
+        # 3 roughly from the last image, precisely from the key frame
+        located = self._locate(view)
+        if located is None or not self._plausible(located):
             return self._hold()
         # 4 accept, and replace the key frame when it is left behind
-        self._accept(grey, *found)
+        self._accept(view, located)
         if self._left_behind():
-            self._make_keyframe(grey, camera, frame, depth)
+            self._make_keyframe(view, frame, depth)
+            self._refine(self._window.snapshot())
+        elif depth.scale == ScaleSource.RELATIVE:
+            self._refine_structure(view)
         return self._pose
 
-    def _prepare(self, frame: Frame, depth: DepthMap) -> tuple[np.ndarray, PinholeCamera]:
+    def _view(self, frame: Frame, depth: DepthMap) -> View:
         """Grey image and its camera (distorted where the image is) at the tracking size."""
+        c = self.config
         height, width = frame.image.shape[:2]
-        scale = min(1.0, self.config.max_width / width)
+        scale = min(1.0, c.max_width / width)
         size = round(width * scale), round(height * scale)
         grey = cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY)
         if scale < 1:
             grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
         lens = frame.stereo.left if frame.stereo is not None else depth.camera
-        return grey, replace(depth.camera.resized(*size), distortion=lens.distortion)
+        camera = replace(depth.camera.resized(*size), distortion=lens.distortion)
+        # The depth of one eye is put right by the points, so it must not judge them.
+        relative = depth.scale == ScaleSource.RELATIVE
+        return View(
+            grey, camera, None if relative else depth,
+            c.relative_depth_sigma if relative else c.metric_depth_sigma,
+        )  # fmt: skip
 
-    def _start(
-        self, grey: np.ndarray, camera: PinholeCamera, frame: Frame, depth: DepthMap
-    ) -> CameraPose:
-        if not self._make_keyframe(grey, camera, frame, depth):
+    def _start(self, view: View, frame: Frame, depth: DepthMap) -> CameraPose:
+        self._alive = np.empty(0, np.int64)
+        self._pixels = np.empty((0, 2), np.float32)
+        self._window.clear()
+        self._refinement.forget()
+        if not self._make_keyframe(view, frame, depth):
             return self._hold()
         self._lost = 0
         self._pose = replace(self._pose, state=TrackingState.TRACKING, inliers=len(self._alive))
         return self._pose
 
-    def _coarse(
-        self, grey: np.ndarray, camera: PinholeCamera, depth: DepthMap
-    ) -> np.ndarray | None:
-        """T_camera_keyframe from frame-to-frame tracks, or None where too few agree."""
-        c = self.config
-        pixels, good = follow(
-            self._grey, grey, self._pixels,
-            window=c.window, levels=c.levels, round_trip=None,
-        )  # fmt: skip
-        if good.sum() < c.min_inliers:
-            return None
-        data = self._correspondences(self._alive[good], pixels[good], camera, depth)
-        solution = ransac_pose(data, c.ransac)
-        if solution is None:
-            return None
-        T, inliers = solution
-        if len(inliers) < max(c.min_inliers, c.min_inlier_share * good.sum()):
-            return None
-        return refine_pose(T, data.subset(inliers))[0]
+    def _locate(self, view: View) -> Located | None:
+        c = self.config.localisation
+        last = self._T_camera_keyframe()
+        T = coarse(self._grey, self._pixels, self._alive, self._keyframe, view, c)
+        return None if T is None else fine(T, self._keyframe, view, c, last)
 
-    def _fine(
-        self, T: np.ndarray, grey: np.ndarray, camera: PinholeCamera, depth: DepthMap
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
-        """(T_camera_keyframe, covariance, indices, pixels) from the key frame's own patches."""
-        c, keyframe = self.config, self._keyframe
-        expected = camera.project(se3.transform(T, keyframe.points))
-        height, width = grey.shape
-        seen = ((expected > 0) & (expected < (width - 1, height - 1))).all(axis=1)
-        index = np.flatnonzero(seen)
-        H = camera.K @ T[:3, :3] @ np.linalg.inv(camera.K)
-        pixels, good = follow_unrolled(
-            keyframe.grey, grey, keyframe.pixels[index], expected[index].astype(np.float32), H,
-            window=c.window, levels=1, round_trip=c.round_trip,
-        )  # fmt: skip
-        good &= np.linalg.norm(pixels - expected[index], axis=1) < 3 * c.ransac
-        if good.sum() < c.min_inliers:
-            return None
-        index, pixels = index[good], pixels[good]
-        T, covariance = refine_pose(T, self._correspondences(index, pixels, camera, depth))
-        return T, covariance, index, pixels
+    def _T_camera_keyframe(self) -> np.ndarray:
+        """4x4 of the last believed frame."""
+        return se3.inverse(self._pose.T_odom_camera) @ self._keyframe.T_odom
 
-    def _correspondences(
-        self, index: np.ndarray, pixels: np.ndarray, camera: PinholeCamera, depth: DepthMap
-    ) -> Correspondences:
-        c = self.config
-        relative = depth.scale == ScaleSource.RELATIVE
-        rays = camera.unproject(pixels)
-        return Correspondences(
-            points=self._keyframe.points[index],
-            pixels=rays[:, :2] @ camera.K[:2, :2].T + camera.K[:2, 2],
-            depth=_depth_along(rays, depth),
-            K=camera.K,
-            pixel_sigma=c.pixel_sigma,
-            depth_sigma=c.relative_depth_sigma if relative else c.metric_depth_sigma,
-        )
-
-    def _plausible(self, T_camera_keyframe: np.ndarray) -> bool:
+    def _plausible(self, located: Located) -> bool:
         """Whether the step since the last believed frame is one that a scope can make."""
         c, steps = self.config, self._lost + 1
-        T_odom = self._keyframe.T_odom @ se3.inverse(T_camera_keyframe)
+        T_odom = self._keyframe.T_odom @ se3.inverse(located.T_camera_keyframe)
         step = se3.inverse(self._pose.T_odom_camera) @ T_odom
         near = np.linalg.norm(step[:3, 3]) < c.max_step * steps
         return bool(near and se3.rotation_angle(step) < c.max_turn * steps)
 
-    def _accept(
-        self,
-        grey: np.ndarray,
-        T_camera_keyframe: np.ndarray,
-        covariance: np.ndarray,
-        index: np.ndarray,
-        pixels: np.ndarray,
-    ) -> None:
+    def _accept(self, view: View, located: Located) -> None:
+        keyframe = self._keyframe
         self._lost = 0
-        self._grey, self._alive, self._pixels = grey, index, pixels
-        self._pose = replace(
-            self._pose,
-            T_odom_camera=self._keyframe.T_odom @ se3.inverse(T_camera_keyframe),
-            covariance=self._keyframe.covariance + covariance,
-            state=TrackingState.TRACKING,
-            inliers=len(index),
-        )
+        self._grey, self._alive, self._pixels = view.grey, located.index, located.pixels
+        T_odom = se3.normalised(keyframe.T_odom @ se3.inverse(located.T_camera_keyframe))
+        T_map_odom = se3.normalised(keyframe.T_map @ se3.inverse(keyframe.T_odom))
+        own = rotated(located.covariance, (T_map_odom @ T_odom)[:3, :3])
+        self._pose = CameraPose(
+            T_odom, T_map_odom, keyframe.covariance + own, TrackingState.TRACKING,
+            len(located.index),
+        )  # fmt: skip
 
     def _hold(self) -> CameraPose:
         """Keep the last pose, say that it is not believed any more, and maybe start anew."""
@@ -205,62 +177,73 @@ class MotionTracker:
             self._keyframe = None
         return self._pose
 
-    def _left_behind(self) -> bool:
-        c, keyframe = self.config, self._keyframe
-        moved = np.linalg.norm(self._pixels - keyframe.pixels[self._alive], axis=1)
-        few = len(self._alive) < c.keyframe_share * len(keyframe.points)
-        return bool(few or np.median(moved) > c.keyframe_flow)
+    # --- key frames --------------------------------------------------------------------------
 
-    def _make_keyframe(
-        self, grey: np.ndarray, camera: PinholeCamera, frame: Frame, depth: DepthMap
-    ) -> bool:
-        """New key frame at the current pose; False (and nothing changed) with too few points."""
+    def _flow(self) -> float:
+        """Median motion in px of the points since the key frame."""
+        moved = np.linalg.norm(self._pixels - self._keyframe.pixels[self._alive], axis=1)
+        return float(np.median(moved))
+
+    def _left_behind(self) -> bool:
         c = self.config
-        mask = self._where_corners_may_lie(grey.shape, frame, depth)
-        pixels = corners(grey, mask, c.points, c.quality, c.spacing)
-        rays = camera.unproject(pixels)
-        points = rays * _depth_along(rays, depth)[:, None]
-        known = np.isfinite(points[:, 2])
-        if known.sum() < c.min_inliers:
+        few = len(self._alive) < c.keyframe_share * len(self._keyframe.points)
+        return few or self._flow() > c.keyframe_flow
+
+    def _make_keyframe(self, view: View, frame: Frame, depth: DepthMap) -> bool:
+        """New key frame at the current pose; False (and nothing changed) with too few points."""
+        # 1 corners where depth is believed
+        c, shape = self.config, view.grey.shape
+        mask = resized_mask(depth.confidence > c.min_confidence, shape)
+        mask &= tissue_mask(frame, shape, c.highlight, c.dark)
+        pixels = corners(view.grey, mask.astype(np.uint8), c.points, c.quality, c.spacing)
+        rays = view.camera.unproject(pixels)
+        measured = depth_along(rays, depth)
+        known = np.isfinite(measured)
+        if known.sum() < c.localisation.min_inliers:
             return False
+        # 2 from now on images are compared with this one
+        self._keyframes += 1
+        pixels, rays, measured = pixels[known], rays[known], measured[known]
         self._keyframe = Keyframe(
-            self._pose.T_odom_camera, self._pose.covariance, grey, pixels[known], points[known]
-        )
-        self._grey, self._pixels = grey, pixels[known]
+            self._keyframes, self._pose.T_odom_camera, self._pose.T_map_camera,
+            self._pose.covariance, view.grey, view.camera, pixels, rays * measured[:, None],
+            measured, view.depth_sigma, view.depth,
+        )  # fmt: skip
+        self._window.add(self._keyframe)
+        self._grey, self._pixels = view.grey, pixels
         self._alive = np.arange(len(self._pixels))
+        self._next_refinement = self.config.first_refinement
         return True
 
-    def _where_corners_may_lie(
-        self, shape: tuple[int, int], frame: Frame, depth: DepthMap
-    ) -> np.ndarray:
-        """(H, W) uint8: believed depth, no highlights, no tools."""
-        c = self.config
-        believed = depth.confidence > c.min_confidence
-        mask = _resize_mask(believed, shape)
-        mask &= ~_grown(_resize_mask(frame.image.min(axis=-1) > c.highlight, shape), 7)
-        if frame.tool_labels is not None:
-            mask &= ~_grown(_resize_mask(frame.tool_labels > 0, shape), 15)
-        return mask.astype(np.uint8)
+    # --- refinement --------------------------------------------------------------------------
 
+    def _refine(self, views: tuple[Keyframe, ...]) -> None:
+        window = self._window
+        self._refinement.submit(lambda: window.solve(views))
 
-def _resize_mask(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Bool mask at another size, nearest neighbour."""
-    if mask.shape == shape:
-        return mask
-    size = shape[1], shape[0]
-    return cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(bool)
+    def _refine_structure(self, view: View) -> None:
+        """Put the depth of the key frame's points right by the parallax that there is by now."""
+        flow = self._flow()
+        if flow < self._next_refinement or self._refinement.busy:
+            return
+        self._next_refinement = flow * self.config.refinement_growth
+        now = replace(
+            self._keyframe, number=0, T_map=self._pose.T_map_camera, camera=view.camera,
+            grey=view.grey, pixels=self._pixels[:0], points=self._keyframe.points[:0],
+            measured=self._keyframe.measured[:0], depth=None,
+        )  # fmt: skip
+        self._refine((*self._window.snapshot(), now))
 
-
-def _grown(mask: np.ndarray, side: int) -> np.ndarray:
-    """Bool mask dilated by a square of `side` px."""
-    return cv2.dilate(mask.astype(np.uint8), np.ones((side, side), np.uint8)).astype(bool)
-
-
-def _depth_along(rays: np.ndarray, depth: DepthMap) -> np.ndarray:
-    """(N,) float64 depth that the map has along rays (N, 3); NaN where it has none."""
-    if len(rays) == 0:
-        return np.empty(0)
-    u, v = depth.camera.project(rays).astype(np.float32).T
-    outside = float("nan")
-    sampled = cv2.remap(depth.depth, u, v, cv2.INTER_LINEAR, None, cv2.BORDER_CONSTANT, outside)
-    return sampled[:, 0].astype(np.float64)
+    def _take_refinement(self, view: View) -> None:
+        """Points and poses of the key frames as adjusted; odometry goes on without a step."""
+        improved = self._refinement.take()
+        if improved is None or self._lost:
+            return
+        self._window.apply(improved)
+        keyframe = self._window.views[-1]
+        data = correspondences(
+            keyframe, self._alive, self._pixels, replace(view, depth=None), self.config.localisation
+        )
+        T, _ = refine_pose(self._T_camera_keyframe(), data)
+        keyframe = replace(keyframe, T_odom=se3.normalised(self._pose.T_odom_camera @ T))
+        self._window.views[-1] = self._keyframe = keyframe

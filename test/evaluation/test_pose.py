@@ -15,6 +15,7 @@ from endosfm3d_ros.evaluation.pose import (
     relative_errors,
     released_accumulation,
     released_errors,
+    rotation_errors,
     snippet_errors,
     umeyama,
 )
@@ -145,3 +146,14 @@ def test_only_the_inverse_makes_a_trajectory_of_motions(trajectory):
     assert right.ate_rmse < 1e-12 and right.rotation_mean < 1e-4
     wrong = released_errors(released_accumulation(motions), trajectory[1:])
     assert wrong.ate_rmse > 1e-3
+
+
+def test_a_turned_world_is_no_rotation_error_and_one_wrong_camera_is():
+    poses = np.stack([se3.from_vectors((0, 0, 0.1 * i), (i, 0, 0)) for i in range(20)])
+    world = se3.from_vectors((0.3, -0.2, 0.5), (1, 2, 3))
+    assert rotation_errors(world @ poses, poses).max() < 1e-5
+    estimate = poses.copy()
+    estimate[4] = estimate[4] @ se3.from_vectors((0, np.radians(10), 0), np.zeros(3))
+    errors = rotation_errors(estimate, poses)
+    assert 9 < errors[4] < 10.1
+    assert np.median(errors) < 1

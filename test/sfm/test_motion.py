@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from endosfm3d_ros.datasets.simulator import SimulatedSequence
 from endosfm3d_ros.geometry import se3
+from endosfm3d_ros.sfm.keyframes import WindowConfig
 from endosfm3d_ros.sfm.motion import MotionConfig, MotionTracker
 from endosfm3d_ros.types import DepthMap, ScaleSource, TrackingState
 
@@ -101,3 +103,34 @@ def test_the_same_frames_give_the_same_poses(clip):
         tracker = MotionTracker()
         runs.append([tracker.track(*pair).T_odom_camera for pair in frames[:8]])
     assert np.array_equal(*runs)
+
+
+def test_key_frames_adjusted_together_are_nearer_to_the_truth(clip):
+    """The same frames with a key frame every few px, alone and in a window."""
+    sequence, frames = clip
+    truth = np.stack([sequence.reference_pose(i) for i in range(len(frames))])
+    errors = {}
+    for views in (1, 8):
+        window = WindowConfig(views=views)
+        tracker = MotionTracker(MotionConfig(keyframe_flow=5.0, window=window))
+        noise = np.random.default_rng(0)
+        poses = []
+        for frame, depth in frames:
+            factor = np.exp(0.01 * noise.normal(size=depth.depth.shape)).astype(np.float32)
+            poses.append(tracker.track(frame, replace(depth, depth=depth.depth * factor)))
+        estimate = truth[0] @ np.stack([pose.T_map_camera for pose in poses])
+        errors[views] = np.linalg.norm(estimate[:, :3, 3] - truth[:, :3, 3], axis=1).mean()
+    assert errors[8] < 0.8 * errors[1]
+
+
+def test_odometry_goes_on_without_a_step_where_the_map_is_corrected(clip):
+    _, frames = clip
+    tracker = MotionTracker(MotionConfig(keyframe_flow=5.0))
+    poses = [tracker.track(*pair) for pair in frames]
+    corrections = [np.abs(b.T_map_odom - a.T_map_odom).max() for a, b in pairwise(poses)]
+    steps = [
+        np.linalg.norm((se3.inverse(a.T_odom_camera) @ b.T_odom_camera)[:3, 3])
+        for a, b in pairwise(poses)
+    ]
+    assert max(corrections) > 0
+    assert max(steps) < 3 * np.median(steps)

@@ -1,0 +1,71 @@
+"""One job at a time beside the frames, so that no frame waits for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Background(Generic[T]):
+    """Runs a function on a thread of its own, or at once where nobody is waiting.
+
+    Args:
+        threaded: False computes at once in `submit`: the same frames then give the same results.
+    """
+
+    def __init__(self, threaded: bool) -> None:
+        self._threaded = threaded
+        self._thread: threading.Thread | None = None
+        self._generation = 0
+        self._answer: tuple[int, T | Exception] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job runs or its answer waits to be taken."""
+        return self._thread is not None or self._answer is not None
+
+    def submit(self, function: Callable[[], T]) -> bool:
+        """Start a job; False, and nothing happens, while another one is under way."""
+        if self.busy:
+            return False
+        generation = self._generation
+        if not self._threaded:
+            self._run(function, generation)
+            return True
+        self._thread = threading.Thread(
+            target=self._run, args=(function, generation), name="refine", daemon=True
+        )
+        self._thread.start()
+        return True
+
+    def take(self) -> T | None:
+        """The answer of a finished job, once; None while there is none.
+
+        Raises:
+            Exception: what the job raised.
+        """
+        answer = self._answer
+        if answer is None:
+            return None
+        if self._thread is not None:
+            self._thread.join()
+        self._thread, self._answer = None, None
+        generation, value = answer
+        if generation != self._generation:
+            return None
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    def forget(self) -> None:
+        """The answer of a running job is not wanted any more."""
+        self._generation += 1
+
+    def _run(self, function: Callable[[], T], generation: int) -> None:
+        try:
+            self._answer = generation, function()
+        except Exception as error:  # handed on to the thread that takes the answer
+            self._answer = generation, error

@@ -1,0 +1,227 @@
+"""Key frames, and the window of them that is adjusted together.
+
+Every point belongs to the key frame that it was found in. The other views of the window are
+compared with that key frame itself, patch by patch, so that no point creeps along the tissue from
+view to view. The window is solved by bundle adjustment; its oldest view stays where it is, so what
+was solved before is kept.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from endosfm3d_ros.geometry import se3
+from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.sfm.bundle import Bundle, BundleConfig, Observations, adjust
+from endosfm3d_ros.sfm.sampling import depth_along
+from endosfm3d_ros.sfm.tracks import follow_unrolled
+from endosfm3d_ros.types import DepthMap
+
+
+@dataclass(frozen=True)
+class Keyframe:
+    """What later images are compared with. N points, in the camera frame of this view."""
+
+    number: int
+    T_odom: np.ndarray  # 4x4 its camera to odom
+    T_map: np.ndarray  # 4x4 its camera to the map, improved while it is in the window
+    covariance: np.ndarray  # (6, 6) of T_map, in map axes
+    grey: np.ndarray  # (H, W) uint8
+    camera: PinholeCamera  # at the size of `grey`
+    pixels: np.ndarray  # (N, 2) float32, in the image as it is
+    points: np.ndarray  # (N, 3) float64
+    measured: np.ndarray  # (N,) float64 depth along z, NaN where it was not measured
+    depth_sigma: float  # relative, of `measured`
+    depth: DepthMap | None = None  # to measure points of other views; None: not believed
+
+
+@dataclass(frozen=True)
+class WindowConfig:
+    """How much is adjusted together, and how views are compared."""
+
+    views: int = 10
+    reach: int = 6  # key frames before and after, that a key frame is compared with
+    patch: int = 15  # px
+    round_trip: float = 0.5  # px
+    gate: float = 6.0  # px from where the point is expected
+    min_matches: int = 15  # of a pair of views
+    pixel_sigma: float = 0.5  # px
+    bundle: BundleConfig = field(default_factory=BundleConfig)
+
+
+@dataclass(frozen=True)
+class Link:
+    """Points of one view as another one sees them."""
+
+    index: np.ndarray  # (K,) rows of the host
+    pixels: np.ndarray  # (K, 2) float32 in the target, as it is
+
+
+@dataclass(frozen=True)
+class Improved:
+    """What an adjustment says about the views it saw."""
+
+    T_map: dict[int, np.ndarray]  # key frame number -> 4x4
+    covariance: dict[int, np.ndarray]  # key frame number -> (6, 6)
+    points: dict[int, np.ndarray]  # key frame number -> (N, 3) in its camera
+    links: dict[tuple[int, int], Link]  # host, target
+
+
+class KeyframeWindow:
+    """The last key frames. `solve` may run on another thread than the rest."""
+
+    def __init__(self, config: WindowConfig | None = None) -> None:
+        self.config = config or WindowConfig()
+        self.views: deque[Keyframe] = deque(maxlen=self.config.views)
+        self._links: dict[tuple[int, int], Link] = {}
+
+    def add(self, view: Keyframe) -> None:
+        """A new key frame; the oldest one leaves a full window."""
+        self.views.append(view)
+
+    def clear(self) -> None:
+        """Forget all key frames."""
+        self.views.clear()
+        self._links = {}
+
+    def snapshot(self) -> tuple[Keyframe, ...]:
+        """The views as they are now, for `solve`."""
+        return tuple(self.views)
+
+    def solve(self, views: tuple[Keyframe, ...]) -> Improved | None:
+        """Adjust poses and points together; None where no two views see the same."""
+        c = self.config
+        links = self._matched(views)
+        if not links:
+            return None
+        # 1 points: those that another view sees
+        rows = [np.unique(np.concatenate([np.empty(0, int)] + [
+            link.index for (host, _), link in links.items() if host == view.number
+        ])) for view in views]  # fmt: skip
+        offsets = np.cumsum([0] + [len(r) for r in rows])
+        points = np.concatenate([
+            se3.transform(view.T_map, view.points[r]) for view, r in zip(views, rows)
+        ])  # fmt: skip
+        # 2 from where everything is believed to be
+        start = Bundle(
+            np.stack([se3.inverse(v.T_map) for v in views]), points, _lens(views[-1].camera)
+        )
+        seen = _observations(views, rows, offsets, links, c.pixel_sigma)
+        fixed = np.arange(len(views)) == 0
+        bundle = adjust(start, seen, fixed=fixed, config=c.bundle)
+        return _improved(views, rows, offsets, links, bundle)
+
+    def _matched(self, views: tuple[Keyframe, ...]) -> dict[tuple[int, int], Link]:
+        """Every pair of views within reach, compared once."""
+        links = {}
+        for i, host in enumerate(views):
+            for j, target in enumerate(views):
+                if i == j or abs(i - j) > self.config.reach:
+                    continue
+                key = host.number, target.number
+                link = self._links.get(key) or self._match(host, target)
+                if len(link.index) >= self.config.min_matches:
+                    links[key] = link
+        return links
+
+    def _match(self, host: Keyframe, target: Keyframe) -> Link:
+        c = self.config
+        T = se3.inverse(target.T_map) @ host.T_map
+        expected = target.camera.project(se3.transform(T, host.points))
+        height, width = target.grey.shape
+        seen = ((expected > 0) & (expected < (width - 1, height - 1))).all(axis=1)
+        index = np.flatnonzero(seen)
+        H = target.camera.K @ T[:3, :3] @ np.linalg.inv(host.camera.K)
+        pixels, good = follow_unrolled(
+            host.grey, target.grey, host.pixels[index], expected[index].astype(np.float32), H,
+            window=c.patch, levels=1, round_trip=c.round_trip,
+        )  # fmt: skip
+        good &= np.linalg.norm(pixels - expected[index], axis=1) < c.gate
+        return Link(index[good], pixels[good])
+
+    def apply(self, improved: Improved) -> None:
+        """Take over what was solved, for the views that are still here."""
+        self.views = deque(
+            (_moved(view, improved) for view in self.views), maxlen=self.config.views
+        )
+        here = {view.number for view in self.views}
+        self._links = {key: link for key, link in improved.links.items() if here.issuperset(key)}
+
+
+def rotated(covariance: np.ndarray, R: np.ndarray) -> np.ndarray:
+    """(6, 6) covariance of translation and rotation in axes turned by R."""
+    both = np.kron(np.eye(2), R)
+    return both @ covariance @ both.T
+
+
+def _moved(view: Keyframe, improved: Improved) -> Keyframe:
+    if view.number not in improved.T_map:
+        return view
+    number = view.number
+    return replace(
+        view, T_map=improved.T_map[number], points=improved.points[number],
+        covariance=improved.covariance[number],
+    )  # fmt: skip
+
+
+def _improved(
+    views: tuple[Keyframe, ...],
+    rows: list[np.ndarray],
+    offsets: np.ndarray,
+    links: dict[tuple[int, int], Link],
+    bundle: Bundle,
+) -> Improved:
+    poses = [se3.normalised(se3.inverse(T)) for T in bundle.T_view_world]
+    covariance, points = {}, {}
+    for i, (view, T) in enumerate(zip(views, poses)):
+        mine = view.points.copy()
+        solved = bundle.points[offsets[i] : offsets[i + 1]]
+        mine[rows[i]] = se3.transform(bundle.T_view_world[i], solved)
+        points[view.number] = mine
+        own = rotated(bundle.pose_covariance[i], T[:3, :3])
+        covariance[view.number] = views[0].covariance + own
+    numbers = [view.number for view in views]
+    return Improved(dict(zip(numbers, poses)), covariance, points, links)
+
+
+def _observations(
+    views: tuple[Keyframe, ...],
+    rows: list[np.ndarray],
+    offsets: np.ndarray,
+    links: dict[tuple[int, int], Link],
+    pixel_sigma: float,
+) -> Observations:
+    """Every point in its own view, and in the views that it was found again in."""
+    position = {view.number: i for i, view in enumerate(views)}
+    table = [
+        (i, offsets[i] + np.arange(len(r)), views[i].pixels[r], views[i].measured[r])
+        for i, r in enumerate(rows)
+    ]
+    for (host, target), link in links.items():
+        i, j = position[host], position[target]
+        points = offsets[i] + np.searchsorted(rows[i], link.index)
+        table.append((j, points, link.pixels, None))
+    columns = [_seen_by(views[i], i, *rest) for i, *rest in table if len(rest[0])]
+    view, point, pixels, depth, sigma = (np.concatenate(column) for column in zip(*columns))
+    return Observations(view, point, pixels, depth, pixel_sigma, sigma)
+
+
+def _seen_by(
+    view: Keyframe, i: int, points: np.ndarray, pixels: np.ndarray, measured: np.ndarray | None
+) -> tuple[np.ndarray, ...]:
+    """Columns of the observations of one view, without lens distortion."""
+    count = len(points)
+    rays = view.camera.unproject(pixels)
+    f, cx, cy = _lens(view.camera)  # square pixels: the rays carry what differs
+    if measured is None:
+        unknown = np.full(count, np.nan)
+        measured = unknown if view.depth is None else depth_along(rays, view.depth)
+    undistorted = f * rays[:, :2] + (cx, cy)
+    return np.full(count, i), points, undistorted, measured, np.full(count, view.depth_sigma)
+
+
+def _lens(camera: PinholeCamera) -> np.ndarray:
+    return np.array([camera.fx, camera.cx, camera.cy])

@@ -1,0 +1,138 @@
+"""Where the camera is relative to a key frame: first roughly, then precisely."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from endosfm3d_ros.geometry import se3
+from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.sfm.alignment import Correspondences, PosePrior, ransac_pose, refine_pose
+from endosfm3d_ros.sfm.keyframes import Keyframe
+from endosfm3d_ros.sfm.sampling import depth_along
+from endosfm3d_ros.sfm.tracks import follow, follow_unrolled
+from endosfm3d_ros.types import DepthMap
+
+
+@dataclass(frozen=True)
+class LocalisationConfig:
+    """Lengths in px refer to images of the tracking width."""
+
+    window: int = 15  # px; a smaller patch leans less on the shape of the surface
+    levels: int = 4  # pyramid of the frame-to-frame step
+    round_trip: float = 0.5  # px
+    ransac: float = 2.0  # px
+    min_inliers: int = 25
+    min_inlier_share: float = 0.35
+    pixel_sigma: float = 0.5  # px
+    prior_translation: float = 0.3  # of the points' median depth: decides what points leave open
+    prior_rotation: float = 0.2  # rad
+
+
+@dataclass(frozen=True)
+class View:
+    """The image that is to be located."""
+
+    grey: np.ndarray  # (H, W) uint8
+    camera: PinholeCamera  # of it, distorted where it is
+    depth: DepthMap | None  # measured, to tell sideways motion from rotation; None: not believed
+    depth_sigma: float  # relative
+
+
+@dataclass(frozen=True)
+class Located:
+    """A pose, and the points of the key frame that agree with it."""
+
+    T_camera_keyframe: np.ndarray  # 4x4
+    covariance: np.ndarray  # (6, 6) of a small motion on the left
+    index: np.ndarray  # (K,) rows of the key frame
+    pixels: np.ndarray  # (K, 2) float32
+
+
+def coarse(
+    before: np.ndarray,
+    pixels: np.ndarray,
+    alive: np.ndarray,
+    keyframe: Keyframe,
+    view: View,
+    config: LocalisationConfig,
+    guess: np.ndarray | None = None,
+) -> np.ndarray | None:
+    """T_camera_keyframe from the tracks since the last image, or None where too few agree.
+
+    Args:
+        before: (H, W) uint8 the last believed image.
+        pixels: (K, 2) float32 where its points were.
+        alive: (K,) their rows in the key frame.
+        keyframe: the points.
+        view: the image.
+        config: settings.
+        guess: (K, 2) float32 where the points are expected; their old place if not given.
+    """
+    c = config
+    there, good = follow(
+        before, view.grey, pixels, guess, window=c.window, levels=c.levels, round_trip=None
+    )
+    if good.sum() < c.min_inliers:
+        return None
+    data = correspondences(keyframe, alive[good], there[good], view, c)
+    solution = ransac_pose(data, c.ransac)
+    if solution is None:
+        return None
+    T, inliers = solution
+    if len(inliers) < max(c.min_inliers, c.min_inlier_share * good.sum()):
+        return None
+    return refine_pose(T, data.subset(inliers))[0]
+
+
+def fine(
+    T: np.ndarray, keyframe: Keyframe, view: View, config: LocalisationConfig,
+    expected_pose: np.ndarray,
+) -> Located | None:  # fmt: skip
+    """The precise pose from the key frame's own patches, near the rough one `T`.
+
+    `expected_pose` (4x4 T_camera_keyframe) decides directions that the points leave open.
+    """
+    c = config
+    # 1 where its points should be in this image
+    expected = view.camera.project(se3.transform(T, keyframe.points))
+    height, width = view.grey.shape
+    seen = ((expected > 0) & (expected < (width - 1, height - 1))).all(axis=1)
+    index = np.flatnonzero(seen)
+    # 2 where they are: compared without the camera's roll
+    H = view.camera.K @ T[:3, :3] @ np.linalg.inv(keyframe.camera.K)
+    pixels, good = follow_unrolled(
+        keyframe.grey, view.grey, keyframe.pixels[index], expected[index].astype(np.float32), H,
+        window=c.window, levels=1, round_trip=c.round_trip,
+    )  # fmt: skip
+    good &= np.linalg.norm(pixels - expected[index], axis=1) < 3 * c.ransac
+    if good.sum() < c.min_inliers:
+        return None
+    index, pixels = index[good], pixels[good]
+    # 3 the pose that explains them
+    middle = float(np.median(keyframe.points[index, 2]))
+    prior = PosePrior(expected_pose, c.prior_translation * middle, c.prior_rotation)
+    data = correspondences(keyframe, index, pixels, view, c)
+    return Located(*refine_pose(T, data, prior), index, pixels)
+
+
+def correspondences(
+    keyframe: Keyframe,
+    index: np.ndarray,
+    pixels: np.ndarray,
+    view: View,
+    config: LocalisationConfig,
+) -> Correspondences:
+    """Points of a key frame and where the view sees them, without lens distortion."""
+    rays = view.camera.unproject(pixels)
+    K = view.camera.K
+    unknown = np.full(len(rays), np.nan)
+    return Correspondences(
+        points=keyframe.points[index],
+        pixels=rays[:, :2] @ K[:2, :2].T + K[:2, 2],
+        depth=unknown if view.depth is None else depth_along(rays, view.depth),
+        K=K,
+        pixel_sigma=config.pixel_sigma,
+        depth_sigma=view.depth_sigma,
+    )
