@@ -66,6 +66,8 @@ class Recipe:
     batch_size: int = 10
     epochs: int = 20
     max_rate: float | None = None  # Hz; neighbours of a faster video are taken further apart
+    resampling: str = "lanczos"  # Pillow's, or "area", which the live node uses
+    undistorted: bool = False  # remove lens distortion where the recording says how
     flip_probability: float = 0.5  # left to right
     jitter: ColourJitter = field(default_factory=ColourJitter)
     adapter: DoRAConfig = field(default_factory=DoRAConfig)  # rank 14, alpha 16, dropout 0.1
@@ -75,6 +77,7 @@ class Recipe:
     per_pixel: bool = False  # structure, occlusion and the better neighbour are judged per pixel
     masked: bool = False  # instruments, highlights and black borders do not enter the losses
     clip_camera: bool = False  # one camera matrix for all pairs of a batch, which is of one clip
+    initial_focal: float | None = None  # of the image width, where the pose network starts anew
     gradient_limit: float | None = None  # L2 norm over a group's parameters
     seed: int = 23333666
 
@@ -101,6 +104,8 @@ OURS = Recipe(
     # Whole patches: at 256 x 320 the network never sees the bottom 4 rows and right 12 columns,
     # but its map is stretched over them. Flow and pose networks need multiples of 32.
     depth_size=(252, 322),
+    resampling="area",
+    undistorted=True,  # the losses know a pinhole only
     max_rate=10.0,  # at 25 to 60 Hz an endoscope moves by less than a pixel between most frames
     # Jitter that differs within a triplet teaches the flow to see light changes that are none.
     jitter=ColourJitter(shared=True),
@@ -117,6 +122,7 @@ OURS = Recipe(
     per_pixel=True,  # minimum over neighbours: Godard et al. 2019, section 3.2
     masked=True,
     clip_camera=True,  # the zoom of an endoscope does not change from pair to pair
+    initial_focal=0.82,  # as the live node; a view of 63 degrees, in the middle of what scopes have
     gradient_limit=1.0,  # one badly registered batch must not undo an adapter
 )
 
