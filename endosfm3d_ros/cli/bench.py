@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-PARTS = ("stereo", "node", "networks", "splatting", "tools")
+PARTS = ("stereo", "node", "networks", "engines", "splatting", "tools")
 
 
 def register(app: typer.Typer) -> None:
@@ -55,6 +55,8 @@ def _run(name: str, rounds: int) -> dict:
         from endosfm3d_ros.evaluation.bench_networks import bench_networks
 
         return bench_networks(rounds)
+    if name == "engines":
+        return _engines(rounds)
     if name == "splatting":
         from endosfm3d_ros.evaluation.bench_splatting import bench_splatting
 
@@ -71,6 +73,19 @@ def _run(name: str, rounds: int) -> dict:
     from endosfm3d_ros.nodes.bench import bench_node
 
     return bench_node(frames, 4 * rounds)
+
+
+def _engines(rounds: int) -> dict:
+    """Every network on every back end, printed as a table of its own as well."""
+    from rich.console import Console
+
+    from endosfm3d_ros.engines import EngineSettings
+    from endosfm3d_ros.evaluation.engine_check import engine_rows, engine_table
+
+    console = Console()
+    rows = engine_rows("", EngineSettings(), rounds, console.log)
+    console.print(engine_table(rows))
+    return rows
 
 
 def _table(result: dict) -> object:
