@@ -21,9 +21,9 @@ MOTION_SCALE = 0.05  # rad and shares of the depth: what an output of 1 stands f
 
 @dataclass(frozen=True)
 class PoseStudentConfig:
-    """Widths; 2.6 M parameters."""
+    """Widths; 2.5 M parameters."""
 
-    channels: tuple[int, int, int] = (32, 64, 128)  # at 1/2, 1/4, 1/8
+    channels: tuple[int, int] = (48, 96)  # at 1/4, 1/8
     matched: int = 64  # channels that are compared
     context: int = 32  # channels of the image itself that go with the flow
     trunk: tuple[int, int] = (128, 192)  # at 1/16, 1/32
@@ -52,10 +52,10 @@ class PoseStudent(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config or PoseStudentConfig()
-        (first, second, third), trunk = self.config.channels, self.config.trunk
-        self.encoder = nn.Sequential(Stem(first), stage(first, second), stage(second, third))
-        self.match = nn.Conv2d(third, self.config.matched, 1)
-        self.context = nn.Conv2d(third, self.config.context, 1)
+        (first, second), trunk = self.config.channels, self.config.trunk
+        self.encoder = nn.Sequential(Stem(first), stage(first, second))
+        self.match = nn.Conv2d(second, self.config.matched, 1)
+        self.context = nn.Conv2d(second, self.config.context, 1)
         self.temperature = nn.Parameter(torch.tensor(2.0))  # ln of the factor on cosines
         self.field = nn.Sequential(
             conv_relu(3 + self.config.context, trunk[0]), ResidualBlock(trunk[0])

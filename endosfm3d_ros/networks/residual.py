@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+BLOCK = 4  # px; side of what the first layer takes as one
+
 
 def conv_norm(channels_in: int, channels: int, stride: int = 1) -> nn.Sequential:
     """3 x 3 convolution and batch norm; the size shrinks by the stride only."""
@@ -32,15 +34,16 @@ class ResidualBlock(nn.Module):
 
 
 class Stem(nn.Module):
-    """First convolution, on 2 x 2 pixels at a time: a stride on three channels is slow to train."""
+    """First layers, on 4 x 4 pixels at a time: large maps of few channels are slow to train."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv = conv_relu(3 * 4, channels)
+        self.conv = conv_relu(3 * BLOCK**2, channels)
+        self.block = ResidualBlock(channels)
 
     def forward(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) RGB in [0, 1] to (B, C, H / 2, W / 2)."""
-        return self.conv(F.pixel_unshuffle(4 * (image - 0.5), 2))
+        """(B, 3, H, W) RGB in [0, 1] to (B, C, H / 4, W / 4)."""
+        return self.block(self.conv(F.pixel_unshuffle(4 * (image - 0.5), BLOCK)))
 
 
 def stage(channels_in: int, channels: int, blocks: int = 1) -> nn.Sequential:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from endosfm3d_ros.networks.residual import BLOCK
 from endosfm3d_ros.networks.unet import UNet, UNetConfig
 
 SIZE = (128, 160)  # (height, width) of the images that the starter weights belong to
@@ -20,7 +21,7 @@ class DepthStudent(nn.Module):
     def __init__(self, config: UNetConfig | None = None) -> None:
         super().__init__()
         self.unet = UNet(2, config)
-        nn.init.constant_(self.unet.head.bias[:4], START_LOGIT)
+        nn.init.constant_(self.unet.head.bias[: BLOCK**2], START_LOGIT)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, H, W) RGB in [0, 1] to two (B, 1, H, W) maps.

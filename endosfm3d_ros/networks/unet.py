@@ -8,14 +8,14 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from endosfm3d_ros.networks.residual import Stem, conv_relu, stage
+from endosfm3d_ros.networks.residual import BLOCK, Stem, conv_relu, stage
 
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """Widths; 2.9 M parameters, 0.6 billion multiplications per image of 128 x 160."""
+    """Widths; 2.2 M parameters, 0.3 billion multiplications per image of 128 x 160."""
 
-    channels: tuple[int, ...] = (32, 64, 128, 192, 192)  # at 1/2, 1/4, ..
+    channels: tuple[int, ...] = (48, 96, 160, 192)  # at 1/4, 1/8, ..
 
 
 class UNet(nn.Module):
@@ -38,15 +38,15 @@ class UNet(nn.Module):
         self.stages = nn.ModuleList(stage(fine, coarse) for fine, coarse in pairs)
         self.laterals = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in pairs)
         self.merges = nn.ModuleList(conv_relu(fine, fine) for fine, _ in pairs)
-        self.head = nn.Conv2d(channels[0], 4 * maps, 3, padding=1)  # 2 x 2 pixels each
+        self.head = nn.Conv2d(channels[0], BLOCK**2 * maps, 3, padding=1)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) RGB in [0, 1], sides multiples of 32, to (B, maps, H, W)."""
-        return F.pixel_shuffle(self.head(self.features(image)), 2)
+        return F.pixel_shuffle(self.head(self.features(image)), BLOCK)
 
     def features(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) to (B, 32, H / 2, W / 2)."""
+        """(B, 3, H, W) to (B, 48, H / 4, W / 4)."""
         skips = [self.stem(image)]
         for level in self.stages:
             skips.append(level(skips[-1]))

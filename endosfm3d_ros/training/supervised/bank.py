@@ -11,7 +11,9 @@ disk. So a run that was killed goes on with the same images, and sample i is the
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -90,6 +92,8 @@ class Bank:
         except OSError as error:
             raise ConfigurationError(f"bank folder {folder}: {error.strerror}") from error
         self.rendered = self._read_facts()
+        self._grown = threading.Condition()
+        self._ahead: threading.Thread | None = None
 
     def __len__(self) -> int:
         return self.rendered
@@ -115,18 +119,54 @@ class Bank:
         self.grow(wanted)
         return self[torch.randint(wanted, (count,), generator=generator)]
 
-    def grow(self, to: int, device: str = "cpu") -> None:
+    def grow(self, to: int) -> None:
         """Render until at least `to` samples are there, or all."""
         while self.rendered < min(to, self.config.samples):
-            self._render_shard(device)
+            if self._ahead is None:
+                self._render_shard()
+            else:
+                self._wait_for_shard()
 
-    def _render_shard(self, device: str) -> None:
+    @contextmanager
+    def rendering_ahead(self) -> Iterator[None]:
+        """Render on a thread of its own meanwhile; `grow` then waits for it.
+
+        What it renders and in which order does not change.
+        """
+        leave = threading.Event()
+
+        def render() -> None:
+            torch.set_num_threads(1)
+            while not leave.is_set() and self.rendered < self.config.samples:
+                self._render_shard()
+                with self._grown:
+                    self._grown.notify_all()
+
+        self._ahead = threading.Thread(target=render, name="bank", daemon=True)
+        self._ahead.start()
+        try:
+            yield
+        finally:
+            leave.set()
+            self._ahead.join()
+            self._ahead = None
+
+    def _wait_for_shard(self) -> None:
+        """Returns when there is another shard, or when the thread has ended without one."""
+        before = self.rendered
+        while self.rendered == before and self._ahead.is_alive():
+            with self._grown:
+                self._grown.wait(timeout=1.0)
+        if self.rendered == before:
+            raise ConfigurationError(f"rendering into {self.folder} has failed, see above")
+
+    def _render_shard(self) -> None:
         """The next samples; their seed follows from the bank's and their position."""
         c, begin = self.config, self.rendered
         seed = int(np.random.SeedSequence((c.seed, begin // SHARD)).generate_state(1)[0])
         # 1 in pieces: the simulator holds many maps of each image at a time
         for piece in range(0, SHARD, 32):
-            batch = self._render((seed + piece) % 2**31, 32, c.frames, c.height, c.width, device)
+            batch = self._render((seed + piece) % 2**31, 32, c.frames, c.height, c.width, "cpu")
             self._enter(begin + piece, batch)
         # 2 first the samples, then the count
         for array in self._arrays.values():

@@ -46,8 +46,8 @@ class DepthTask(Task):
     def network(self) -> nn.Module:
         return DepthStudent()
 
-    def loss(self, network: nn.Module, step: int, schedule: Schedule) -> dict[str, Tensor]:
-        image, depth = self.batch(step, schedule)
+    def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        image, depth = batch
         logit, log_error = network(image)
         return depth_loss(logit.float(), log_error.float(), depth, self.config)
 

@@ -70,8 +70,12 @@ class Task(ABC):
         """The network before the first step."""
 
     @abstractmethod
-    def loss(self, network: nn.Module, step: int, schedule: Schedule) -> dict[str, Tensor]:
-        """Terms of a step by name; the one named `loss` is minimised."""
+    def batch(self, step: int, schedule: Schedule) -> tuple[Tensor, ...]:
+        """What a step sees; follows from the seed and the number of the step."""
+
+    @abstractmethod
+    def loss(self, network: nn.Module, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        """Terms by name, in mixed precision; the one named `loss` is minimised."""
 
 
 @dataclass(frozen=True)
@@ -174,8 +178,9 @@ def _step(task: Task, schedule: Schedule, state: _State, device: str) -> dict[st
     """One step of the optimiser and of the average; the terms of the loss."""
     for group in state.optimiser.param_groups:
         group["lr"] = schedule.rate_at(state.step)
+    batch = task.batch(state.step, schedule)
     with torch.autocast(device, torch.bfloat16):
-        terms = task.loss(state.network, state.step, schedule)
+        terms = task.loss(state.network, batch)
     state.optimiser.zero_grad(set_to_none=True)
     terms["loss"].backward()
     nn.utils.clip_grad_norm_(state.network.parameters(), schedule.clip)

@@ -53,9 +53,8 @@ class PoseTask(Task):
     def network(self) -> nn.Module:
         return PoseStudent(size=(self.bank.config.height, self.bank.config.width))
 
-    def loss(self, network: nn.Module, step: int, schedule: Schedule) -> dict[str, Tensor]:
-        truth = self.batch(step, schedule)
-        return pose_loss(network.observe(truth.pair), truth, self.config)
+    def loss(self, network: nn.Module, batch: PairTruth) -> dict[str, Tensor]:
+        return pose_loss(network.observe(batch.pair), batch, self.config)
 
     def batch(self, step: int, schedule: Schedule) -> PairTruth:
         """Pairs in either order of time, some of them mirrored."""

@@ -65,8 +65,8 @@ class SegmentationTask(Task):
             network.load_state_dict(known, strict=False)
         return network
 
-    def loss(self, network: nn.Module, step: int, schedule: Schedule) -> dict[str, Tensor]:
-        image, parts = self.batch(step, schedule)
+    def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        image, parts = batch
         tool, part_scores = network(image)
         return segmentation_loss(tool.float(), part_scores.float(), parts, self.config)
 
