@@ -44,6 +44,7 @@ def save_map(path: Path, tissue: TissueMap) -> None:
         handle, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         with os.fdopen(handle, "wb") as stream:
             np.savez(stream, **header, **arrays)
+        os.chmod(scratch, 0o644)  # mkstemp makes files that only their owner can read
         os.replace(scratch, path)
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error
