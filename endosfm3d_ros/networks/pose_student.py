@@ -56,7 +56,7 @@ class PoseStudent(nn.Module):
         self.encoder = nn.Sequential(Stem(first), stage(first, second))
         self.match = nn.Conv2d(second, self.config.matched, 1)
         self.context = nn.Conv2d(second, self.config.context, 1)
-        self.temperature = nn.Parameter(torch.tensor(2.0))  # ln of the factor on cosines
+        self.temperature = nn.Parameter(torch.tensor([2.0]))  # ln of the factor on cosines
         self.field = nn.Sequential(
             conv_relu(3 + self.config.context, trunk[0]), ResidualBlock(trunk[0])
         )
@@ -97,10 +97,10 @@ class PoseStudent(nn.Module):
             previous: the same.
         """
         height, width = previous.shape[-2:]
-        cosine = torch.einsum("bci,bcj->bij", previous.flatten(2), current.flatten(2))
+        cosine = previous.flatten(2).transpose(1, 2) @ current.flatten(2)
         probability = torch.softmax(self.temperature.exp() * cosine.float(), dim=2)  # (B, hw, hw)
         places = cell_places(height, width).to(probability)  # (hw, 2)
-        flow = (probability @ places - places).mT.unflatten(2, (height, width))
+        flow = (probability @ places - places).transpose(1, 2).unflatten(2, (height, width))
         return flow, probability.amax(dim=2)[:, None].unflatten(2, (height, width))
 
 

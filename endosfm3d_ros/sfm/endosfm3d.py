@@ -27,6 +27,7 @@ from endosfm3d_ros.sfm.endosfm3d_arrays import (
 from endosfm3d_ros.sfm.endosfm3d_engines import depth_recipe, pose_recipe
 from endosfm3d_ros.sfm.network_confidence import (
     NetworkConfidenceConfig,
+    expected_agreement,
     pixel_validity,
     scale_agreement,
     time_agreement,
@@ -171,7 +172,7 @@ class EndoSfM3D:
         if self._pose is None:
             raise ConfigurationError("this weight set has no pose network: pose.pth is missing")
         inputs = [network_tensor(resized_image(x, self._pose_size)) for x in (previous, current)]
-        return self._run_pose(*inputs, current.shape[:2])
+        return self._run_pose(*inputs, current.shape[:2], lambda: self._run_depth(previous)[0])
 
     def estimate(self, frame: Frame, camera: PinholeCamera) -> DepthMap:
         """Scale-free depth at the size of `frame.image`, which has no lens distortion.
@@ -227,8 +228,10 @@ class EndoSfM3D:
         tensor = network_tensor(resized_image(frame.image, self._pose_size))
         self._current = _Seen(frame.stamp, number, tensor)
         if self._pose and self._previous and number % self.config.pose_every == 0:
-            inputs = self._previous.pose_input, tensor
-            self._current.motion = self._run_pose(*inputs, frame.image.shape[:2])
+            before = self._previous
+            self._current.motion = self._run_pose(
+                before.pose_input, tensor, frame.image.shape[:2], lambda: before.inverse_depth
+            )
         return self._current
 
     def _run_depth(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -236,20 +239,33 @@ class EndoSfM3D:
         config = self.config.confidence
         small = resized_image(image, self._depth_size)
         outputs = self._depth.run({"image": network_tensor(small)})
-        fine, coarse = (inverse_depth(outputs[name]) for name in ("logit", "coarse_logit"))
-        agreement = scale_agreement(fine, coarse, config.scale_tolerance)
+        fine = inverse_depth(outputs["logit"])
+        if "log_error" in outputs:
+            agreement = expected_agreement(outputs["log_error"][0, 0], config.scale_tolerance)
+        else:
+            coarse = inverse_depth(outputs["coarse_logit"])
+            agreement = scale_agreement(fine, coarse, config.scale_tolerance)
         return fine, pixel_validity(small, config) * agreement
 
     def _run_pose(
-        self, previous: np.ndarray, current: np.ndarray, size: tuple[int, int]
+        self,
+        previous: np.ndarray,
+        current: np.ndarray,
+        size: tuple[int, int],
+        inverse_depth_before: Callable[[], np.ndarray | None],
     ) -> NetworkMotion | None:
         """Motion of two prepared images; the camera at (height, width) `size`.
 
         The network maps points of its second image into the camera of the first, so the
-        current one comes first.
+        current one comes first. A translation that is given in shares of the previous image's
+        median depth is brought to its unit; where that depth is not known, it stays a share.
         """
         outputs = self._pose.run({"pair": np.concatenate([current, previous], axis=1)})
-        axisangle, translation = (outputs[name][0] for name in ("axisangle", "translation"))
+        axisangle = outputs["axisangle"][0]
+        if "relative_translation" in outputs:
+            translation = outputs["relative_translation"][0] * _median_depth(inverse_depth_before())
+        else:
+            translation = outputs["translation"][0]
         if not np.isfinite([axisangle, translation]).all():
             return None
         camera = camera_of(outputs["q"], self._pose_size)
@@ -257,6 +273,12 @@ class EndoSfM3D:
             T_current_previous=se3.from_vectors(axisangle, translation),
             camera=camera.resized(size[1], size[0]) if camera else None,
         )
+
+
+def _median_depth(inverse: np.ndarray | None) -> float:
+    """Of an inverse depth map; 1 without one."""
+    middle = np.nan if inverse is None else np.nanmedian(inverse[::4, ::4])
+    return float(1 / middle) if np.isfinite(middle) else 1.0
 
 
 def _enlarged(inverse: np.ndarray, confidence: np.ndarray, size: tuple[int, int]) -> NetworkDepth:

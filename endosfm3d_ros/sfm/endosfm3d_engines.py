@@ -11,7 +11,7 @@ from endosfm3d_ros.engines import NetworkRecipe, TensorSpec
 from endosfm3d_ros.engines.recipe import fingerprint_of
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.sfm.endosfm3d_arrays import inverse_depth, network_tensor, resized_image
-from endosfm3d_ros.sfm.weights import OFFICIAL_SIZE, WeightSet
+from endosfm3d_ros.sfm.weights import OFFICIAL_SIZE, STUDENT_DEPTH, STUDENT_POSE, WeightSet
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,9 +30,12 @@ def depth_recipe(weights: WeightSet, size: tuple[int, int] | None = None) -> Net
     """Depth at `size` (height, width), by default the size that the weights were trained with.
 
     Raises:
-        ConfigurationError: a size that is neither the published one nor made of whole patches.
+        ConfigurationError: a size that is neither the published one nor made of whole patches, or
+            another than that of a student.
     """
     height, width = size = size or weights.input_size
+    if weights.is_student:
+        return _student_depth_recipe(weights, size)
     if size != OFFICIAL_SIZE and (min(size) < PATCH or height % PATCH or width % PATCH):
         raise ConfigurationError(
             f"network size {height}x{width}: 256x320 (as published) or multiples of {PATCH} "
@@ -83,11 +86,43 @@ def depth_recipe_of(
     )
 
 
-def pose_recipe(weights: WeightSet) -> NetworkRecipe:
-    """Motion and intrinsics from a pair at the published size.
+def _student_depth_recipe(weights: WeightSet, size: tuple[int, int]) -> NetworkRecipe:
+    """The small network, which says itself how far off it expects to be."""
+    if size != weights.input_size:
+        accepted = "x".join(map(str, weights.input_size))
+        raise ConfigurationError(
+            f"network size {size[0]}x{size[1]}: weight set '{weights.name}' accepts {accepted} only"
+        )
 
-    The network's position embedding belongs to that size.
+    def load() -> nn.Module:
+        from endosfm3d_ros.networks.student_checkpoints import load_depth_student
+
+        return load_depth_student(weights.folder / STUDENT_DEPTH)
+
+    def prepare(images: list[np.ndarray]) -> list[dict[str, np.ndarray]]:
+        return [{"image": network_tensor(resized_image(image, size))} for image in images]
+
+    return NetworkRecipe(
+        name="depth-student-{}x{}".format(*size),
+        inputs=(TensorSpec("image", (1, 3, *size)),),
+        output_names=("logit", "log_error"),
+        fingerprint=fingerprint_of(weights.depth_files, CODE),
+        load=load,
+        description=DESCRIPTION | {"weights": weights.name},
+        full_precision=("unet.head",),
+        float_nodes=(".*/head/.*",),
+        prepare=prepare,
+        depth=lambda outputs: 1 / inverse_depth(outputs["logit"]),
+    )
+
+
+def pose_recipe(weights: WeightSet) -> NetworkRecipe:
+    """Motion and intrinsics from a pair at the size that the network was trained with.
+
+    The last layers of either network belong to that size.
     """
+    if weights.is_student:
+        return _student_pose_recipe(weights)
 
     def load() -> nn.Module:
         from endosfm3d_ros.sfm.endosfm3d_export import load_pose_module
@@ -98,6 +133,26 @@ def pose_recipe(weights: WeightSet) -> NetworkRecipe:
         load,
         fingerprint=fingerprint_of(weights.pose_files, CODE),
         description=DESCRIPTION | {"weights": weights.name},
+    )
+
+
+def _student_pose_recipe(weights: WeightSet) -> NetworkRecipe:
+    """The small network. Its matching and what it reads from it stay float32."""
+    size = weights.input_size
+
+    def load() -> nn.Module:
+        from endosfm3d_ros.networks.student_checkpoints import load_pose_student
+
+        return load_pose_student(weights.folder / STUDENT_POSE, size)
+
+    return NetworkRecipe(
+        name="pose-student-{}x{}".format(*size),
+        inputs=(TensorSpec("pair", (1, 6, *size)),),
+        output_names=("axisangle", "relative_translation", "q"),
+        fingerprint=fingerprint_of(weights.pose_files, CODE),
+        load=load,
+        description=DESCRIPTION | {"weights": weights.name},
+        full_precision=("match", "joint", "motion", "camera"),
     )
 
 

@@ -2,6 +2,7 @@
 
     confidence = validity of the pixel x agreement of two scales x agreement with the last frame
 
+A network that says itself how far off it expects to be takes the place of the second factor.
 Each factor lies in 0..1. It is a ranking, not a probability: no factor is fitted to errors.
 """
 
@@ -47,6 +48,14 @@ def scale_agreement(fine: np.ndarray, coarse: np.ndarray, tolerance: float) -> n
     """
     enlarged = cv2.resize(coarse, fine.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return _agreement(fine, enlarged, tolerance)
+
+
+def expected_agreement(log_error: np.ndarray, tolerance: float) -> np.ndarray:
+    """(H, W) what to believe where the network expects an error of exp(`log_error`) of ln depth.
+
+    The same curve as for measured differences: a half where the error is the tolerance.
+    """
+    return 1 / (1 + (np.exp(log_error) / tolerance) ** 2)
 
 
 def time_agreement(

@@ -1,10 +1,12 @@
-"""Finds weight sets of EndoSfM3D on this machine. The files come from the user.
+"""Finds weight sets of EndoSfM3D on this machine: the user's, and the package's starter set.
 
 A set is a folder as its authors publish it (`depth_model.pth`, and `pose_encoder.pth` with
 `pose.pth` where motion and intrinsics are wanted; see `networks.checkpoints` for all layouts).
 A `weights.json` beside them may say what cannot be seen from the tensors:
 
     {"input_size": [252, 322]}      height and width that the depth network was trained with
+    {"network": "student", "input_size": [128, 160]}      `networks.students` in place of those
+                                    published: `depth.safetensors`, perhaps `pose.safetensors`
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from endosfm3d_ros.errors import ConfigurationError
 
 SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
 POSE_FILES = ("pose_encoder.pth", "pose.pth")
+STUDENT, STUDENT_DEPTH, STUDENT_POSE = "student", "depth.safetensors", "pose.safetensors"
 CARD = "weights.json"
 VARIABLE = "ENDOSFM3D_WEIGHTS"
 OFFICIAL_SIZE = (256, 320)  # (height, width) of the published training
@@ -38,18 +41,24 @@ class WeightSet:
 
     @property
     def has_pose(self) -> bool:
-        """Whether both files of the pose network are there."""
-        return all((self.folder / name).is_file() for name in POSE_FILES)
+        """Whether all files of the pose network are there."""
+        return all(path.is_file() for path in self.pose_files)
+
+    @property
+    def is_student(self) -> bool:
+        """Whether the tensors are of the small networks."""
+        return self._card.get("network") == STUDENT
 
     @property
     def depth_files(self) -> list[Path]:
         """Every file that may decide what the depth network computes."""
-        return [path for path in _weight_files(self.folder) if path.name not in POSE_FILES]
+        pose = {path.name for path in self.pose_files}
+        return [path for path in _weight_files(self.folder) if path.name not in pose]
 
     @property
     def pose_files(self) -> list[Path]:
         """The files of the pose network."""
-        return [self.folder / name for name in POSE_FILES]
+        return [self.folder / name for name in ([STUDENT_POSE] if self.is_student else POSE_FILES)]
 
     @cached_property
     def input_size(self) -> tuple[int, int]:
@@ -58,16 +67,31 @@ class WeightSet:
         Raises:
             ConfigurationError: the card of the set cannot be read.
         """
+        try:
+            height, width = self._card.get("input_size", OFFICIAL_SIZE)
+            return int(height), int(width)
+        except (ValueError, TypeError) as error:
+            raise self._no_card(error) from error
+
+    @cached_property
+    def _card(self) -> dict[str, object]:
+        """What `weights.json` says; empty without it."""
         path = self.folder / CARD
         if not path.is_file():
-            return OFFICIAL_SIZE
+            return {}
         try:
-            height, width = json.loads(path.read_text()).get("input_size", OFFICIAL_SIZE)
-            return int(height), int(width)
-        except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise ConfigurationError(
-                f'{path} must hold JSON such as {{"input_size": [256, 320]}} ({error})'
-            ) from error
+            card = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise self._no_card(error) from error
+        if not isinstance(card, dict):
+            raise self._no_card("no object")
+        return card
+
+    def _no_card(self, reason: object) -> ConfigurationError:
+        path = self.folder / CARD
+        return ConfigurationError(
+            f'{path} must hold JSON such as {{"input_size": [256, 320]}} ({reason})'
+        )
 
 
 def search_folders() -> list[Path]:
