@@ -52,8 +52,9 @@ class WeightSet:
     @property
     def depth_files(self) -> list[Path]:
         """Every file that may decide what the depth network computes."""
-        pose = {path.name for path in self.pose_files}
-        return [path for path in _weight_files(self.folder) if path.name not in pose]
+        if self.is_student:
+            return [self.folder / STUDENT_DEPTH]
+        return [path for path in _weight_files(self.folder) if path.name not in POSE_FILES]
 
     @property
     def pose_files(self) -> list[Path]:

@@ -13,6 +13,8 @@ from endosfm3d_ros.engines.export import export_onnx
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.evaluation.generated_weights import fill_with_generated_weights
 from endosfm3d_ros.networks.lraspp import ToolNetwork
+from endosfm3d_ros.networks.students import ToolStudent
+from endosfm3d_ros.tools.segmentation import card as card_module
 from endosfm3d_ros.tools.segmentation import mask_source
 from endosfm3d_ros.tools.segmentation.card import find_model
 from endosfm3d_ros.tools.segmentation.network import as_tensor
@@ -184,3 +186,34 @@ def test_no_card(tmp_path, monkeypatch):
     monkeypatch.setenv("ENDOSFM3D_TOOLS", str(tmp_path))
     with pytest.raises(ConfigurationError, match="choose the mask source 'colour'"):
         find_model()
+
+
+def test_small_network_is_told_by_its_card(tmp_path, settings, frame):
+    network = fill_with_generated_weights(ToolStudent())
+    save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    card = {"model": "weights.safetensors", "network": "unet", "input_size": SIZE}
+    source = mask_source("network", write_card(tmp_path, **card), settings)
+    image = np.random.default_rng(0).integers(0, 255, (128, 192, 3), np.uint8)
+    tensor = as_tensor(image, source.card)
+    with torch.inference_mode():
+        tool, parts = network(torch.from_numpy(tensor))
+    outputs = source._engine.run({"image": tensor})
+    assert np.abs(outputs["tool"] - tool.numpy()).max() < 1e-3
+    assert np.abs(outputs["parts"] - parts.numpy()).max() < 1e-3
+    assert source.segment(frame(image)).mask.shape == (128, 192)
+    with pytest.raises(ConfigurationError, match="multiples of 32"):
+        mask_source("network", write_card(tmp_path, **card | {"input_size": (48, 96)}), settings)
+
+
+def test_the_packages_own_network_is_the_last_choice(tmp_path, monkeypatch):
+    home, package = tmp_path / "home", tmp_path / "package"
+    monkeypatch.delenv("ENDOSFM3D_TOOLS", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(home))
+    monkeypatch.setattr(card_module, "STARTER", package)
+    with pytest.raises(ConfigurationError, match="no segmentation network"):
+        find_model()
+    for folder in (package, home / "endosfm3d" / "tools"):
+        folder.mkdir(parents=True)
+        (folder / "weights.safetensors").touch()
+        write_card(folder, model="weights.safetensors")
+        assert find_model()[0].parent == folder

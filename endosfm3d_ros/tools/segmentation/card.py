@@ -1,8 +1,9 @@
 """The card that describes a segmentation network: `tools.json` in a folder beside its file.
 
-    {"model": "weights.safetensors"}
+    {"model": "weights.safetensors", "network": "lraspp"}
 
-for the package's own network (`networks.lraspp`), and for any other one
+for the package's own networks (`networks.lraspp`, or "unet": `networks.students`), and for any
+other one
 
     {"model": "model.onnx", "input_size": [480, 736], "channels": ["tissue", "tool"],
      "activation": "softmax", "mean": [0, 0, 0], "deviation": [1, 1, 1]}
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import json
 import os
+from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +31,7 @@ VARIABLE = "ENDOSFM3D_TOOLS"
 TENSORS, ONNX, TORCHSCRIPT = (".safetensors", ".pth"), ".onnx", (".ts", ".torchscript")
 TOOL = "tool"
 MAX_SIDE = 4096  # px
+STARTER = Path(str(files("endosfm3d_ros"))) / "weights" / "starter"
 
 Triple = tuple[float, float, float]
 
@@ -39,6 +42,7 @@ class ModelCard(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str  # file name in the folder of the card
+    network: Literal["lraspp", "unet"] = "lraspp"  # which of the own ones
     input_size: tuple[int, int] = (256, 320)  # (height, width) px, upright
     mean: Triple = (0.0, 0.0, 0.0)  # RGB, subtracted from values in [0, 1]
     deviation: Triple = (1.0, 1.0, 1.0)  # RGB, divided by
@@ -71,13 +75,17 @@ class ModelCard(BaseModel):
 
 
 def find_model(folder: str = "") -> tuple[Path, ModelCard]:
-    """The model file and its card, in the folder named here, in $ENDOSFM3D_TOOLS, or the user's.
+    """The model file and its card.
+
+    In the folder named here or in $ENDOSFM3D_TOOLS; without these in the user's data folder, or
+    else the starter network of the package.
 
     Raises:
         ConfigurationError: no card, a card that cannot be used, or no model file.
     """
-    data_home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    path = Path(folder or os.environ.get(VARIABLE) or data_home / "endosfm3d" / "tools") / CARD
+    named = folder or os.environ.get(VARIABLE)
+    folders = [Path(named)] if named else [user_folder(), STARTER]
+    path = next((f / CARD for f in folders if (f / CARD).is_file()), folders[0] / CARD)
     if not path.is_file():
         raise ConfigurationError(
             f"no segmentation network: {path} does not exist; put a model and its card there, "
@@ -88,6 +96,12 @@ def find_model(folder: str = "") -> tuple[Path, ModelCard]:
     if not model.is_file():
         raise ConfigurationError(f"{path} names the model '{card.model}', which is not beside it")
     return model, card
+
+
+def user_folder() -> Path:
+    """`endosfm3d/tools` in the user's data folder (XDG base directories)."""
+    data_home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return data_home / "endosfm3d" / "tools"
 
 
 def read_card(path: Path) -> ModelCard:

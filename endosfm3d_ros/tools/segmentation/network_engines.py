@@ -21,7 +21,7 @@ CODE = (
     "endosfm3d_ros.engines.half",
     "endosfm3d_ros.engines.onnx_file",
 )
-MULTIPLE = 16  # px; the own network halves the image four times
+MULTIPLES = {"lraspp": 16, "unet": 32}  # px; how often the own networks halve the image
 
 
 def tool_engine(model: Path, card: ModelCard, settings: EngineSettings | None = None) -> Engine:
@@ -48,18 +48,23 @@ def tool_recipe(model: Path, card: ModelCard) -> NetworkRecipe:
 
 
 def own_recipe(model: Path, card: ModelCard) -> NetworkRecipe:
-    """The package's network with the weights of a file.
+    """One of the package's networks with the weights of a file.
 
     Raises:
-        ConfigurationError: an input size that the network cannot halve four times.
+        ConfigurationError: an input size that the network cannot halve so often.
     """
     height, width = card.input_size
-    if height % MULTIPLE or width % MULTIPLE:
+    multiple = MULTIPLES[card.network]
+    if height % multiple or width % multiple:
         raise ConfigurationError(
-            f"segmentation network of {height}x{width}: multiples of {MULTIPLE} are accepted"
+            f"segmentation network of {height}x{width}: multiples of {multiple} are accepted"
         )
 
     def load() -> nn.Module:
+        if card.network == "unet":
+            from endosfm3d_ros.networks.student_checkpoints import load_tool_student
+
+            return load_tool_student(model)
         from endosfm3d_ros.networks.lraspp import load_tool_network
 
         return load_tool_network(model)
@@ -71,7 +76,7 @@ def own_recipe(model: Path, card: ModelCard) -> NetworkRecipe:
         fingerprint=fingerprint_of([model], CODE),
         load=load,
         description={"input": "RGB in [0, 1]", "layout": "NCHW", "weights": model.parent.name},
-        full_precision=("classifier",),
+        full_precision=("classifier", "unet.head"),
     )
 
 
