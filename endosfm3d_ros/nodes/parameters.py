@@ -15,6 +15,8 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from endosfm3d_ros.engines import EngineSettings
+from endosfm3d_ros.engines.device import DEVICES
+from endosfm3d_ros.engines.settings import PRECISIONS
 from endosfm3d_ros.nodes.assembler import SECOND, AssemblerConfig
 from endosfm3d_ros.nodes.health import HealthConfig
 from endosfm3d_ros.pipeline import PipelineConfig
@@ -70,7 +72,14 @@ SPECS = (
         choices=("estimate", "prior", "fixed"),
     ),
     Spec("weights", "", "name or folder of a weight set; empty takes the first installed"),
-    Spec("network_precision", "f32", "arithmetic of the networks", choices=("f32", "bf16")),
+    Spec(
+        "network_precision",
+        "f32",
+        "arithmetic of the networks; int8 engines must be built beforehand",
+        choices=PRECISIONS,
+    ),
+    Spec("device", "auto", "what networks run on; auto takes the GPU if any", choices=DEVICES),
+    Spec("allow_cpu", False, "device cuda may become cpu, with a warning, where CUDA is missing"),
     Spec("pose_every", 3, "frames from one run of the pose network to the next", 1, 100),
     Spec("tissue_map", False, "keep a deforming map of the tissue, instruments removed"),
     Spec("tissue_budget", 0.035, "s that one update of the map may take", 0.005, 1.0),
@@ -177,7 +186,7 @@ def pipeline_config(values: dict[str, Any]) -> PipelineConfig:
     network = EndoSfM3DConfig(
         weights=values["weights"],
         pose_every=values["pose_every"],
-        engines=EngineSettings(precision=values["network_precision"]),
+        engines=_engine_settings(values),
     )
     return PipelineConfig(
         sfm=EstimatorConfig(
@@ -191,6 +200,17 @@ def pipeline_config(values: dict[str, Any]) -> PipelineConfig:
         tissue=_tissue_config(values),
         tissue_budget=values["tissue_budget"],
     )
+
+
+def _engine_settings(values: dict[str, Any]) -> EngineSettings:
+    """Of all networks; a device that is missing is an error now, whatever the depth source."""
+    settings = EngineSettings(
+        device=values["device"],
+        allow_cpu=values["allow_cpu"],
+        precision=values["network_precision"],
+    )
+    settings.resolved_device()
+    return settings
 
 
 def _tools_config(values: dict[str, Any]) -> ToolsConfig | None:

@@ -87,6 +87,7 @@ def _values(part: str, rejected: Counter[str], status: PipelineStatus) -> dict[s
         coverage = f"{status.depth_coverage:.2f}"
         return {
             "source": status.depth_source,
+            "networks": status.backend,
             "scale": status.scale_source,
             "coverage": coverage,
             "k_seen_by": status.k_seen_by or "none",

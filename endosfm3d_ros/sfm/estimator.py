@@ -21,6 +21,7 @@ from endosfm3d_ros.sfm.scale import ScaleNormaliser
 from endosfm3d_ros.sfm.shading import ShadingConfig, ShadingSource
 from endosfm3d_ros.sfm.source import DepthSource
 from endosfm3d_ros.sfm.stereo import StereoConfig, StereoSource
+from endosfm3d_ros.sfm.weights import find_weights
 from endosfm3d_ros.timing import StageClock
 from endosfm3d_ros.types import DepthMap, Frame, SceneUpdate
 
@@ -86,12 +87,13 @@ class Estimator:
         if self.config.depth_source not in ("auto", EndoSfM3D.name):
             return []
         try:
-            return [EndoSfM3D.installed(self.config.network, report)]
+            find_weights(self.config.network.weights)
         except ConfigurationError as error:
             if self.config.depth_source == EndoSfM3D.name:
                 raise
             self._no_weights = f"{error}; until then depth from one eye comes from shading"
             return []
+        return [EndoSfM3D.installed(self.config.network, report)]
 
     def reset(self) -> None:
         """Forget the stream; the next frame is a first frame."""
@@ -126,7 +128,13 @@ class Estimator:
             self._intrinsics.observe(prior[1].camera)
 
     def notes(self) -> list[str]:
-        """What the user should know about the choice of the source."""
+        """What the user should know about the choice of the source and of its back ends."""
+        if isinstance(self.source, EndoSfM3D):
+            return [
+                f"{engine.info.network} runs on {engine.info.backend}, not on {reason}"
+                for engine in self.source.engines
+                for reason in engine.info.refused
+            ]
         fell_back = isinstance(self.source, ShadingSource) and self._no_weights
         return [self._no_weights] if fell_back else []
 
@@ -135,7 +143,8 @@ class Estimator:
         if not isinstance(self.source, EndoSfM3D):
             return "none"
         return ", ".join(
-            f"{engine.info.network} {engine.info.backend} {engine.info.precision}"
+            f"{engine.info.network} {engine.info.backend} {engine.info.precision} "
+            f"({engine.info.parity})"
             for engine in self.source.engines
         )
 
