@@ -17,6 +17,7 @@ import numpy as np
 from endosfm3d_ros.datasets.sequence import Sequence
 from endosfm3d_ros.evaluation.bootstrap import Interval, interval_95, root_mean_square
 from endosfm3d_ros.evaluation.depth import score_image
+from endosfm3d_ros.evaluation.depth_baselines import baseline_scores
 from endosfm3d_ros.evaluation.intrinsics import intrinsics_errors
 from endosfm3d_ros.evaluation.pose import (
     path_length,
@@ -102,6 +103,7 @@ class DepthPart(Part):
 
     `flicker` is the mean of |ln s' - ln s| over neighbouring scored frames, with s the factor
     that a frame's depth lacks (see `log_scale`): how much the scale jumps from frame to frame.
+    Beside the measures stand those of `depth_baselines`.
 
     Args:
         sequence: the clip.
@@ -152,7 +154,9 @@ class DepthPart(Part):
         for name, column in columns.items():
             values = np.array(column)
             scores = scores.with_mean(name, values[np.isfinite(values)])
-        return scores.with_mean("flicker", jumps)
+        scores = scores.with_mean("flicker", jumps)
+        baselines = baseline_scores(self._sequence, sorted(self._table))
+        return replace(scores, values=scores.values | baselines)
 
 
 class PosePart(Part):
