@@ -18,7 +18,7 @@ def demo(
         "out/demo"
     ),
     frames: Annotated[int, typer.Option(min=5, help="Length of the clip at 10 fps.")] = 40,
-    scene: Annotated[str, typer.Option(help="Scene of the simulator.")] = "static",
+    scene: Annotated[str, typer.Option(help="Scene of the simulator.")] = "moving",
 ) -> None:
     """Generate a clip, play it as a bag through the real node over DDS, show what came back.
 

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from endosfm3d_ros.datasets.sequence import LEFT_FRAME, Sequence, stamp_of
-from endosfm3d_ros.datasets.simulation.scenes import BASELINE, SCENES, camera_path, stereo_rig
-from endosfm3d_ros.datasets.simulation.shading import develop, shade
-from endosfm3d_ros.datasets.simulation.surface import HeightField, Hit, cast
-from endosfm3d_ros.datasets.simulation.texture import TissueTexture, make_texture
+from endosfm3d_ros.datasets.simulation import truth
+from endosfm3d_ros.datasets.simulation.dice import Dice
+from endosfm3d_ros.datasets.simulation.render import Scenes, View, render
+from endosfm3d_ros.datasets.simulation.rig import BASELINE, stereo_rig, zoomed
+from endosfm3d_ros.datasets.simulation.scenes import SCENES
+from endosfm3d_ros.datasets.simulation.sensor import automatic_gain, develop, plain_look
+from endosfm3d_ros.datasets.simulation.stage import LAMP, Stage
+from endosfm3d_ros.datasets.simulation.tool_mesh import ToolMesh, tool_mesh
+from endosfm3d_ros.datasets.simulation.views import Cameras
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.types import Frame
+
+METER_SIZE = (160, 128)  # pixels of the picture that the exposure is measured on
+KEPT = 4  # views that stay in memory, for references asked for beside the pictures
 
 
 class SimulatedSequence(Sequence):
@@ -60,13 +67,10 @@ class SimulatedSequence(Sequence):
         self.name, self.fps = scene, fps
         self._frames, self._seed, self._start = frames, seed, start
         self._scene = SCENES[scene]
-        self.stereo = stereo_rig(self._scene, width, height)
-        self.camera = self.stereo.left
-        generator = torch.Generator().manual_seed(seed)
-        self._field = HeightField(
-            self._scene.distance, self._scene.relief, self._scene.breathing, generator
-        )
-        self._rays = [_rays(self.stereo.left), _rays(self.stereo.right)]
+        self._rig = stereo_rig(self._scene.raw_rotation, width, height)
+        self.stereo = None if self._scene.zoom else self._rig
+        self.camera = self._rig.left
+        self._view = lru_cache(KEPT)(self._rendered)
 
     def __len__(self) -> int:
         return self._frames
@@ -78,49 +82,120 @@ class SimulatedSequence(Sequence):
         """Render the frame at a position."""
         return Frame(
             stamp=stamp_of(i, self.fps, self._start),
-            image=self._render(i, 0),
+            image=self._picture(i, 0),
             frame_id=LEFT_FRAME,
             camera=self.camera,
-            right_image=self._render(i, 1),
+            right_image=None if self.stereo is None else self._picture(i, 1),
             stereo=self.stereo,
         )
 
+    def reference_camera(self, i: int) -> PinholeCamera:
+        """The left camera as it is now; `camera` is what a calibration before the clip gave."""
+        return self._camera(i, 0)
+
     def reference_depth(self, i: int) -> np.ndarray:
-        return self._cast(i, 0).depth.numpy()
+        return self._view(i, 0).depth[0, 0].numpy()
+
+    def reference_normals(self, i: int) -> np.ndarray:
+        """(H, W, 3) float32 unit normals towards the camera, left camera frame."""
+        return truth.normals_of(self._view(i, 0))
 
     def reference_pose(self, i: int) -> np.ndarray:
         return self._pose(i, 0)
 
+    def reference_flow(self, i: int, j: int) -> truth.Flow:
+        """Where the pixels of the left picture i went in the left picture j."""
+        first, second = ((self._view(k, 0), self._posed(k, 0), self._cameras(k, 0)) for k in (i, j))
+        return truth.flow_between(*first, *second)
+
+    def tissue_depth(self, i: int) -> np.ndarray:
+        """(H, W) float32 metres along z, as if there were no instruments."""
+        return self._view(i, 0).tissue.depth[0, 0].numpy()
+
+    def instances(self, i: int) -> np.ndarray | None:
+        if not self._scene.instruments:
+            return None
+        return self._view(i, 0).tools.label[0, 0].byte().numpy()
+
+    def mask(self, i: int) -> np.ndarray | None:
+        instances = self.instances(i)
+        return None if instances is None else instances > 0
+
+    def parts(self, i: int) -> np.ndarray | None:
+        if not self._scene.instruments:
+            return None
+        return self._view(i, 0).tools.part[0, 0].byte().numpy()
+
+    def tool_meshes(self) -> dict[int, ToolMesh]:
+        tools = self._stage.tools(0.0)
+        return {k + 1: tool_mesh(tools, k) for k in range(len(self._scene.instruments))}
+
+    def tool_poses(self, i: int) -> dict[int, np.ndarray]:
+        world = self._stage.tools(i / self.fps).poses[0, 0].double().numpy()
+        camera = se3.inverse(self._pose(i, 0))
+        return {k + 1: camera @ pose for k, pose in enumerate(world)}
+
+    def tool_clearances(self, i: int) -> dict[int, float]:
+        """Smallest distance in metres of each tool's surface to the tissue, seen or hidden."""
+        tissue = truth.tissue_points(self._posed(i, 0))
+        poses = self._stage.tools(i / self.fps).poses[0, 0].double().numpy()
+        return {
+            tool: truth.clearance(se3.transform(poses[tool - 1], mesh.vertices), tissue)
+            for tool, mesh in self._meshes.items()
+        }
+
     @cached_property
-    def _texture(self) -> TissueTexture:
-        return make_texture(np.random.default_rng(self._seed))
+    def _stage(self) -> Stage:
+        return Stage(self._scene, self._seed)
+
+    @cached_property
+    def _meshes(self) -> dict[int, ToolMesh]:
+        return self.tool_meshes()
+
+    @cached_property
+    def _gain(self) -> torch.Tensor:
+        """Exposure, the same for all frames and picture sizes."""
+        factor = METER_SIZE[0] / self.camera.width
+        small = PinholeCamera.from_matrix(np.diag([factor, factor, 1]) @ self.camera.K, *METER_SIZE)
+        view = self._shown(0, 0, small)
+        return automatic_gain(view.light, plain_look(self._scene.noise, 0).exposure)
+
+    def _picture(self, i: int, eye: int) -> np.ndarray:
+        """(H, W, 3) uint8 RGB."""
+        stream = np.random.SeedSequence((self._seed, i, eye)).generate_state(1)
+        look = plain_look(self._scene.noise, self._scene.smoke)
+        light = self._view(i, eye).light
+        developed = develop(light, look, self._gain, Dice(int(stream[0])))
+        return developed[0, 0].permute(1, 2, 0).contiguous().numpy()
+
+    def _rendered(self, i: int, eye: int) -> View:
+        return self._shown(i, eye, self._camera(i, eye))
+
+    @torch.no_grad()
+    def _shown(self, i: int, eye: int, camera: PinholeCamera) -> View:
+        return render(self._posed(i, eye), self._through(camera, self._pose(i, eye)))
+
+    def _posed(self, i: int, eye: int) -> Scenes:
+        """The scene at the time of frame i, with the lamp as this eye sees it."""
+        lamp = self._pose(i, 0) @ np.array([*LAMP, 1.0])
+        return self._stage.at(i / self.fps, (se3.inverse(self._pose(i, eye)) @ lamp)[:3])
+
+    def _cameras(self, i: int, eye: int) -> Cameras:
+        return self._through(self._camera(i, eye), self._pose(i, eye))
+
+    def _through(self, camera: PinholeCamera, pose: np.ndarray) -> Cameras:
+        K, T = (torch.from_numpy(matrix).float()[None, None] for matrix in (camera.K, pose))
+        return Cameras(K, T, camera.height, camera.width)
+
+    def _camera(self, i: int, eye: int) -> PinholeCamera:
+        camera = self._rig.right if eye else self._rig.left
+        if self._scene.zoom is None:
+            return camera
+        return zoomed(camera, self._scene.zoom.at(i / self.fps, self._frames / self.fps))
 
     def _pose(self, i: int, eye: int) -> np.ndarray:
         """4x4 camera-to-world of a raw eye: rectified = R @ raw."""
-        rectified = camera_path(self._scene, i / self.fps)
+        rectified = self._scene.camera.at(i / self.fps)
         offset = np.array([eye * BASELINE, 0, 0])
-        R = self.stereo.R_right if eye else self.stereo.R_left
+        R = self._rig.R_right if eye else self._rig.R_left
         return rectified @ se3.from_rotation(R, offset)
-
-    def _cast(self, i: int, eye: int) -> Hit:
-        pose = torch.from_numpy(self._pose(i, eye)).float()
-        rays = torch.einsum("ij,jhw->ihw", pose[:3, :3], self._rays[eye])
-        return cast(self._field, pose[:3, 3], rays, i / self.fps)
-
-    def _render(self, i: int, eye: int) -> np.ndarray:
-        """(H, W, 3) uint8 RGB of one eye; the lamp sits at the left one."""
-        lamp, centre = (torch.from_numpy(self._pose(i, e)[:3, 3]).float() for e in (0, eye))
-        hit = self._cast(i, eye)
-        x, y = self._field.material(hit.x, hit.y, i / self.fps)
-        tilt = (1 + hit.slope_x**2 + hit.slope_y**2).sqrt_()
-        footprint = hit.depth * tilt.sqrt_() / self.camera.fx
-        texture = self._texture.sample(x, y, footprint)
-        image = shade(hit, texture, centre, lamp, self._scene.light)
-        stream = np.random.SeedSequence((self._seed, i, eye)).generate_state(1)
-        noise = torch.Generator().manual_seed(int(stream[0]))
-        return develop(image, self._scene.light, noise).numpy()
-
-
-def _rays(camera: PinholeCamera) -> Tensor:
-    """(3, H, W) float32 viewing rays with z = 1."""
-    return torch.from_numpy(np.ascontiguousarray(camera.rays().transpose(2, 0, 1)))

@@ -84,5 +84,5 @@ def make_update() -> Callable[..., SceneUpdate]:
 def clip_folder(tmp_path_factory) -> Path:
     """A simulated stereo clip of a static scene, 7 frames of 240 x 192 px at 10 Hz."""
     path = tmp_path_factory.mktemp("clips") / "simulated"
-    write_clip(SimulatedSequence("static", frames=7, width=240, height=192, fps=10), path)
+    write_clip(SimulatedSequence("moving", frames=7, width=240, height=192, fps=10), path)
     return path

@@ -19,7 +19,7 @@ SECOND = 10**9
 
 @pytest.fixture(scope="module")
 def clip() -> list:
-    return list(SimulatedSequence("static", frames=12, width=320, height=256, start=START))
+    return list(SimulatedSequence("moving", frames=12, width=320, height=256, start=START))
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_the_image_size_may_change_in_mid_stream(start_node, probe, clip):
     """Row 6: calibration is scaled along, no old buffer is used."""
     start_node()
     probe.connect(*STEREO_TOPICS)
-    small = SimulatedSequence("static", frames=4, width=160, height=128, start=START + SECOND)
+    small = SimulatedSequence("moving", frames=4, width=160, height=128, start=START + SECOND)
     for frame in [*clip[:3], *small]:
         probe.send_stereo(frame)
         assert answered(probe, frame.stamp), probe.messages["status"][-1].message
@@ -175,7 +175,7 @@ def test_an_image_without_content_holds_the_pose_and_loses_confidence(
         probe.send_stereo(frame)
         assert answered(probe, frame.stamp)
     before = probe.messages["odometry"][-1]
-    blank = SimulatedSequence("static", frames=1, width=320, height=256)[0]
+    blank = SimulatedSequence("moving", frames=1, width=320, height=256)[0]
     pair = clip[5]
     probe.send_info(pair.stereo.left, pair.stamp, pair.stereo.P_left)
     for topic in ("right/image_raw", "image_raw"):

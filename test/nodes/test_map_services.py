@@ -15,7 +15,7 @@ START = 5 * 10**9
 
 @pytest.fixture(scope="module")
 def clip():
-    return SimulatedSequence("static", frames=6, width=320, height=256, fps=5, start=START)
+    return SimulatedSequence("moving", frames=6, width=320, height=256, fps=5, start=START)
 
 
 def play(probe, frames):
@@ -50,7 +50,7 @@ def test_the_map_is_published_saved_and_loaded_again(start_node, probe, clip, tm
     assert len(read_splats(splats)["means"]) > 3000
     loaded = probe.call("load_map", MapFile, path=str(native))
     assert loaded.success, loaded.message
-    again = SimulatedSequence("static", frames=7, width=320, height=256, fps=5, start=START)
+    again = SimulatedSequence("moving", frames=7, width=320, height=256, fps=5, start=START)
     play(probe, [again[6]])
     assert probe.messages["tissue/gaussians"][-1].count > 3000
 

@@ -32,7 +32,7 @@ def plane() -> SimulatedSequence:
 
 @pytest.fixture(scope="module")
 def static() -> list:
-    return list(SimulatedSequence("static", frames=10, width=320, height=256, start=START))
+    return list(SimulatedSequence("moving", frames=10, width=320, height=256, start=START))
 
 
 def test_a_plane_at_50_mm_is_a_cloud_at_50_mm(start_node, probe, plane):
@@ -68,7 +68,7 @@ def test_every_output_carries_the_stamp_and_frame_of_its_image(start_node, probe
 
 
 def test_poses_follow_the_true_camera(start_node, probe):
-    clip = SimulatedSequence("static", frames=15, start=START)
+    clip = SimulatedSequence("moving", frames=15, start=START)
     start_node()
     probe.connect(*STEREO_TOPICS)
     played(probe, clip)

@@ -40,7 +40,7 @@ EXTRA = {
 
 @pytest.fixture(scope="module")
 def clip() -> SimulatedSequence:
-    return SimulatedSequence("static", frames=12, width=320, height=256, fps=5, start=START)
+    return SimulatedSequence("moving", frames=12, width=320, height=256, fps=5, start=START)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ def exact_depth(sequence, i: int, frame) -> DepthMap:
 
 @pytest.fixture(scope="module")
 def clip():
-    sequence = SimulatedSequence("static", frames=24, width=320, height=256, fps=10)
+    sequence = SimulatedSequence("moving", frames=24, width=320, height=256, fps=10)
     return sequence, [(f, exact_depth(sequence, i, f)) for i, f in enumerate(sequence)]
 
 

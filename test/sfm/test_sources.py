@@ -21,7 +21,7 @@ from endosfm3d_ros.types import Frame, ScaleSource
 
 @pytest.fixture(scope="module")
 def frame() -> Frame:
-    return SimulatedSequence("static", frames=1, width=320, height=256)[0]
+    return SimulatedSequence("moving", frames=1, width=320, height=256)[0]
 
 
 @pytest.fixture(autouse=True)

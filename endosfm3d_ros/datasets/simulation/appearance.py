@@ -16,6 +16,8 @@ from endosfm3d_ros.datasets.simulation.views import Cameras
 
 TEXEL = 9e-5  # metres of a pattern's texel at scale one
 
+Color = tuple[float, float, float]
+
 # Linear (not gamma-coded) reflectances, tuned by eye beside pictures of abdomen and sinus.
 TISSUES = (
     (0.55, 0.19, 0.18),  # mucosa
@@ -32,6 +34,7 @@ TISSUES = (
 )
 WEIGHTS = (5.0, 5.0, 4.0, 1.5, 1.0, 1.5, 1.0, 2.0, 1.5, 0.2, 3.0)
 BLOOD = (0.20, 0.010, 0.010)
+WOUND = (0.38, 0.035, 0.03)  # walls of a cut
 VESSEL_ABSORPTION = (0.58, 0.90, 0.84)
 PLASTICS = (
     (0.28, 0.35, 0.45), (0.02, 0.02, 0.022), (0.09, 0.09, 0.095), (0.16, 0.16, 0.15),
@@ -51,6 +54,20 @@ class Materials:
 
     table: Tensor  # (N, ROWS, organs + 3)
     organs: int
+
+    def scaled(self, name: str, factor: float) -> Materials:
+        """The same materials with one property multiplied."""
+        table = self.table.clone()
+        table[:, ROWS.index(name)] *= factor
+        return Materials(table, self.organs)
+
+    def with_tools(self, colors: tuple[Color, Color, Color]) -> Materials:
+        """The same materials with other colours of shafts, polished and dull metal."""
+        table = self.table.clone()
+        painted = torch.tensor(colors, device=table.device).T
+        table[:, 0:3, self.organs :] = painted
+        table[:, 3:6, self.organs :] = 0.8 * painted
+        return Materials(table, self.organs)
 
     def at(self, index: Tensor) -> dict[str, Tensor]:
         """Every property at (N, T, H, W) material indices."""
@@ -77,7 +94,7 @@ def random_materials(dice: Dice, view: Tensor, organs: int) -> Materials:
     Args:
         dice: source of all choices.
         view: (N) metres of tissue across half the picture; patterns grow with it, less than evenly.
-        organs: how many there are.
+        organs: how many there are; the last is the wall of a cut.
     """
     table = torch.cat([_tissues(dice, view, organs), _metals(dice, len(view))], 2)
     return Materials(table, organs)
@@ -95,6 +112,8 @@ def _tissues(dice: Dice, view: Tensor, organs: int) -> Tensor:
     second = base.lerp(second, dice.uniform(0.2, 0.8, *shape, 1)) * dice.log_uniform(
         0.6, 1.3, *shape, 1
     )
+    base[:, -1] = torch.tensor(WOUND, device=dice.device)
+    second[:, -1] = torch.tensor(BLOOD, device=dice.device)
     turn = dice.uniform(0, 6.2832, *shape)
     wet = dice.log_uniform(0.15, 1.6, count, 1)
     rows = {

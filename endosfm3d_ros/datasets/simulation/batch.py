@@ -7,14 +7,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from endosfm3d_ros.datasets.simulation.anatomy import Anatomy
 from endosfm3d_ros.datasets.simulation.appearance import random_materials
 from endosfm3d_ros.datasets.simulation.dice import Dice
 from endosfm3d_ros.datasets.simulation.lighting import Lamps
-from endosfm3d_ros.datasets.simulation.organs import GROUPS, random_relief
+from endosfm3d_ros.datasets.simulation.organs import MATERIALS, random_relief
 from endosfm3d_ros.datasets.simulation.random_tools import random_tools
 from endosfm3d_ros.datasets.simulation.random_views import random_cameras, random_deformation
 from endosfm3d_ros.datasets.simulation.render import Scenes, render
-from endosfm3d_ros.datasets.simulation.sensor import develop, random_look
+from endosfm3d_ros.datasets.simulation.sensor import automatic_gain, develop, random_look
 
 MARGIN = 1.12  # of the relief's map over the first picture
 MOVING_MARGIN = 1.4  # where later pictures see more
@@ -57,11 +58,11 @@ def random_batch(
     margin = MARGIN if frames == 1 else MOVING_MARGIN
     extent = margin * torch.stack([half, half * height / width], 1)
     rows, columns = (8 * round(margin * side / 8) for side in (height, width))
-    relief = random_relief(dice, distance, extent, rows, columns)
+    relief = random_relief(dice, Anatomy(), distance, extent, rows, columns)
     scenes = Scenes(
         relief=relief,
         deformation=random_deformation(dice, relief, distance, frames),
-        materials=random_materials(dice, distance * half, GROUPS),
+        materials=random_materials(dice, distance * half, MATERIALS),
         tools=random_tools(dice, relief, frames),
         lamps=_lamps(dice, distance),
         shadow=dice.uniform(0.1, 0.75, count),
@@ -69,10 +70,10 @@ def random_batch(
     view = render(scenes, cameras)
     look = random_look(dice, count)
     return SimulatedBatch(
-        develop(view.light, look, dice),
+        develop(view.light, look, automatic_gain(view.light, look.exposure), dice),
         view.depth,
-        view.labels.byte(),
-        view.parts.byte(),
+        view.tools.label.byte(),
+        view.tools.part.byte(),
         cameras.intrinsics[:, 0],
         cameras.poses,
     )

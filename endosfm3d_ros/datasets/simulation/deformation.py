@@ -42,8 +42,11 @@ class Cut:
         share = (distance / opening.clamp(min=1e-9)).clamp(max=1)
         groove = (1 - share.square()) * opening / _wide(self.width.amax(1)).clamp(min=1e-9)
         moved = side * rest - across
-        x, y, z = (p + moved * _wide(n) for p, n in zip(points, self.across.unbind(-1)))
-        return x, y, z - groove * _wide(self.depth)
+        outward = torch.linalg.cross(self.along, self.across) * self.depth[:, None]
+        return tuple(
+            p + moved * _wide(n) + groove * _wide(o)
+            for p, n, o in zip(points, self.across.unbind(-1), outward.unbind(-1))
+        )
 
     def apply(self, points: Vector) -> Vector:
         """Where material points are."""

@@ -10,9 +10,10 @@ from torch.nn.functional import avg_pool2d, grid_sample
 
 from endosfm3d_ros.datasets.simulation.appearance import Materials, surface
 from endosfm3d_ros.datasets.simulation.casting import Hits, cast
-from endosfm3d_ros.datasets.simulation.deformation import Deformation
+from endosfm3d_ros.datasets.simulation.deformation import Deformation, Vector
 from endosfm3d_ros.datasets.simulation.instruments import Tools
 from endosfm3d_ros.datasets.simulation.lighting import Lamps, shade, unit
+from endosfm3d_ros.datasets.simulation.organs import WOUND
 from endosfm3d_ros.datasets.simulation.relief import Relief
 from endosfm3d_ros.datasets.simulation.tool_casting import ToolHits, cast_tools
 from endosfm3d_ros.datasets.simulation.views import Cameras
@@ -37,8 +38,8 @@ class View:
     light: Tensor  # (N, 3, T, H, W) linear, unclipped
     depth: Tensor  # metres along z, instruments included
     tissue: Hits
-    labels: Tensor  # long: 1.. instrument
-    parts: Tensor  # long: 1 shaft, 2 wrist, 3 jaws
+    normal: Vector  # camera frame, unit, instruments included
+    tools: ToolHits
 
 
 def render(scenes: Scenes, cameras: Cameras) -> View:
@@ -52,8 +53,13 @@ def render(scenes: Scenes, cameras: Cameras) -> View:
     x, y, z = hits.rest
     a, b = x / z, y / z
     organ = scenes.relief.lookup(scenes.relief.organ, a, b, mode="nearest")[:, 0].long()
+    cut = scenes.deformation.cut
+    if cut is not None:
+        organ = torch.where(cut.inside(hits.rest), WOUND, organ)
     open_ = scenes.relief.lookup(scenes.relief.open, a, b)[:, 0]
     normal = scenes.relief.lookup(scenes.relief.normals, a, b).unbind(1)
+    if not scenes.deformation.still:
+        normal = scenes.deformation.turned(hits.rest, normal)
     normal = unit(cameras.to_camera(normal))[0]
     tools = cast_tools(scenes.tools, cameras)
     metal = tools.label > 0
@@ -66,7 +72,7 @@ def render(scenes: Scenes, cameras: Cameras) -> View:
     seen = surface(scenes.materials, organ, hits, tools, cameras)
     open_ = torch.where(nearer, 1.0, open_)
     light = shade(seen, position, normal, open_, lit, scenes.lamps)
-    return View(light, depth, hits, tools.label, tools.part)
+    return View(light, depth, hits, normal, tools)
 
 
 def _hidden(tools: ToolHits, nearer: Tensor) -> ToolHits:
@@ -79,6 +85,7 @@ def _hidden(tools: ToolHits, nearer: Tensor) -> ToolHits:
         torch.where(nearer, tools.label, 0),
         torch.where(nearer, tools.part, 0),
         tools.material,
+        tools.solid,
     )
 
 

@@ -50,29 +50,54 @@ def random_look(dice: Dice, count: int) -> Look:
     )
 
 
+def plain_look(noise: float, haze: float) -> Look:
+    """A good modern endoscope, one scene.
+
+    Args:
+        noise: one sigma at full scale.
+        haze: smoke, 0 none.
+    """
+
+    def row(value: float) -> Tensor:
+        return torch.tensor([value])
+
+    kernel = _kernel(torch.zeros(1, 1, 1), torch.full((1, 1, 1), 0.5), torch.ones(1, 1, 1))
+    return Look(
+        exposure=row(0.52), balance=torch.ones(1, 3), gamma=row(2.2), contrast=row(0.25),
+        saturation=row(1.05), vignette=row(0.15), kernel=kernel, border=row(9.0),
+        frame=row(-1.0), haze=row(haze), noise=row(noise), coding=row(0.0),
+    )  # fmt: skip
+
+
 def _kernels(dice: Dice, count: int) -> Tensor:
     """Gaussian defocus, stretched along a random direction by motion."""
-    side = torch.arange(-BLUR, BLUR + 1.0, device=dice.device)
     turn = dice.uniform(0, 6.2832, count, 1, 1)
-    along = turn.cos() * side + turn.sin() * side[:, None]
-    across = turn.cos() * side[:, None] - turn.sin() * side
     sigma = dice.log_uniform(0.4, 1.0, count, 1, 1)
     stretch = torch.where(dice.chance(0.25, count, 1, 1), dice.uniform(1, 3, count, 1, 1), 1.0)
+    return _kernel(turn, sigma, stretch)
+
+
+def _kernel(turn: Tensor, sigma: Tensor, stretch: Tensor) -> Tensor:
+    """(N, side, side) from an angle, a width and a factor along the angle, (N, 1, 1) each."""
+    side = torch.arange(-BLUR, BLUR + 1.0, device=turn.device)
+    along = turn.cos() * side + turn.sin() * side[:, None]
+    across = turn.cos() * side[:, None] - turn.sin() * side
     kernel = (-0.5 * ((along / (sigma * stretch)).square() + (across / sigma).square())).exp()
     return kernel / kernel.sum((1, 2), keepdim=True)
 
 
-def develop(light: Tensor, look: Look, dice: Dice) -> Tensor:
+def develop(light: Tensor, look: Look, gain: Tensor, dice: Dice) -> Tensor:
     """(N, T, 3, H, W) uint8 pictures.
 
     Args:
         light: (N, 3, T, H, W) linear and unclipped.
         look: of N scenes.
+        gain: (N) exposure, see `automatic_gain`.
         dice: source of the pixel noise.
     """
     height, width = light.shape[3:]
     light = light.transpose(1, 2)
-    light = light * _wide(_gain(light, look.exposure)) * look.balance[:, None, :, None, None]
+    light = light * _wide(gain) * look.balance[:, None, :, None, None]
     light = _hazy(light, look, dice)
     light = light * _aperture(look, height, width)[:, None, None]
     light = _blurred(light.clamp_(0, 4), look.kernel)
@@ -82,9 +107,14 @@ def develop(light: Tensor, look: Look, dice: Dice) -> Tensor:
     return picture.mul_(255).round_().clamp_(0, 255).byte()
 
 
-def _gain(light: Tensor, target: Tensor) -> Tensor:
-    """(N): automatic exposure by the first frame, deaf to highlights."""
-    mean = light[:, 0].mean(1).clamp(min=0).sqrt_()
+def automatic_gain(light: Tensor, target: Tensor) -> Tensor:
+    """(N): exposure by the first frame, deaf to highlights.
+
+    Args:
+        light: (N, 3, T, H, W) linear and unclipped.
+        target: (N) aimed mean of the square root of luminance.
+    """
+    mean = light[:, :, 0].mean(1).clamp(min=0).sqrt_()
     level = mean.clamp(max=mean.flatten(1).mean(1)[:, None, None] * 3.0).flatten(1).mean(1)
     return (target / level.clamp(min=1e-4)).square()
 

@@ -27,6 +27,7 @@ class ToolHits:
     label: Tensor  # long: 1.. instrument, 0 none
     part: Tensor  # long: SHAFT, WRIST, JAWS, 0 none
     material: Tensor  # long
+    solid: Tensor  # long: row in `Tools.solids`
 
 
 def cast_tools(tools: Tools, cameras: Cameras) -> ToolHits:
@@ -141,4 +142,5 @@ def _compose(
         plane(tool + 1),
         plane(made.part[kind, solid]),
         plane(made.material[kind, solid]),
+        plane(found.shape[rows]),
     )
