@@ -62,9 +62,10 @@ def load_pose_network(path: Path | str) -> PoseNetwork:
         ConfigurationError: a file is absent, or tensors are missing, extra or misshaped.
     """
     path = Path(path)
-    if not all((path / name).is_file() for name in POSE_FILES):
+    files = [first_file(path, (name,)) for name in POSE_FILES]
+    if not all(files):
         raise ConfigurationError(nothing_found(path, POSE_FILES, every=True))
-    encoder, decoder = (read_tensors(path / name) for name in POSE_FILES)
+    encoder, decoder = (read_tensors(file) for file in files)
     return pose_network(encoder, decoder, str(path))
 
 
@@ -205,8 +206,12 @@ def fill_exactly(
 
 
 def first_file(folder: Path, names: tuple[str, ...]) -> Path | None:
-    """The first of these files that the folder has."""
-    return next((folder / name for name in names if (folder / name).is_file()), None)
+    """The first of these files that the folder has, as published or converted to safetensors."""
+    for name in names:
+        for path in (folder / name, (folder / name).with_suffix(".safetensors")):
+            if path.is_file():
+                return path
+    return None
 
 
 def nothing_found(path: Path, names: tuple[str, ...], every: bool = False) -> str:

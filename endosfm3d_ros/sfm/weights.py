@@ -54,12 +54,15 @@ class WeightSet:
         """Every file that may decide what the depth network computes."""
         if self.is_student:
             return [self.folder / STUDENT_DEPTH]
-        return [path for path in _weight_files(self.folder) if path.name not in POSE_FILES]
+        pose = {path.name for path in self.pose_files}
+        return [path for path in _weight_files(self.folder) if path.name not in pose]
 
     @property
     def pose_files(self) -> list[Path]:
         """The files of the pose network."""
-        return [self.folder / name for name in ([STUDENT_POSE] if self.is_student else POSE_FILES)]
+        if self.is_student:
+            return [self.folder / STUDENT_POSE]
+        return [_as_stored(self.folder / name) for name in POSE_FILES]
 
     @cached_property
     def input_size(self) -> tuple[int, int]:
@@ -142,6 +145,12 @@ def find_weights(name: str = "") -> WeightSet:
         f"(depth_model.pth, pose_encoder.pth, pose.pth) to {search_folders()[-2] / 'official'} "
         f"or name it in {VARIABLE}"
     )
+
+
+def _as_stored(path: Path) -> Path:
+    """A published file, or the safetensors file that `endosfm3d weights add` makes of it."""
+    converted = path.with_suffix(".safetensors")
+    return converted if converted.is_file() and not path.is_file() else path
 
 
 def _weight_files(folder: Path) -> list[Path]:

@@ -1,0 +1,1 @@
+"""Floor 4: weights of others and how they get here, beside the starter set itself."""
