@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from endosfm3d_ros.tissue.deformation import DeformationConfig
 from endosfm3d_ros.tissue.densification import DensificationConfig
+from endosfm3d_ros.tissue.density import DensityConfig
 from endosfm3d_ros.tissue.flow import FlowConfig
 from endosfm3d_ros.tissue.fusion import FusionConfig
 from endosfm3d_ros.tissue.graph import GraphConfig
@@ -34,6 +35,7 @@ class TissueConfig:
     deformation: DeformationConfig = field(default_factory=DeformationConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
     refinement: RefinementConfig = field(default_factory=RefinementConfig)
+    density: DensityConfig = field(default_factory=DensityConfig)
     densification: DensificationConfig = field(default_factory=DensificationConfig)
     maintenance: MaintenanceConfig = field(default_factory=MaintenanceConfig)
 
@@ -42,6 +44,5 @@ class TissueConfig:
         """For offline processing: twice as many Gaussians, which a live stream has no time for."""
         return cls(
             capacity=150_000,
-            densification=DensificationConfig(spacing=1.4),
-            maintenance=MaintenanceConfig(cell=1.4, fine=0.9, coarse=1.5),
+            density=DensityConfig(mean=1.35, spacings=(0.71, 1.0, 1.41, 2.0, 2.83), default=2),
         )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.tissue.density import Density
 from endosfm3d_ros.tissue.fusion import DepthNoise, pixels_as_rays
 from endosfm3d_ros.tissue.gaussians import GaussianStore
 from endosfm3d_ros.tissue.graph import DeformationGraph
@@ -20,7 +22,6 @@ from endosfm3d_ros.tissue.validity import Observation
 class DensificationConfig:
     """Lengths in pixels of the working image (320 wide)."""
 
-    spacing: float = 2.0  # between new Gaussians; 20000 cover the view
     spread: float = 0.62  # of the spacing: standard deviation along the surface
     flatness: float = 0.2  # thickness as a share of that
     grazing: float = 0.4  # cosine to the viewing ray; steeper normals are bent back to it
@@ -28,7 +29,6 @@ class DensificationConfig:
     covered: float = 0.6  # alpha; thinner places get new Gaussians
     per_frame: int = 4000  # new ones after the first frame
     infer_every: int = 5  # frames between looks for places that stay hidden
-    worth_filling: int = 100  # pixels without depth; fewer wait for such a frame
     inferred_spacing: float = 2.0  # factor on the spacing where nothing was ever seen
     inferred_weight: float = 0.1  # observations that a filled-in place is worth
     filled_weight: float = 0.3  # the same where colour was seen but depth was filled in
@@ -42,6 +42,7 @@ class Place:
     seen: Observation
     T_map_camera: np.ndarray  # 4x4
     frame: int  # number, for the age of what is planted
+    density: Density  # how close together
 
 
 @dataclass(frozen=True)
@@ -52,32 +53,49 @@ class Surface:
     smooth: np.ndarray  # (h, w) the same without noise, for normals
     rgb: np.ndarray  # (h, w, 3)
     weight: np.ndarray  # (h, w) observations that a point is worth
+    guessed: np.ndarray  # (h, w) bool: the depth is neither measured nor known to the map
 
 
 def surface_of(
-    seen: Observation, view: Rendering, wanted: np.ndarray, config: DensificationConfig
+    seen: Observation,
+    view: Rendering,
+    proven: np.ndarray,
+    wanted: np.ndarray,
+    config: DensificationConfig,
 ) -> Surface | None:
     """Depth and colour without gaps: measured, else from the map, else filled in from the rim.
 
     Args:
-        wanted: (h, w) bool where the surface is asked for; other gaps may stay.
+        seen: the image.
+        view: the map from there.
+        proven: (h, w) bool where the map knows its depth; guesses must not beget guesses.
+        wanted: (h, w) bool where colours are asked for; other gaps in them may stay.
+        config: weights.
 
     Returns:
         None where there is no depth at all.
     """
     measured = np.isfinite(seen.depth)
-    known = measured | np.isfinite(view.depth)
+    mapped = np.isfinite(view.depth)
+    known = measured | (mapped & proven)
     if not known.any():
         return None
     depth = np.where(measured, seen.depth, view.depth)
-    depth = push_pull(depth, known) if (wanted & ~known).any() else depth
+    if not known.all():
+        depth = np.where(known, depth, _filled(depth, known))
     rgb = seen.rgb
     if (wanted & ~seen.color).any():
-        rgb = push_pull(np.where(seen.color[..., None], rgb, view.rgb), seen.color | known)
+        rgb = push_pull(np.where(seen.color[..., None], rgb, view.rgb), seen.color | mapped)
     weight = np.where(measured, seen.confidence, np.float32(config.filled_weight))
-    weight = np.where(seen.color, weight, np.float32(config.inferred_weight))
-    filled = np.where(known | wanted, depth, np.float32(np.median(depth[known])))
-    return Surface(depth, cv2.GaussianBlur(filled, (0, 0), config.normal_blur), rgb, weight)
+    weight = np.where(seen.color & known, weight, np.float32(config.inferred_weight))
+    smooth = cv2.GaussianBlur(depth, (0, 0), config.normal_blur)
+    return Surface(depth, smooth, rgb, weight, ~known)
+
+
+def _filled(depth: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """(h, w) float32 continuation of the known depth; smooth, so a quarter of it will do."""
+    rest = push_pull(depth[::2, ::2], known[::2, ::2])
+    return cv2.resize(rest, depth.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def densify(
@@ -103,16 +121,14 @@ def densify(
         limit: at most so many, evenly thinned.
     """
     camera = place.seen.camera
-    spacing = config.spacing * (config.inferred_spacing if inferred else 1)
-    pixels = _grid(camera, spacing)
-    column, row = np.rint(pixels).astype(np.int64).T
-    chosen = np.flatnonzero(wanted[row, column])
+    pixels, spacing = _chosen(place.density, wanted, config.inferred_spacing if inferred else 1.0)
     room = store.room if limit is None else min(limit, store.room)
-    if len(chosen) > room:
-        chosen = chosen[np.linspace(0, len(chosen) - 1, room).astype(np.int64)]
-    if not len(chosen):
+    if len(pixels) > room:
+        kept = np.linspace(0, len(pixels) - 1, room).astype(np.int64)
+        pixels, spacing = pixels[kept], spacing[kept]
+    if not len(pixels):
         return 0
-    row, column, pixels = row[chosen], column[chosen], pixels[chosen]
+    column, row = np.rint(pixels).astype(np.int64).T
     points = _on_rays(pixels, surface.depth[row, column], camera)
     size = config.spread * spacing * points[:, 2] / camera.fx
     R = place.T_map_camera[:3, :3].astype(np.float32)
@@ -130,6 +146,7 @@ def densify(
             "seen": np.full(len(row), place.frame, np.int32),
             "hits": np.full(len(row), 0 if inferred else 1, np.int32),
             "inferred": np.full(len(row), inferred),
+            "guessed": surface.guessed[row, column],
             "node_index": index,
             "node_weight": weight,
         }
@@ -138,10 +155,14 @@ def densify(
 
 
 def uncovered(
-    view: Rendering, seen: Observation, noise: DepthNoise, config: DensificationConfig
+    view: Rendering,
+    seen: Observation,
+    proven: np.ndarray,
+    noise: DepthNoise,
+    config: DensificationConfig,
 ) -> np.ndarray:
-    """(h, w) bool: tissue is seen where the map is thin or lies behind it."""
-    before = seen.depth < view.depth * (1 - noise.gate)  # NaN compares false
+    """(h, w) bool: tissue is seen where the map is thin or is known to lie behind it."""
+    before = proven & (seen.depth < view.depth * (1 - noise.gate))  # NaN compares false
     return seen.color & ((view.alpha < config.covered) | before)
 
 
@@ -153,14 +174,33 @@ def facing(normals: np.ndarray) -> np.ndarray:
     return (quats / np.linalg.norm(quats, axis=1, keepdims=True)).astype(np.float32)
 
 
-def _grid(camera: PinholeCamera, spacing: float) -> np.ndarray:
+def _chosen(density: Density, wanted: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
+    """(n, 2) float32 grid pixels inside the wanted ones, (n,) float32 their spacing.
+
+    Every pixel takes from the grid of its own spacing, so grids meet along their borders.
+    """
+    pixels, spacings = [], []
+    for level, spacing in enumerate(factor * density.spacings):
+        here = wanted & (density.level == level)
+        if here.any():
+            grid = _grid(*wanted.shape, float(spacing))
+            column, row = np.rint(grid).astype(np.int64).T
+            pixels.append(grid[here[row, column]])
+            spacings.append(np.full(len(pixels[-1]), spacing, np.float32))
+    if not pixels:
+        return np.empty((0, 2), np.float32), np.empty(0, np.float32)
+    return np.concatenate(pixels), np.concatenate(spacings)
+
+
+@lru_cache(maxsize=16)
+def _grid(height: int, width: int, spacing: float) -> np.ndarray:
     """(N, 2) float32 pixels of a hexagonal grid over the image."""
-    rows = np.arange(spacing / 2, camera.height, spacing * 0.9306)  # as dense as a square grid
-    columns = np.arange(spacing / 4, camera.width, spacing * 1.0746)
+    rows = np.arange(spacing / 2, height, spacing * 0.9306)  # as dense as a square grid
+    columns = np.arange(spacing / 4, width, spacing * 1.0746)
     u, v = np.meshgrid(columns, rows)
     u[1::2] += spacing / 2
     pixels = np.stack([u, v], axis=-1).reshape(-1, 2).astype(np.float32) - np.float32(0.5)
-    return np.clip(pixels, 0, (camera.width - 1, camera.height - 1)).astype(np.float32)
+    return np.clip(pixels, 0, (width - 1, height - 1)).astype(np.float32)
 
 
 def _on_rays(pixels: np.ndarray, z: np.ndarray, camera: PinholeCamera) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
@@ -29,6 +30,7 @@ class FusionConfig:
     """Running estimate per Gaussian."""
 
     largest_weight: float = 12.0  # observations; deforming tissue forgets what is older
+    guess_gate: float = 0.5  # of the depth: so far a guess is moved to the first measurement
     surface: float = 0.06  # of the depth: a Gaussian so near the rendered surface is seen
     look_through_frames: int = 3  # frames in a row that prove that nothing is there
     fade: float = 0.5  # factor on opacity and weight of what is looked through
@@ -73,13 +75,24 @@ def fuse_depth(
     """
     measured = seen.depth[sight.row, sight.column]
     step = measured / sight.z - 1
-    used = sight.surface & (np.abs(step) < noise.gate)  # NaN compares false
+    gate = np.where(store.guessed[sight.slots], config.guess_gate, noise.gate)
+    used = sight.surface & (np.abs(step) < gate)  # NaN compares false
     slots = sight.slots[used]
     worth = seen.confidence[sight.row[used], sight.column[used]]
+    store.weights[slots[store.guessed[slots]]] = 0
+    store.guessed[slots] = False
     gain = worth / (store.weights[slots] + worth)
     centre = T_map_camera[:3, 3].astype(np.float32)
     store.means[slots] += (gain * step[used])[:, None] * (store.means[slots] - centre)
     store.weights[slots] = np.minimum(store.weights[slots] + worth, config.largest_weight)
+
+
+def proven(store: GaussianStore, sight: Sight, shape: tuple[int, int]) -> np.ndarray:
+    """(h, w) bool: the view shows Gaussians there whose depth was measured at some time."""
+    mask = np.zeros(shape, np.uint8)
+    rows = sight.surface & ~store.guessed[sight.slots]
+    mask[sight.row[rows], sight.column[rows]] = 1
+    return cv2.dilate(mask, np.ones((5, 5), np.uint8)) > 0  # over the gaps between them
 
 
 def fade_what_is_looked_through(

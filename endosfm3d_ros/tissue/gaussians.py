@@ -22,6 +22,7 @@ FIELDS: dict[str, tuple[tuple[int, ...], type]] = {
     "hits": ((), np.int32),  # frames that saw it
     "in_front": ((), np.uint8),  # frames in a row that looked through it
     "inferred": ((), np.bool_),  # filled in, never seen
+    "guessed": ((), np.bool_),  # depth filled in, never measured
     "node_index": ((NEIGHBOURS,), np.int32),
     "node_weight": ((NEIGHBOURS,), np.float32),  # sum to one
 }
@@ -45,6 +46,7 @@ class GaussianStore:
     hits: np.ndarray
     in_front: np.ndarray
     inferred: np.ndarray
+    guessed: np.ndarray
     node_index: np.ndarray
     node_weight: np.ndarray
 

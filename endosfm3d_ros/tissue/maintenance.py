@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.tissue.densification import Place
+from endosfm3d_ros.tissue.density import Density
 from endosfm3d_ros.tissue.fusion import Sight
 from endosfm3d_ros.tissue.gaussians import FIELDS, GaussianStore
 from endosfm3d_ros.tissue.graph import DeformationGraph
@@ -15,14 +16,13 @@ from endosfm3d_ros.tissue.rendering import Rendering
 
 @dataclass(frozen=True)
 class MaintenanceConfig:
-    """Lengths in pixels of the working image (320 wide)."""
+    """Lengths as shares of the spacing that is wanted where the image shows a Gaussian."""
 
-    cell: float = 2.0  # side of the cells that crowds are counted in
-    crowd: int = 2  # Gaussians on the surface in one cell; more are thinned
-    fine: float = 1.25  # standard deviation that those left over in a crowd grow to ...
+    crowd: int = 2  # Gaussians on the surface in a cell as wide as the spacing; more are thinned
+    fine: float = 0.62  # standard deviation that those left over in a crowd grow to ...
     growth: float = 1.2  # ... by this factor at a time
-    coarse: float = 2.1  # standard deviation above which one is split into four ...
-    per_frame: int = 600  # ... so many each frame
+    coarse: float = 1.05  # standard deviation above which one is split into four ...
+    per_frame: int = 600  # ... so many each frame, the most too coarse first
     room: float = 0.1  # share of the capacity that is kept free for what comes into view
     memory: float = 60.0  # seconds after which what is out of view is worth a third
 
@@ -32,8 +32,7 @@ def maintain(
     graph: DeformationGraph,
     view: Rendering,
     sight: Sight,
-    camera: PinholeCamera,
-    frame: int,
+    place: Place,
     fps: float,
     config: MaintenanceConfig,
 ) -> np.ndarray | None:
@@ -42,11 +41,11 @@ def maintain(
     Returns:
         As `drop_idle_nodes`.
     """
-    if frame % 2:
-        split_coarse(store, sight, camera, config)
+    if place.frame % 2:
+        split_coarse(store, sight, place, config)
     else:
-        thin_crowds(store, sight, view.pixels, camera, config)
-    evict(store, sight.slots[sight.surface], frame, fps, config)
+        thin_crowds(store, sight, view.pixels, place, config)
+    evict(store, sight.slots[sight.surface], place.frame, fps, config)
     return drop_idle_nodes(store, graph)
 
 
@@ -54,7 +53,7 @@ def thin_crowds(
     store: GaussianStore,
     sight: Sight,
     pixels: np.ndarray,
-    camera: PinholeCamera,
+    place: Place,
     config: MaintenanceConfig,
 ) -> int:
     """Where compression or a retreating camera piled Gaussians up: fewer and larger ones.
@@ -65,61 +64,77 @@ def thin_crowds(
         store: the map.
         sight: what the view shows.
         pixels: (N, 2) of every slot in that view.
-        camera: of the view.
+        place: image and pose.
         config: what a crowd is.
 
     Returns:
         How many were removed.
     """
-    rows = np.flatnonzero(sight.surface & (store.opacities[sight.slots] > 0))
+    # 1 the crowded cells
+    rows = _in_the_image(store, sight, place)
+    key = _cells(pixels[sight.slots[rows]], sight.row[rows], sight.column[rows], place.density)
+    crowded = np.bincount(key)[key] > config.crowd
+    rows, key = rows[crowded], key[crowded]
+    # 2 their Gaussians from the most to the least observed
     slots = sight.slots[rows]
-    cell = np.floor(pixels[slots] / config.cell).astype(np.int64)
-    key = cell[:, 1] * 100_000 + cell[:, 0]
     order = np.lexsort((-store.weights[slots], key))
-    key = key[order]
+    rows, slots, key = rows[order], slots[order], key[order]
     first = np.concatenate([[True], key[1:] != key[:-1]])[: len(key)]
     start = np.maximum.accumulate(np.where(first, np.arange(len(key)), 0))
     surplus = np.arange(len(key)) - start >= config.crowd
-    _enlarge(
-        store, slots[order[start[surplus]]], rows[order[start[surplus]]], sight, camera, config
-    )
-    store.remove(slots[order[surplus]])
+    _enlarge(store, rows[start[surplus]], sight, place, config)
+    store.remove(slots[surplus])
     return int(surplus.sum())
 
 
+def _in_the_image(store: GaussianStore, sight: Sight, place: Place) -> np.ndarray:
+    """(n,) int64 rows of what the image really shows; what is hidden is left as it is."""
+    shown = place.seen.color[sight.row, sight.column]
+    return np.flatnonzero(sight.surface & shown & (store.opacities[sight.slots] > 0))
+
+
+def _cells(pixels: np.ndarray, row: np.ndarray, column: np.ndarray, density: Density) -> np.ndarray:
+    """(n,) int64 one number per cell, whose side is the spacing wanted there."""
+    level = density.level[row, column].astype(np.int64)
+    cell = np.floor(pixels / density.spacings[level][:, None]).astype(np.int64) + 1
+    most = int(max(density.level.shape) / density.spacings.min()) + 3
+    return (level * most + cell[:, 1]) * most + cell[:, 0]
+
+
 def _enlarge(
-    store: GaussianStore,
-    slots: np.ndarray,
-    rows: np.ndarray,
-    sight: Sight,
-    camera: PinholeCamera,
-    config: MaintenanceConfig,
+    store: GaussianStore, rows: np.ndarray, sight: Sight, place: Place, config: MaintenanceConfig
 ) -> None:
     """Let Gaussians grow by a step, up to the size that covers a cell."""
-    size = store.scales[slots, 0] * camera.fx / sight.z[rows]
-    factor = np.clip(config.fine / np.maximum(size, 1e-6), 1, config.growth)
+    slots = sight.slots[rows]
+    wanted = config.fine * place.density.spacing(sight.row[rows], sight.column[rows])
+    size = store.scales[slots, 0] * place.seen.camera.fx / sight.z[rows]
+    factor = np.clip(wanted / np.maximum(size, 1e-6), 1, config.growth)
     store.scales[slots] *= factor[:, None].astype(np.float32)
 
 
 def split_coarse(
-    store: GaussianStore, sight: Sight, camera: PinholeCamera, config: MaintenanceConfig
+    store: GaussianStore, sight: Sight, place: Place, config: MaintenanceConfig
 ) -> int:
-    """Where the camera came closer: four Gaussians of half the size for one."""
-    slots = sight.slots[sight.surface]
-    size = store.scales[slots, 0] * camera.fx / sight.z[sight.surface]
-    usable = (store.opacities[slots] > 0) & ~store.inferred[slots]
-    slots = slots[usable & (size > config.coarse)][: config.per_frame]
-    slots = slots[: store.room // 3]
+    """Where the camera came closer or detail appeared: four Gaussians of half the size for one."""
+    # 1 the coarsest for what is wanted at their place
+    rows = _in_the_image(store, sight, place)
+    rows = rows[~store.inferred[sight.slots[rows]]]
+    size = store.scales[sight.slots[rows], 0] * place.seen.camera.fx / sight.z[rows]
+    excess = size / place.density.spacing(sight.row[rows], sight.column[rows])
+    coarse = np.flatnonzero(excess > config.coarse)
+    coarse = coarse[np.argsort(-excess[coarse])][: min(config.per_frame, store.room // 3)]
+    slots = sight.slots[rows[coarse]]
     if not len(slots):
         return 0
-    rows = {name: np.repeat(getattr(store, name)[slots], 4, axis=0) for name in FIELDS}
-    across, down = _tangents(rows["quats"])
+    # 2 their quarters
+    fields = {name: np.repeat(getattr(store, name)[slots], 4, axis=0) for name in FIELDS}
+    across, down = _tangents(fields["quats"])
     sign = np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]], np.float32)
-    offset = np.tile(sign, (len(slots), 1)) * (0.8 * rows["scales"][:, :1])
-    rows["means"] += offset[:, :1] * across + offset[:, 1:] * down
-    rows["scales"] *= np.float32(0.5)
+    offset = np.tile(sign, (len(slots), 1)) * (0.8 * fields["scales"][:, :1])
+    fields["means"] += offset[:, :1] * across + offset[:, 1:] * down
+    fields["scales"] *= np.float32(0.5)
     store.remove(slots)
-    store.add(rows)
+    store.add(fields)
     return len(slots)
 
 

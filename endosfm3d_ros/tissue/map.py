@@ -19,6 +19,7 @@ from endosfm3d_ros.timing import StageClock
 from endosfm3d_ros.tissue.config import TissueConfig
 from endosfm3d_ros.tissue.deformation import Samples, solve_deformation
 from endosfm3d_ros.tissue.densification import Place
+from endosfm3d_ros.tissue.density import wanted_density
 from endosfm3d_ros.tissue.flow import ModelFlow
 from endosfm3d_ros.tissue.fusion import (
     METRIC_NOISE,
@@ -184,7 +185,7 @@ class TissueMap:
         self._stamp = given.depth.stamp
         width = seen.camera.width / seen.camera.fx * float(np.nanmedian(seen.depth))
         self.graph = DeformationGraph(c.graph.spacing * width, c.graph)
-        seed(self.store, self.graph, Place(seen, self.T_map_camera, self.frame), c.densification)
+        seed(self.store, self.graph, self._place(given), c.densification)
         self._refiner.settle(self.store, coarse_target(seen), self.T_map_camera)
         self._state = TrackingState.TRACKING
         self._remember(given)
@@ -239,11 +240,11 @@ class TissueMap:
             fade_what_is_looked_through(store, sight, given.seen, given.noise, c.fusion)
         # 9 new Gaussians where tissue came into view, filled-in ones where it stays hidden
         with clock.stage("densify"):
-            where = Place(given.seen, self.T_map_camera, self.frame)
-            grow(store, graph, view, where, given.noise, c.densification)
+            place = self._place(given)
+            grow(store, graph, view, sight, place, given.noise, c.densification)
         # 10 within the caps
         with clock.stage("maintain"):
-            self._maintain(view, sight, given)
+            self._maintain(view, sight, place)
         self._remember(given)
         return view
 
@@ -325,14 +326,18 @@ class TissueMap:
         full = full_target(given.image, given.depth.camera, given.seen)
         return self._refiner.offline(self.store, (target, full), self.T_map_camera)
 
-    def _maintain(self, view: Rendering, sight: Sight, given: _Input) -> None:
-        camera, fps = given.seen.camera, 1 / self._interval
+    def _place(self, given: _Input) -> Place:
+        density = wanted_density(given.seen.grey, given.seen.color, self.config.density)
+        return Place(given.seen, self.T_map_camera, self.frame, density)
+
+    def _maintain(self, view: Rendering, sight: Sight, place: Place) -> None:
+        fps = 1 / self._interval
         renumbered = maintain(
-            self.store, self.graph, view, sight, camera, self.frame, fps, self.config.maintenance
+            self.store, self.graph, view, sight, place, fps, self.config.maintenance
         )
         if renumbered is not None:
             self.history.renumber(renumbered)
-        self._start_anew_if_misfit(view, given.seen)
+        self._start_anew_if_misfit(view, place.seen)
 
     def _start_anew_if_misfit(self, view: Rendering, seen: Observation) -> None:
         """A map that stopped looking like the image is worth nothing."""

@@ -20,7 +20,7 @@ from endosfm3d_ros.tissue.gaussians import FIELDS
 from endosfm3d_ros.tissue.graph import DeformationGraph
 from endosfm3d_ros.tissue.map import TissueMap
 
-VERSION = 1
+VERSION = 2
 GAUSSIANS = "gaussian_"
 GRAPH = "graph_"
 MAP = "map_"

@@ -32,9 +32,9 @@ def sample_motion(
         count: limit.
     """
     camera = seen.camera
-    # 1 visible Gaussians whose flow is believed, evenly thinned
+    # 1 visible Gaussians whose flow is believed, evenly thinned; parallax needs their depth
     weight = field.weight[sight.row, sight.column]
-    usable = np.flatnonzero(sight.surface & (weight > 0))
+    usable = np.flatnonzero(sight.surface & (weight > 0) & ~store.guessed[sight.slots])
     usable = usable[:: max(1, len(usable) // count)]
     slots, row, column = sight.slots[usable], sight.row[usable], sight.column[usable]
     # 2 where they are predicted, and where the flow leads

@@ -14,7 +14,7 @@ from endosfm3d_ros.types import Cloud, CloudLabel
 MEMORY = 60.0  # seconds after which confidence in what is not seen has fallen to a third
 
 
-SHOWN = ("means", "quats", "opacities", "colors", "weights", "seen", "inferred")  # of a Gaussian
+SHOWN = ("means", "quats", "opacities", "colors", "weights", "seen", "guessed")  # of a Gaussian
 
 
 def cloud_later(
@@ -31,13 +31,13 @@ def cloud_of(
     """Every Gaussian as a point of the map frame.
 
     MEASURED was seen in this frame; RETAINED was seen earlier and is hidden or out of view now;
-    INFERRED was never seen. Confidence is w / (w + 1) of the observations w that a place is worth,
-    and fades while it is not seen.
+    INFERRED was never seen, or its depth never measured. Confidence is w / (w + 1) of the
+    observations w that a place is worth, and fades while it is not seen.
     """
     alive = np.flatnonzero(rows["opacities"] > 0)
     seen = rows["seen"][alive]
     labels = np.where(seen == frame, CloudLabel.MEASURED, CloudLabel.RETAINED).astype(np.uint8)
-    labels[rows["inferred"][alive]] = CloudLabel.INFERRED
+    labels[rows["guessed"][alive]] = CloudLabel.INFERRED
     weight = rows["weights"][alive]
     age = (frame - seen).astype(np.float32) / np.float32(fps)
     points = rows["means"][alive]

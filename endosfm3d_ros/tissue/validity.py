@@ -23,6 +23,7 @@ class ValidityConfig:
     highlight_margin: int = 3
     dark: float = 0.05  # brightest channel; outside the field of view, or without texture
     discontinuity: float = 0.1  # relative depth step to the next pixel
+    speck: int = 120  # pixels; smaller islands of depth are mistakes of the matcher
     min_confidence: float = 0.02  # of the depth
 
 
@@ -72,6 +73,7 @@ def observe(
     confidence = cv2.resize(depth.confidence, camera.size, interpolation=cv2.INTER_NEAREST)
     usable = geometry & np.isfinite(z) & (confidence > config.min_confidence)
     usable &= ~discontinuities(z, config.discontinuity)
+    usable = without_specks(usable, config.speck)
     return Observation(
         camera=camera,
         rgb=small.astype(np.float32) * np.float32(1 / 255),
@@ -86,9 +88,18 @@ def observe(
 
 def discontinuities(depth: np.ndarray, step: float) -> np.ndarray:
     """(H, W) bool where depth jumps by more than the share `step` to a neighbouring pixel."""
-    known = np.nan_to_num(depth)
-    smallest, largest = cv2.erode(known, np.ones((3, 3))), cv2.dilate(known, np.ones((3, 3)))
-    return (largest - smallest > 2 * step * known) & (smallest > 0)
+    known, around = np.isfinite(depth), np.ones((3, 3))
+    smallest = cv2.erode(np.where(known, depth, np.float32(np.inf)), around)
+    largest = cv2.dilate(np.where(known, depth, np.float32(0)), around)
+    return largest - smallest > 2 * step * depth  # NaN compares false
+
+
+def without_specks(mask: np.ndarray, smallest: int) -> np.ndarray:
+    """(H, W) bool without islands of fewer than so many pixels."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
+    kept = stats[:, cv2.CC_STAT_AREA] >= smallest
+    kept[0] = False
+    return kept[labels]
 
 
 def _extremes(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -51,7 +51,7 @@ def test_damaged_foreign_and_oversized_files_are_refused(grown, config, tmp_path
     with pytest.raises(InputError, match="checksum"):
         load_map(tmp_path / "changed.npz", config)
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
-    with pytest.raises(InputError, match="version 1"):
+    with pytest.raises(InputError, match="version 2"):
         load_map(tmp_path / "other.npz", config)
     (tmp_path / "cut.npz").write_bytes(path.read_bytes()[:1000])
     for name in ("cut.npz", "missing.npz"):

@@ -9,9 +9,11 @@ from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.tissue import densification, fusion, maintenance
 from endosfm3d_ros.tissue.deformation import DeformationConfig, Samples, solve_deformation
+from endosfm3d_ros.tissue.density import Density, DensityConfig, wanted_density
 from endosfm3d_ros.tissue.flow import FlowConfig, ModelFlow
 from endosfm3d_ros.tissue.gaussians import GaussianStore
 from endosfm3d_ros.tissue.graph import DeformationGraph, GraphConfig
+from endosfm3d_ros.tissue.growth import guess_anew
 from endosfm3d_ros.tissue.holes import push_pull
 from endosfm3d_ros.tissue.registration import RegistrationConfig, register
 from endosfm3d_ros.tissue.rendering import Rendering, back_project, empty_view, render
@@ -52,6 +54,11 @@ def seen_by(camera=CAMERA, depth=0.05, rgb=0.5, sheets=None, tool=None, confiden
     worth = np.full(image.shape[:2], confidence, np.float32)
     given = DepthMap(plane, worth, camera, "test", ScaleSource.STEREO, 0)
     return observe(image, given, tool, camera, ValidityConfig())
+
+
+def regular(spacing=2.0) -> Density:
+    """The same spacing everywhere."""
+    return Density(np.zeros((48, 64), np.uint8), np.array([spacing], np.float32))
 
 
 def graph_of(points, spacing=0.006, **options) -> DeformationGraph:
@@ -394,11 +401,11 @@ def test_planted_gaussians_lie_on_the_surface_and_face_the_camera():
     wanted = np.zeros((48, 64), bool)
     wanted[:, 20:40] = True
     store, graph = GaussianStore(3000), DeformationGraph(0.006, GraphConfig())
-    surface = densification.surface_of(seen, empty_view(CAMERA), wanted, config)
+    surface = densification.surface_of(seen, empty_view(CAMERA), ~wanted, wanted, config)
     T = se3.from_vectors(np.array([0.1, 0.2, 0.3]), np.array([0.01, 0.02, 0.03]))
-    place = densification.Place(seen, T, 7)
+    place = densification.Place(seen, T, 7, regular())
     count = densification.densify(store, graph, surface, wanted, place, config)
-    assert abs(count - wanted.sum() / config.spacing**2) < 0.15 * count
+    assert abs(count - wanted.sum() / 2.0**2) < 0.15 * count
     local = se3.transform(se3.inverse(T), store.view("means").astype(float))
     np.testing.assert_allclose(local[:, 2], 0.05, rtol=1e-4)
     pixels = CAMERA.project(local)
@@ -412,11 +419,67 @@ def test_planted_gaussians_lie_on_the_surface_and_face_the_camera():
     assert limited == 25 and store.view("inferred").sum() == 25
 
 
+def test_a_guess_follows_what_is_known_and_gives_way_to_a_measurement():
+    store = carpet()
+    view = render(store, CAMERA, np.eye(4))
+    sight = fusion.look(view, 0.06)
+    right = view.pixels[:, 0] > 26
+    store.view("guessed")[right] = True
+    depth = np.full((48, 64), 0.052, np.float32)
+    depth[:, 30:] = np.nan  # the left half is measured, the right half only guessed at
+    seen = seen_by(depth=depth)
+    known = fusion.proven(store, sight, (48, 64))
+    assert known[:, :24].all() and not known[:, 36:].any()
+    surface = densification.surface_of(
+        seen, view, known, known, densification.DensificationConfig()
+    )
+    assert surface.guessed[:, 36:].all() and not surface.guessed[:, :30].any()
+    np.testing.assert_allclose(surface.depth[:, 36:], 0.052, atol=6e-4)
+    place = densification.Place(seen, np.eye(4), 3, regular())
+    guess_anew(store, sight, surface, place)
+    assert (store.view("means")[right, 2] > 0.0505)[
+        np.isin(np.flatnonzero(right), sight.slots)
+    ].all()
+    # one measurement far outside the gate is believed, and is the first that counts
+    measured = seen_by(depth=0.06)
+    config = fusion.FusionConfig()
+    fusion.fuse_depth(store, sight, measured, np.eye(4), fusion.METRIC_NOISE, config)
+    shown = sight.slots[sight.surface]
+    assert not store.guessed[shown].any()
+    np.testing.assert_allclose(store.means[shown[right[shown]], 2], 0.06, rtol=0.05)
+    np.testing.assert_allclose(store.means[shown[~right[shown]], 2], 0.05, rtol=1e-5)
+    assert (store.weights[shown] <= 1).all()
+
+
+def test_gaussians_are_spent_where_the_image_has_detail():
+    rng = np.random.default_rng(3)
+    grey = np.full((128, 160), 120, np.uint8)
+    grey[:, 80:] = rng.integers(60, 180, (128, 80), np.uint8)
+    everywhere = np.ones(grey.shape, bool)
+    config = DensityConfig()
+    density = wanted_density(grey, everywhere, config)
+    spacing = density.spacings[density.level]
+    assert np.median(spacing[:, 10:70]) > 2 * np.median(spacing[:, 90:150])
+    share = (spacing.astype(float) ** -2).mean() * config.mean**2
+    assert 0.75 < share < 1.3  # as many as on a regular grid, up to the steps between spacings
+    unseen = wanted_density(grey, ~everywhere, config)
+    assert (unseen.level == config.default).all()
+
+
+def test_specks_of_depth_are_not_believed():
+    depth = np.full((48, 64), np.nan, np.float32)
+    depth[:, :40] = 0.05
+    depth[20:24, 50:54] = 0.2
+    seen = seen_by(depth=depth)
+    assert np.isfinite(seen.depth[:, :40]).all() and not np.isfinite(seen.depth[:, 45:]).any()
+
+
 def test_without_any_depth_there_is_no_surface():
     nothing = seen_by(depth=np.nan, confidence=0.0)
     wanted = np.ones((48, 64), bool)
     config = densification.DensificationConfig()
-    assert densification.surface_of(nothing, empty_view(CAMERA), wanted, config) is None
+    nowhere = np.zeros_like(wanted)
+    assert densification.surface_of(nothing, empty_view(CAMERA), nowhere, wanted, config) is None
 
 
 def test_quaternions_turn_the_third_axis_onto_the_normal():
@@ -436,13 +499,14 @@ def test_crowds_are_thinned_and_coarse_gaussians_split():
     view = render(store, CAMERA, np.eye(4))
     sight = fusion.look(view, 0.06)
     before = store.count
-    removed = maintenance.thin_crowds(store, sight, view.pixels, CAMERA, config)
+    place = densification.Place(seen_by(), np.eye(4), 1, regular())
+    removed = maintenance.thin_crowds(store, sight, view.pixels, place, config)
     assert removed > 0.4 * before and store.count == before - removed
     assert render(store, CAMERA, np.eye(4)).alpha.min() > 0.3
     store = carpet(step=5.0, capacity=2000)
     view = render(store, CAMERA, np.eye(4))
     before = store.count
-    count = maintenance.split_coarse(store, fusion.look(view, 0.06), CAMERA, config)
+    count = maintenance.split_coarse(store, fusion.look(view, 0.06), place, config)
     assert count > 50 and store.count == before + 3 * count
     after = render(store, CAMERA, np.eye(4))
     np.testing.assert_allclose(after.depth[4:-4, 4:-4], 0.05, atol=1e-4)
