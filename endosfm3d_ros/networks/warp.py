@@ -75,7 +75,8 @@ def splat_weight(flow: Tensor) -> Tensor:
         x, y = (corner + corner.new_tensor(offset)[:, None, None]).unbind(1)  # (B, H, W)
         weight = (1 - (target[:, 0] - x).abs()) * (1 - (target[:, 1] - y).abs())
         inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-        index = (y.clamp(0, height - 1) * width + x.clamp(0, width - 1)).long()
+        index = y.clamp(0, height - 1) * width + x.clamp(0, width - 1)
+        index = index.nan_to_num().long()  # a flow that is no number must not write out of bounds
         received.scatter_add_(1, index.flatten(1), (weight * inside).flatten(1))
     return received.unflatten(1, (1, height, width))
 

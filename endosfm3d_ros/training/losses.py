@@ -6,6 +6,7 @@ Images are (B, 3, H, W) in [0, 1], masks (B, 1, H, W) in {0, 1}.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -75,15 +76,29 @@ class StructuralSimilarity:
         return luminance, contrast
 
     def blur(self, x: Tensor) -> Tensor:
-        """Gaussian mean around every pixel, borders mirrored."""
-        border, channels = self.taps // 2, x.shape[1]
-        offsets = torch.arange(-border, border + 1, dtype=x.dtype, device=x.device)
-        kernel = torch.exp(-((offsets / self.sigma) ** 2) / 2)
-        kernel = kernel / kernel.sum()
-        vertical = kernel[None, None, :, None].expand(channels, 1, -1, 1)
-        horizontal = kernel[None, None, None, :].expand(channels, 1, 1, -1)
-        padded = F.pad(x, (border,) * 4, mode="reflect")
-        return F.conv2d(F.conv2d(padded, vertical, groups=channels), horizontal, groups=channels)
+        """Gaussian mean around every pixel, borders mirrored.
+
+        As two matrix products: several times faster than a convolution of each channel.
+        """
+        rows, columns = (
+            blur_matrix(size, self.taps, self.sigma, x.dtype, x.device) for size in x.shape[-2:]
+        )
+        return rows @ x @ columns.mT
+
+
+@cache
+def blur_matrix(
+    size: int, taps: int, sigma: float, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """(size, size) matrix whose rows hold the Gaussian weights of a signal mirrored at its ends."""
+    border = taps // 2
+    offsets = torch.arange(-border, border + 1, dtype=torch.float64)
+    kernel = torch.exp(-((offsets / sigma) ** 2) / 2)
+    at = torch.arange(size)[:, None] + torch.arange(-border, border + 1)  # (size, taps)
+    mirrored = (size - 1) - ((size - 1) - at.abs()).abs()
+    weights = (kernel / kernel.sum()).expand(size, taps)
+    matrix = torch.zeros(size, size, dtype=torch.float64).scatter_add(1, mirrored, weights)
+    return matrix.to(device, dtype)
 
 
 ms_ssim = StructuralSimilarity()

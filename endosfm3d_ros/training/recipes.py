@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.networks.dora import DoRAConfig
 
-SMALLEST_SIDE = 161  # px; five scales of an 11-tap window
+SMALLEST_SIDE = 161  # px; MS-SSIM: five scales of an 11-tap window
+SMALLEST_SIDE_PER_PIXEL = 96  # px; the same, with windows across the border
 PATCH = 14  # px; side of a transformer patch
 
 
@@ -82,9 +83,10 @@ class Recipe:
     seed: int = 23333666
 
     def __post_init__(self) -> None:
-        if min(self.image_size) < SMALLEST_SIDE:
+        smallest = SMALLEST_SIDE_PER_PIXEL if self.per_pixel else SMALLEST_SIDE
+        if min(self.image_size) < smallest:
             raise ConfigurationError(
-                f"image size {self.image_size}: both sides must be at least {SMALLEST_SIDE} px"
+                f"image size {self.image_size}: both sides must be at least {smallest} px"
             )
         if min(self.depth_size) < PATCH:
             raise ConfigurationError(

@@ -142,7 +142,8 @@ class Trainer:
         depth = self.objectives.depth(batch)
         self._descend("depth", depth.loss)
         progress.step, progress.batch = progress.step + 1, progress.batch + 1
-        report = StepReport(progress.step, self.steps, float(flow_loss), float(depth.loss))
+        losses = flow_loss.item(), depth.loss.item()
+        report = StepReport(progress.step, self.steps, *losses)
         self._log(batch, depth, report, time.monotonic() - begin)
         return report
 
@@ -150,7 +151,7 @@ class Trainer:
         """One step of an optimiser."""
         if not torch.isfinite(loss):
             raise InputError(
-                f"{name} loss is {float(loss)} at step {self.progress.step + 1}: "
+                f"{name} loss is {loss.item()} at step {self.progress.step + 1}: "
                 "check the recordings for broken frames, or lower the learning rate"
             )
         optimiser = self.trained.optimisers[name]
@@ -201,7 +202,7 @@ class Trainer:
         total = 0.0
         for batch in load_batches(self.validation, batches, self.settings.workers):
             size = batch.images.shape[1]
-            total += size * float(self.objectives.depth(batch.to(self.settings.device)).loss)
+            total += size * self.objectives.depth(batch.to(self.settings.device)).loss.item()
         return total / len(self.split.validation)
 
     def _save(self) -> None:

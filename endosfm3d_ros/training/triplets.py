@@ -161,7 +161,13 @@ class TripletImages(Dataset):
 
 def load_batches(images: TripletImages, batches: list[list[Item]], workers: int = 0) -> DataLoader:
     """Batches as `TripletBatch`, read ahead by processes of their own where `workers` > 0."""
-    return DataLoader(images, batch_sampler=batches, collate_fn=collated, num_workers=workers)
+    return DataLoader(
+        images,
+        batch_sampler=batches,
+        collate_fn=collated,
+        num_workers=workers,
+        generator=torch.Generator(),  # its own: each loader draws, which would shift the dropout
+    )
 
 
 def collated(items: list[dict[str, np.ndarray]]) -> TripletBatch:
