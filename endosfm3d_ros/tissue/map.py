@@ -39,6 +39,7 @@ from endosfm3d_ros.tissue.maintenance import maintain
 from endosfm3d_ros.tissue.motion import sample_motion
 from endosfm3d_ros.tissue.refinement import (
     Refiner,
+    Target,
     coarse_target,
     full_target,
 )
@@ -228,9 +229,10 @@ class TissueMap:
         # 6 what was filled in gives way to what is seen
         shown = given.seen.color[sight.row, sight.column]
         store.remove(sight.slots[shown & store.inferred[sight.slots]])
-        # 7 colours, by steps through the rasteriser
+        # 7 colours, by a step through the rasteriser
+        target = coarse_target(given.seen)
         with clock.stage("refine"):
-            view = self._refine(given)
+            view = self._refiner.begin(store, target, self.T_map_camera)
         # 8 depth, along the viewing rays; free space, never under instruments
         with clock.stage("fuse"):
             sight = look(view, c.fusion.surface)
@@ -245,6 +247,9 @@ class TissueMap:
         # 10 within the caps
         with clock.stage("maintain"):
             self._maintain(view, sight, place)
+        # 11 colours again, new Gaussians included, in the time that is left
+        with clock.stage("refine_more"):
+            view = self._refine_more(given, target) or view
         self._remember(given)
         return view
 
@@ -319,12 +324,13 @@ class TissueMap:
         graph.learn(predicted + step, self._interval, measured)
         graph.tear()
 
-    def _refine(self, given: _Input) -> Rendering:
-        target = coarse_target(given.seen)
+    def _refine_more(self, given: _Input, target: Target) -> Rendering | None:
+        if self.graph is None:  # it was just decided to start anew
+            return None
         if given.deadline is not None:
-            return self._refiner.live(self.store, target, self.T_map_camera, given.deadline)
+            return self._refiner.go_on(self.store, target, self.T_map_camera, given.deadline)
         full = full_target(given.image, given.depth.camera, given.seen)
-        return self._refiner.offline(self.store, (target, full), self.T_map_camera)
+        return self._refiner.finish(self.store, (target, full), self.T_map_camera)
 
     def _place(self, given: _Input) -> Place:
         density = wanted_density(given.seen.grey, given.seen.color, self.config.density)

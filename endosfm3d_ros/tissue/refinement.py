@@ -59,39 +59,49 @@ class Refiner:
         for _ in range(self.config.first_steps):
             self._step(store, target, T_map_camera)
 
-    def live(
+    def begin(self, store: GaussianStore, target: Target, T_map_camera: np.ndarray) -> Rendering:
+        """The step that every frame gets. Returns the view before it."""
+        self.steps = 0
+        return self._timed_step(store, target, T_map_camera)
+
+    def go_on(
         self, store: GaussianStore, target: Target, T_map_camera: np.ndarray, deadline: float
-    ) -> Rendering:
-        """One step, and more while they fit before `deadline` (s, `perf_counter`).
+    ) -> Rendering | None:
+        """Live: more steps while they fit before `deadline` (s, `perf_counter`).
 
         Returns:
-            The view before the first step.
+            The view before the last of them; None where there was no time for one.
         """
-        first = None
-        self.steps = 0
-        while first is None or (
-            self.steps < self.config.live_steps and perf_counter() + self._cost < deadline
-        ):
-            start = perf_counter()
-            view = self._step(store, target, T_map_camera)
-            first = first or view
-            memory = self.config.clock_memory if self._cost else 0.0
-            self._cost = memory * self._cost + (1 - memory) * (perf_counter() - start)
-            self.steps += 1
-        return first
+        view = None
+        while self.steps < self.config.live_steps and perf_counter() + self._cost < deadline:
+            view = self._timed_step(store, target, T_map_camera)
+        return view
 
-    def offline(
+    def finish(
         self, store: GaussianStore, targets: tuple[Target, Target], T_map_camera: np.ndarray
+    ) -> Rendering | None:
+        """Offline: the rest of a fixed number of steps, coarse target first.
+
+        Returns:
+            The view of the coarse target before its last step; None where there is no step left.
+        """
+        coarse, full = targets
+        view = None
+        for _ in range(self.config.offline_steps - self.steps):
+            view = self._timed_step(store, coarse, T_map_camera)
+        for _ in range(self.config.offline_full_steps):
+            self._timed_step(store, full, T_map_camera)
+        return view
+
+    def _timed_step(
+        self, store: GaussianStore, target: Target, T_map_camera: np.ndarray
     ) -> Rendering:
-        """A fixed number of steps, coarse target first. Returns the view before the first."""
-        counts = (max(1, self.config.offline_steps), self.config.offline_full_steps)
-        first = None
-        for target, count in zip(targets, counts):
-            for _ in range(count):
-                view = self._step(store, target, T_map_camera)
-                first = first or view
-        self.steps = sum(counts)
-        return first
+        start = perf_counter()
+        view = self._step(store, target, T_map_camera)
+        memory = self.config.clock_memory if self._cost else 0.0
+        self._cost = memory * self._cost + (1 - memory) * (perf_counter() - start)
+        self.steps += 1
+        return view
 
     def _step(self, store: GaussianStore, target: Target, T_map_camera: np.ndarray) -> Rendering:
         view, residual, mass = back_project(
