@@ -226,6 +226,7 @@ def _tools_config(values: dict[str, Any]) -> ToolsConfig | None:
         shaft_diameter=values["tool_diameter"],
         max_tools=values["max_tools"],
         remake_frames=values["tool_remake_frames"],
+        engine=_engine_settings(values),
     )
 
 

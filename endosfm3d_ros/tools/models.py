@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from endosfm3d_ros.engines import EngineSettings
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.tools.types import ToolModel, ToolObservation
 
@@ -28,7 +29,12 @@ class ModelSource(Protocol):
         """
 
 
-def model_source(name: str, path: str = "", shaft_diameter: float = 0.008) -> ModelSource:
+def model_source(
+    name: str,
+    path: str = "",
+    shaft_diameter: float = 0.008,
+    engine: EngineSettings | None = None,
+) -> ModelSource:
     """The source of that name.
 
     Args:
@@ -36,6 +42,7 @@ def model_source(name: str, path: str = "", shaft_diameter: float = 0.008) -> Mo
         path: the folder of the reconstruction model's weights (by default where `find_lrm` looks),
             or the mesh file; a capsule needs none.
         shaft_diameter: m, of a capsule.
+        engine: of the reconstruction network; None: the defaults.
 
     Raises:
         ConfigurationError: an unknown name, or a file that is missing.
@@ -43,9 +50,9 @@ def model_source(name: str, path: str = "", shaft_diameter: float = 0.008) -> Mo
     """
     if name == "lrm":
         from endosfm3d_ros.tools.lrm.engine import find_lrm
-        from endosfm3d_ros.tools.lrm.source import LrmSource
+        from endosfm3d_ros.tools.lrm.source import LrmSource, ReconstructionConfig
 
-        return LrmSource(find_lrm(path))
+        return LrmSource(find_lrm(path), ReconstructionConfig(engine=engine or EngineSettings()))
     if name == "mesh":
         from endosfm3d_ros.tools.mesh_file import MeshSource
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from endosfm3d_ros.engines import EngineSettings
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.tools.labels import MARGIN
 from endosfm3d_ros.tools.models import ModelSource, model_source
@@ -36,6 +37,7 @@ class ToolsConfig:
     max_tools: int = 4  # a da Vinci has three instruments and an assistant's
     remake_iou: float = 0.4  # a model that fits worse ...
     remake_frames: int = 30  # ... for so many frames in a row is made anew, never sooner
+    engine: EngineSettings | None = None  # of the networks; None: the defaults
     in_background: bool = True  # False: a frame waits for its models, for repeatable runs
 
 
@@ -85,9 +87,12 @@ class ToolStage:
 
     def __init__(self, config: ToolsConfig | None = None) -> None:
         self.config = config or ToolsConfig()
-        self._masks = mask_source(self.config.masks)
+        self._masks = mask_source(self.config.masks, settings=self.config.engine)
         self._models: ModelSource = model_source(
-            self.config.models, self.config.model_path, self.config.shaft_diameter
+            self.config.models,
+            self.config.model_path,
+            self.config.shaft_diameter,
+            self.config.engine,
         )
         self._tracker = ToolTracker(TrackerConfig(max_tools=self.config.max_tools))
         self._workshop = ThreadPoolExecutor(1, "tool models")

@@ -120,6 +120,5 @@ def test_depth_in_half_precision_builds(settings):
         return DepthLogits(fill_with_generated_weights(DepthNetwork()), size).eval()
 
     recipe = depth_recipe_of(load, size)
-    for precision in ("f16", "bf16"):
-        _, card, _ = build_ahead(recipe, replace(settings, precision=precision), silent)
-        assert [spec.name for spec in card.outputs] == ["logit", "coarse_logit"]
+    _, card, _ = build_ahead(recipe, replace(settings, precision="bf16"), silent)
+    assert [spec.name for spec in card.outputs] == ["logit", "coarse_logit"]

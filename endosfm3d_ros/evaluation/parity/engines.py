@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from endosfm3d_ros.engines.backend import BackEndError, BuildSource, backend_names, find_backend
 from endosfm3d_ros.engines.engine import Engine, TensorSpec
-from endosfm3d_ros.engines.recipe import NetworkRecipe
+from endosfm3d_ros.engines.recipe import SCALE_TOLERANCES, NetworkRecipe
 from endosfm3d_ros.engines.settings import EngineSettings
 from endosfm3d_ros.evaluation.parity.check import Check, absolute, close
 from endosfm3d_ros.evaluation.parity.golden import GoldenArrays
 from endosfm3d_ros.networks.camera_motion import released_intrinsics
-from endosfm3d_ros.networks.depth import DepthNetwork
+from endosfm3d_ros.networks.depth import DepthNetwork, disparity_to_depth
 from endosfm3d_ros.networks.pose import PoseNetwork
 from endosfm3d_ros.sfm.endosfm3d_export import DepthLogits
 
@@ -36,6 +36,22 @@ def depth_checks(network: DepthNetwork, image: Tensor, golden: GoldenArrays) -> 
         for check, key, expected in zip(checks, recipe.output_names, ("disp_0", "disp_1")):
             disparity = torch.sigmoid(torch.from_numpy(outputs[key]))
             yield close(check, disparity, golden[expected], rtol=1e-4, atol=1e-6)
+    yield bf16_scale_check(recipe, image, golden)
+
+
+def bf16_scale_check(recipe: NetworkRecipe, image: Tensor, golden: GoldenArrays) -> Check:
+    """Median of the depth in bfloat16 over the golden depth, minus one."""
+    name, backend = "openvino_bf16_scale", find_backend("openvino")
+    try:
+        backend.require()
+    except BackEndError:
+        return Check(name)
+    if backend.precision("bf16") != "bf16":  # the processor has none
+        return Check(name)
+    outputs = built("openvino", recipe, "bf16").run({"image": image.numpy()})
+    disparity = torch.sigmoid(torch.from_numpy(outputs["logit"]))
+    ratio = disparity_to_depth(disparity) / disparity_to_depth(torch.from_numpy(golden["disp_0"]))
+    return absolute(name, ratio.median()[None], np.ones(1), SCALE_TOLERANCES["bf16"])
 
 
 def pose_checks(
@@ -75,7 +91,7 @@ def answers(
 ) -> dict[str, np.ndarray] | list[Check]:
     """Outputs by name, or what became of the checks: not run here, or failed to build."""
     try:
-        find_backend(backend).version()
+        find_backend(backend).require()
     except BackEndError:  # its package or its device is not on this machine
         return [Check(name) for name in checks]
     try:
@@ -85,6 +101,6 @@ def answers(
     return engine.run({key: value.numpy() for key, value in inputs.items()})
 
 
-def built(backend: str, recipe: NetworkRecipe) -> Engine:
+def built(backend: str, recipe: NetworkRecipe, precision: str = PRECISION) -> Engine:
     """A new engine, bypassing the cache and its own parity gate."""
-    return find_backend(backend).build(BuildSource(recipe), EngineSettings(), PRECISION)
+    return find_backend(backend).build(BuildSource(recipe), EngineSettings(), precision)
