@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,34 +28,43 @@ BankFolder = Annotated[
 Size = Annotated[str, typer.Option(help="Width x height of the images, multiples of 32.")]
 
 
-def run(
+def run_on_bank(
     make_task: Callable[[Bank], Task],
     bank: BankConfig,
     schedule: Schedule,
     out: Path,
     bank_folder: Path | None,
 ) -> None:
-    """Train with a bar, then write the weights and their card into the folder of the run."""
+    """Train on the processor, with a bank that is rendered meanwhile."""
     import torch
-    from rich.console import Console
 
     from endosfm3d_ros.training.supervised.bank import Bank, default_bank_folder
-    from endosfm3d_ros.training.supervised.card import ModelCard, export
-    from endosfm3d_ros.training.supervised.loop import fit
 
-    name = f"{bank.width}x{bank.height}x{bank.frames}-{bank.samples}-{bank.seed}"
     # Threads that wait for each other cost more than they bring on small images: on a busy
     # machine with two cores one thread trained six times as fast as two.
     torch.set_num_threads(1)
+    name = f"{bank.width}x{bank.height}x{bank.frames}-{bank.samples}-{bank.seed}"
     store = Bank(bank_folder or default_bank_folder(name), bank)
-    task = make_task(store)
-    console = Console(stderr=True)
-    with StepBar(task.name, console) as bar, store.rendering_ahead():
-        network = fit(task, schedule, out, bar.update)
+    with store.rendering_ahead():
+        run(make_task(store), schedule, out, asdict(bank))
+
+
+def run(
+    task: Task, schedule: Schedule, out: Path, rendered: dict[str, int], device: str = "cpu"
+) -> None:
+    """Train with a bar, then write the weights and their card into the folder of the run."""
+    from rich.console import Console
+
+    from endosfm3d_ros.training.supervised.card import ModelCard, export
+    from endosfm3d_ros.training.supervised.loop import fit
+
+    with StepBar(task.name, Console(stderr=True)) as bar:
+        network = fit(task, schedule, out, bar.update, device)
     command = shlex.join(["endosfm3d", *sys.argv[1:]])
-    path = out / f"{task.name}.safetensors"
-    export(network, path, ModelCard.of(network, bank, schedule, command, bar.seconds))
-    Console().print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB", highlight=False, markup=False)
+    card = ModelCard.of(network, rendered, schedule, command, bar.seconds)
+    for path in export(network, out / f"{task.name}.safetensors", card):
+        text = f"{path}: {path.stat().st_size / 2**20:.1f} MiB"
+        Console().print(text, highlight=False, markup=False)
 
 
 class StepBar:

@@ -13,7 +13,7 @@ from endosfm3d_ros.cli.supervised_run import (
     Size,
     Steps,
     parsed_size,
-    run,
+    run_on_bank,
 )
 from endosfm3d_ros.cli.train import train_group
 
@@ -43,4 +43,4 @@ def register(app: typer.Typer) -> None:
 
         height, width = parsed_size(size)
         record = BankConfig(samples=samples, frames=2, height=height, width=width, seed=seed)
-        run(PoseTask, record, Schedule(steps=steps, batch=batch, seed=seed), out, bank)
+        run_on_bank(PoseTask, record, Schedule(steps=steps, batch=batch, seed=seed), out, bank)

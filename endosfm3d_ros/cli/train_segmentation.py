@@ -16,7 +16,7 @@ from endosfm3d_ros.cli.supervised_run import (
     Size,
     Steps,
     parsed_size,
-    run,
+    run_on_bank,
 )
 from endosfm3d_ros.cli.train import train_group
 
@@ -60,7 +60,7 @@ def register(app: typer.Typer) -> None:
         height, width = parsed_size(size)
         drawn = read_drawn_masks(clips or [], (height, width))
         tensors = read_tensors(start) if start else None
-        run(
+        run_on_bank(
             lambda stored: SegmentationTask(stored, drawn, tensors),
             BankConfig(samples=samples, height=height, width=width, seed=seed),
             Schedule(steps=steps, batch=batch, seed=seed),

@@ -26,6 +26,7 @@ from endosfm3d_ros.networks.flow import FlowNetwork, FlowNetworkConfig
 from endosfm3d_ros.networks.pose import PoseNetwork
 
 WHOLE_DEPTH_FILES = ("depth_model.pth", "depth.pth", "full_model.pth")
+PARTS = "depth_model-?????-of-?????.safetensors"  # as `train depth --plan gpu` writes them
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_model.bin")
 BASE_FILES = ("model.safetensors", "pytorch_model.bin")  # as published on Hugging Face
@@ -35,7 +36,8 @@ POSE_FILES = ("pose_encoder.pth", "pose.pth")
 def load_depth_network(path: Path | str, base: Path | str | None = None) -> DepthNetwork:
     """Depth network in evaluation mode from a file or folder.
 
-    Accepted: a folder with `depth_model.pth`, `depth.pth` or `full_model.pth`; a folder with a
+    Accepted: a folder with `depth_model.pth`, `depth.pth` or `full_model.pth`; a folder with all
+    parts of `depth_model-00001-of-00004.safetensors` and so on; a folder with a
     peft adapter (`adapter_config.json`, `adapter_model.safetensors`) and `head.pth`, whose base
     is `base` or a `model.safetensors` in that folder; a folder or file of Depth Anything V2
     Small with Hugging Face names. Other files in the folder are ignored.
@@ -48,6 +50,9 @@ def load_depth_network(path: Path | str, base: Path | str | None = None) -> Dept
         tensors, alpha = read_adapter_folder(path, Path(base) if base is not None else None)
         return depth_network(tensors, str(path), alpha)
     file = path if path.is_file() else first_file(path, WHOLE_DEPTH_FILES + BASE_FILES)
+    if file is None and (parts := sorted(path.glob(PARTS))):
+        tensors = {name: value for part in parts for name, value in read_tensors(part).items()}
+        return depth_network(depth_tensors(tensors), str(path))
     if file is None:
         raise ConfigurationError(
             nothing_found(path, (*WHOLE_DEPTH_FILES, ADAPTER_CONFIG, *BASE_FILES))

@@ -18,7 +18,6 @@ from endosfm3d_ros.sfm.endosfm3d import EndoSfM3D, EndoSfM3DConfig
 from endosfm3d_ros.sfm.endosfm3d_engines import depth_recipe, pose_recipe
 from endosfm3d_ros.sfm.network_confidence import expected_agreement
 from endosfm3d_ros.sfm.weights import WeightSet
-from endosfm3d_ros.training.supervised.bank import BankConfig
 from endosfm3d_ros.training.supervised.card import ModelCard, export
 from endosfm3d_ros.training.supervised.loop import Schedule
 from endosfm3d_ros.types import Frame, ScaleSource
@@ -31,11 +30,10 @@ def starter(tmp_path):
     """A set of small networks with generated weights, as their training writes it."""
     folder = tmp_path / "starter"
     folder.mkdir()
-    height, width = SIZE
-    bank = BankConfig(samples=256, height=height, width=width)
+    rendered = {"height": SIZE[0], "width": SIZE[1]}
     for name, made in (("depth", DepthStudent()), ("pose", PoseStudent(size=SIZE))):
         network = fill_with_generated_weights(made)
-        card = ModelCard.of(network, bank, Schedule(steps=1), "none", 0.0)
+        card = ModelCard.of(network, rendered, Schedule(steps=1), "none", 0.0)
         export(network, folder / f"{name}.safetensors", card)
     (folder / "weights.json").write_text(
         json.dumps({"network": "student", "input_size": list(SIZE)})
@@ -84,9 +82,9 @@ def test_another_size_is_refused(starter):
 
 
 def test_a_file_of_another_network_is_refused(starter, tmp_path):
-    bank = BankConfig(samples=256)
+    rendered = {"height": SIZE[0], "width": SIZE[1]}
     network = ToolStudent()
-    card = ModelCard.of(network, bank, Schedule(steps=1), "none", 0.0)
+    card = ModelCard.of(network, rendered, Schedule(steps=1), "none", 0.0)
     export(network, starter.folder / "depth.safetensors", card)
     with pytest.raises(ConfigurationError, match="does not fit DepthStudent"):
         depth_recipe(starter).load()

@@ -9,9 +9,13 @@ import pytest
 import torch
 
 from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.networks import checkpoints
+from endosfm3d_ros.networks.depth import DepthNetwork
 from endosfm3d_ros.networks.students import DepthStudent
+from endosfm3d_ros.training.supervised import card as card_module
 from endosfm3d_ros.training.supervised.bank import Bank, BankConfig, Sample
 from endosfm3d_ros.training.supervised.depth import DepthLossConfig, DepthTask, depth_loss
+from endosfm3d_ros.training.supervised.large_depth import LargeDepthTask
 from endosfm3d_ros.training.supervised.loop import Schedule, fit, generator_of
 from endosfm3d_ros.training.supervised.photometry import photometric
 from endosfm3d_ros.training.supervised.pose import PoseTask, cell_flow, mirrored, pair_truth
@@ -220,3 +224,33 @@ def test_truth_of_a_pair_agrees_with_its_depth_and_motion():
 def test_students_keep_the_size_of_the_image():
     logit, log_error = DepthStudent()(torch.rand(1, 3, 64, 96))
     assert logit.shape == log_error.shape == (1, 1, 64, 96)
+
+
+def test_the_large_network_trains_on_rendered_images_and_leaves_in_parts(tmp_path, monkeypatch):
+    """A tiny one on the processor; the plan itself needs a CUDA card."""
+    from endosfm3d_ros.networks.depth import DepthNetworkConfig
+    from endosfm3d_ros.networks.dinov2 import Dinov2Config
+
+    tiny = DepthNetworkConfig(
+        backbone=Dinov2Config(width=24, heads=2),
+        neck_channels=(8, 8, 8, 8),
+        fusion_channels=8,
+        head_channels=8,
+    )
+    task = LargeDepthTask(
+        size=(56, 84), device="cpu", architecture=tiny, render=slanted_planes, coarse=0.3
+    )
+    seen = []
+    schedule = Schedule(steps=60, batch=8, rate=4e-3, warm_up=5, average=0.9)
+    network = fit(task, schedule, tmp_path, lambda p: seen.append(p.losses["loss"]))
+    assert seen[-1] < 0.9 * seen[0]
+    monkeypatch.setattr(card_module, "PART_BYTES", 100_000)
+    rendered = {"height": 56, "width": 84}
+    card = card_module.ModelCard.of(network, rendered, SHORT, "none", 0.0)
+    files = card_module.export(network, tmp_path / "depth_model.safetensors", card)
+    assert len(files) > 2 and files[0].name.startswith("depth_model-00001-of-")
+    assert all(file.stat().st_size < 150_000 for file in files)
+    monkeypatch.setattr(checkpoints, "DepthNetwork", lambda: DepthNetwork(tiny))
+    loaded = checkpoints.load_depth_network(tmp_path).state_dict()
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(loaded[name], value, atol=1e-3, rtol=1e-3)

@@ -55,38 +55,63 @@ class DepthTask(Task):
         """(B, 3, H, W) images in [0, 1] and (B, 1, H, W) depth in units of a step."""
         random = generator_of(schedule.seed, step)
         sample = self.bank.draw(schedule.batch, step / schedule.steps, random)
-        image = photometric(sample.images[:, :1], random)[:, 0]
-        depth = sample.depth[:, :1] / UNIT
-        mirror = coins(2, random)
-        window = random_windows(schedule.batch, self.config.zoom, random)
-        image = enlarged(flipped(image, *mirror), window, "bilinear")
-        depth = enlarged(flipped(depth, *mirror), window, "nearest")
-        return image.contiguous(memory_format=torch.channels_last), depth
+        return augmented(sample.images[:, :1], sample.depth[:, :1], random, self.config.zoom)
+
+
+def augmented(
+    images: Tensor, depth: Tensor, random: torch.Generator, zoom: float
+) -> tuple[Tensor, Tensor]:
+    """Developed, mirrored and cut out at random; depth moves with its image.
+
+    Args:
+        images: (B, 1, 3, H, W) uint8 RGB.
+        depth: (B, 1, H, W) m.
+        random: on their device.
+        zoom: smallest window that is cut out, as a share of each side.
+
+    Returns:
+        (B, 3, H, W) images in [0, 1] and (B, 1, H, W) depth in units.
+    """
+    image, depth = photometric(images, random)[:, 0], depth / UNIT
+    mirror = coins(2, random)
+    window = random_windows(len(image), zoom, random)
+    image = enlarged(flipped(image, *mirror), window, "bilinear")
+    depth = enlarged(flipped(depth, *mirror), window, "nearest")
+    return image.contiguous(memory_format=torch.channels_last), depth
 
 
 def depth_loss(
     logit: Tensor, log_error: Tensor, depth: Tensor, config: DepthLossConfig
 ) -> dict[str, Tensor]:
-    """Terms for (B, 1, H, W) outputs and depth in units.
+    """Terms for (B, 1, H, W) outputs and depth in units: `shape_loss`, and what is expected of it.
 
-    The scale of an image is the mean of its errors (Eigen et al. 2014, section 3.2), taken out
-    of all terms but `scale`; errors count absolutely, gradients at four sizes (Li and Snavely
-    2018, eq. 3), and the expected error as the width of a Laplace distribution.
+    The expected error is the width of a Laplace distribution of the errors found.
+    """
+    terms, error = shape_loss(logit, depth, config)
+    width = log_error.exp() + config.smallest_error
+    expected = (error.detach().abs() / width + torch.log(width)).mean()
+    loss = terms["loss"] + config.expected_error * expected
+    return terms | {"expected": expected, "loss": loss}
+
+
+def shape_loss(
+    logit: Tensor, depth: Tensor, config: DepthLossConfig
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Terms, and the error of ln depth per pixel with the scale of its image taken out.
+
+    That scale is the mean of the errors (Eigen et al. 2014, section 3.2) and counts little;
+    errors count absolutely, and their gradients at four sizes (Li and Snavely 2018, eq. 3).
     """
     error = -torch.log(scaled_disparity(torch.sigmoid(logit))) - torch.log(depth)
     scale = error.mean(dim=(2, 3), keepdim=True)
     error = error - scale
-    absolute = error.abs()
-    width = log_error.exp() + config.smallest_error
-    expected = (absolute.detach() / width + torch.log(width)).mean()
     terms = {
-        "data": absolute.mean(),
+        "data": error.abs().mean(),
         "scale": scale.abs().mean(),
         "gradient": gradient_loss(error),
-        "expected": expected,
     }
     total = terms["data"] + config.scale * terms["scale"] + config.gradient * terms["gradient"]
-    return terms | {"loss": total + config.expected_error * expected}
+    return terms | {"loss": total}, error
 
 
 def gradient_loss(error: Tensor) -> Tensor:

@@ -205,7 +205,7 @@ def _take_part(state: _State, share: float) -> None:
             mean.copy_(value)
 
 
-def generator_of(seed: int, step: int) -> torch.Generator:
+def generator_of(seed: int, step: int, device: str = "cpu") -> torch.Generator:
     """Random numbers of one step, whatever happened before."""
     mixed = (seed * 1_000_003 + step * 7919 + 12345) % 2**63
-    return torch.Generator().manual_seed(mixed)
+    return torch.Generator(device).manual_seed(mixed)

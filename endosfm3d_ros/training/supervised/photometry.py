@@ -33,7 +33,10 @@ class PhotometricConfig:
 def photometric(
     images: Tensor, generator: torch.Generator, config: PhotometricConfig | None = None
 ) -> Tensor:
-    """(B, T, 3, H, W) uint8 to float32 in [0, 1], each sample with a development of its own."""
+    """(B, T, 3, H, W) uint8 to float32 in [0, 1], each sample with a development of its own.
+
+    Images and generator are on the same device.
+    """
     config = config or PhotometricConfig()
     batch, frames = images.shape[:2]
     # 1 one table of grey levels per sample, frame and channel: gamma, contrast, gain, offset
@@ -45,8 +48,9 @@ def photometric(
     values = grey + factor * (values - grey)
     # 3 lost resolution, noise
     values = softened(values, generator, config.blurred)
-    sigma = config.noise * torch.rand((batch, 1, 1, 1, 1), generator=generator)
-    values = values + sigma * torch.randn(values.shape, generator=generator)
+    device = generator.device
+    sigma = config.noise * torch.rand((batch, 1, 1, 1, 1), generator=generator, device=device)
+    values = values + sigma * torch.randn(values.shape, generator=generator, device=device)
     return values.clamp_(0, 1)
 
 
@@ -55,7 +59,7 @@ def tone_curves(
 ) -> Tensor:
     """(B, T, 3, 256) values that stand for the 256 grey levels."""
     each = (batch, 1, 1, 1)
-    level = torch.linspace(0, 1, LEVELS)
+    level = torch.linspace(0, 1, LEVELS, device=generator.device)
     gamma = normal(each, config.gamma, generator).exp()
     gain = normal(each, config.gain, generator).exp()
     gain = gain * normal((batch, 1, 3, 1), config.white_balance, generator).exp()
@@ -68,7 +72,7 @@ def tone_curves(
 
 def softened(values: Tensor, generator: torch.Generator, share: float) -> Tensor:
     """Some samples at half of their resolution, enlarged again."""
-    chosen = torch.rand(len(values), generator=generator) < share
+    chosen = torch.rand(len(values), generator=generator, device=generator.device) < share
     if not chosen.any():
         return values
     picked = values[chosen]
@@ -81,4 +85,4 @@ def softened(values: Tensor, generator: torch.Generator, share: float) -> Tensor
 
 def normal(shape: tuple[int, ...], sigma: float, generator: torch.Generator) -> Tensor:
     """Normal random numbers, cut at two standard deviations."""
-    return sigma * torch.randn(shape, generator=generator).clamp_(-2, 2)
+    return sigma * torch.randn(shape, generator=generator, device=generator.device).clamp_(-2, 2)

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 def coins(count: int, generator: torch.Generator) -> list[bool]:
     """So many throws."""
-    return (torch.rand(count, generator=generator) < 0.5).tolist()
+    return (torch.rand(count, generator=generator, device=generator.device) < 0.5).tolist()
 
 
 def flipped(x: Tensor, rows: bool, columns: bool) -> Tensor:
@@ -26,8 +26,9 @@ def random_windows(batch: int, smallest: float, generator: torch.Generator) -> T
         smallest: share of a side that a window has at least.
         generator: source of sizes and places.
     """
-    share = 1 - (1 - smallest) * torch.rand((batch, 2), generator=generator)
-    corner = torch.rand((batch, 2), generator=generator)
+    device = generator.device
+    share = 1 - (1 - smallest) * torch.rand((batch, 2), generator=generator, device=device)
+    corner = torch.rand((batch, 2), generator=generator, device=device)
     return windows(corner, share)
 
 
