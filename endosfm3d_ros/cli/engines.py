@@ -126,12 +126,12 @@ def _build_gsplat(console: Console, settings: EngineSettings) -> None:
         return
     from endosfm3d_ros.cli.progress import live_progress
     from endosfm3d_ros.engines.progress import still_working
-    from endosfm3d_ros.splatting.gsplat_kernels import compile_kernels, installed
+    from endosfm3d_ros.splatting.gsplat_kernels import installed, load_kernels
 
     if not installed():
         return
     with live_progress(console, "gsplat") as report, still_working(report, "compiling kernels"):
-        compile_kernels()
+        load_kernels()
     console.print("gsplat: kernels are compiled")
 
 

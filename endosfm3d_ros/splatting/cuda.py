@@ -8,32 +8,28 @@ import torch
 from torch import Tensor
 
 from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.splatting import gsplat_kernels
 from endosfm3d_ros.splatting.inputs import GaussianTensors, RasterSettings
 
 
 def require_gsplat() -> ModuleType:
     """The gsplat module with working kernels.
 
-    `import gsplat` succeeds without them, so the compiled extension itself is asked for. Raises
-    ConfigurationError that names what to install.
+    `import gsplat` succeeds without them, so the compiled extension itself is asked for; it is
+    never compiled here, which takes minutes. Raises ConfigurationError that names what to install
+    or to run.
     """
     if not torch.cuda.is_available():
         raise ConfigurationError(
             "splatting on cuda needs an NVIDIA GPU and a CUDA build of torch; "
             "tensors on the cpu are rendered without both"
         )
-    try:
-        import gsplat
-        from gsplat.cuda import _backend
-    except ImportError as error:
-        raise ConfigurationError(
-            'splatting on cuda needs gsplat: pip install "gsplat>=1.5,<2"'
-        ) from error
-    if _backend._C is None:
-        raise ConfigurationError(
-            "gsplat has no compiled CUDA kernels: install the CUDA toolkit (nvcc) that belongs to "
-            f"torch {torch.__version__}, or a prebuilt gsplat wheel"
-        )
+    if not gsplat_kernels.installed():
+        raise ConfigurationError('splatting on cuda needs gsplat: pip install "gsplat>=1.5,<2"')
+    gsplat_kernels.require_compiled()
+    gsplat_kernels.load_kernels()
+    import gsplat
+
     return gsplat
 
 

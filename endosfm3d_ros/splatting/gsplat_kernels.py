@@ -42,8 +42,8 @@ def require_compiled() -> None:
         )
 
 
-def compile_kernels() -> None:
-    """Compile them, which takes minutes, unless they are ready.
+def load_kernels() -> None:
+    """Load the kernels; compile them first, which takes minutes, unless they are ready.
 
     Raises:
         ConfigurationError: no kernels came out, as without the CUDA toolkit.
