@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.networks.checkpoint_files import read_tensors
 from endosfm3d_ros.networks.checkpoints import flow_network, load_depth_network, load_pose_network
 from endosfm3d_ros.networks.flow import (
@@ -33,6 +34,11 @@ def initial_networks(weights: WeightSet, recipe: Recipe) -> TrainingNetworks:
     Raises:
         ConfigurationError: the set has no depth network of this kind, or peft is not installed.
     """
+    if weights.is_student:
+        raise ConfigurationError(
+            f"weight set '{weights.name}' is a small network without attention layers to adapt: "
+            "give --weights a folder with EndoSfM3D or Depth Anything V2 Small (model.safetensors)"
+        )
     torch.manual_seed(recipe.seed)
     depth = load_depth_network(weights.folder)
     attach_peft_adapters(depth, recipe.adapter)

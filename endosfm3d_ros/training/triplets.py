@@ -58,11 +58,11 @@ def triplets_of(clips: list[PreparedClip], first: int = 0) -> list[Triplet]:
 
 
 def split_by_time(clips: list[PreparedClip], share: float) -> Split:
-    """The last `share` of every clip is held out; triplets across the border are left out."""
+    """The last `share` of every clip is held out, at least one triplet; none crosses the border."""
     training, validation = [], []
     for number, clip in enumerate(clips):
         triplets = triplets_of([clip], number)
-        held = triplets[len(triplets) - round(share * len(triplets)) :]
+        held = triplets[-max(1, round(share * len(triplets))) :]
         border = held[0].frame - 1 if held else len(clip)
         training += [t for t in triplets if t.frame + 1 < border]
         validation += held
