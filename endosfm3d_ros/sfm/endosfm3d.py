@@ -32,7 +32,7 @@ from endosfm3d_ros.sfm.network_confidence import (
     scale_agreement,
     time_agreement,
 )
-from endosfm3d_ros.sfm.weights import find_weights
+from endosfm3d_ros.sfm.weights import WeightSet, find_weights
 from endosfm3d_ros.types import DepthMap, Frame, ScaleSource
 
 log = logging.getLogger(__name__)
@@ -114,9 +114,14 @@ class EndoSfM3D:
     name = "endosfm3d"
 
     def __init__(
-        self, depth: Engine, pose: Engine | None = None, config: EndoSfM3DConfig | None = None
+        self,
+        depth: Engine,
+        pose: Engine | None = None,
+        config: EndoSfM3DConfig | None = None,
+        weights: WeightSet | None = None,
     ) -> None:
         self.config = config or EndoSfM3DConfig()
+        self.weights = weights  # None where the engines were made of something else
         self._depth, self._pose = depth, pose
         self._depth_size = depth.inputs[0].shape[2:]
         self._pose_size = pose.inputs[0].shape[2:] if pose else self._depth_size
@@ -139,12 +144,18 @@ class EndoSfM3D:
         pose = None
         if weights.has_pose:
             pose = obtain_engine(pose_recipe(weights), config.engines, report)
-        return cls(depth, pose, config)
+        return cls(depth, pose, config, weights)
 
     @property
     def engines(self) -> list[Engine]:
         """What runs, for status messages."""
         return [engine for engine in (self._depth, self._pose) if engine]
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know about the weights."""
+        note = self.weights.note if self.weights else ""
+        return [f"weights '{self.weights.name}': {note}"] if note else []
 
     def reset(self) -> None:
         """Forget the frames seen so far."""

@@ -130,7 +130,7 @@ class Estimator:
     def notes(self) -> list[str]:
         """What the user should know about the choice of the source and of its back ends."""
         if isinstance(self.source, EndoSfM3D):
-            return [
+            return self.source.notes + [
                 f"{engine.info.network} runs on {engine.info.backend}, not on {reason}"
                 for engine in self.source.engines
                 for reason in engine.info.refused
@@ -142,7 +142,8 @@ class Estimator:
         """What runs the networks; "none" where none run."""
         if not isinstance(self.source, EndoSfM3D):
             return "none"
-        return ", ".join(
+        weights = f"{self.source.weights.name}: " if self.source.weights else ""
+        return weights + ", ".join(
             f"{engine.info.network} {engine.info.backend} {engine.info.precision} "
             f"({engine.info.parity})"
             for engine in self.source.engines

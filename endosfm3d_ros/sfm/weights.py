@@ -7,6 +7,7 @@ A `weights.json` beside them may say what cannot be seen from the tensors:
     {"input_size": [252, 322]}      height and width that the depth network was trained with
     {"network": "student", "input_size": [128, 160]}      `networks.students` in place of those
                                     published: `depth.safetensors`, perhaps `pose.safetensors`
+    {"note": "..."}                 shown with the results
 """
 
 from __future__ import annotations
@@ -63,6 +64,11 @@ class WeightSet:
         if self.is_student:
             return [self.folder / STUDENT_POSE]
         return [_as_stored(self.folder / name) for name in POSE_FILES]
+
+    @property
+    def note(self) -> str:
+        """What whoever sees results of this set should know; mostly empty."""
+        return str(self._card.get("note", ""))
 
     @cached_property
     def input_size(self) -> tuple[int, int]:
