@@ -20,7 +20,7 @@ from endosfm3d_ros.networks.checkpoints import flow_network, load_depth_network,
 from endosfm3d_ros.networks.depth import DepthNetwork
 from endosfm3d_ros.networks.flow import APPEARANCE_FLOW, OPTICAL_FLOW
 from endosfm3d_ros.sfm.endosfm3d_engines import depth_recipe, pose_recipe
-from endosfm3d_ros.sfm.weights import CARD, STUDENT_DEPTH, WeightSet, find_weights
+from endosfm3d_ros.sfm.weights import CARD, STUDENT, WeightSet, find_weights
 from endosfm3d_ros.training.adapters import base_tensors
 from endosfm3d_ros.training.exports import save_adapter_set, save_released_layout
 from endosfm3d_ros.training.recipes import OURS
@@ -158,6 +158,6 @@ def test_adapt_ends_in_weights_that_the_live_node_finds(base, tmp_path, monkeypa
 
 
 def test_small_networks_cannot_be_adapted(tmp_path):
-    (tmp_path / STUDENT_DEPTH).write_bytes(b"")
+    (tmp_path / CARD).write_text(json.dumps({"network": STUDENT}))
     with pytest.raises(ConfigurationError, match="without attention layers"):
         initial_networks(WeightSet(tmp_path), OURS)
