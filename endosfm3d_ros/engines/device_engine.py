@@ -15,7 +15,7 @@ class DeviceEngine(Engine):
 
     def __init__(self, session: DeviceSession) -> None:
         super().__init__(session.inputs, session.outputs)
-        self.session = session
+        self.session, self.device = session, session.device
 
     def run_tensors(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """All inputs by name to all outputs by name, as contiguous tensors of the device.

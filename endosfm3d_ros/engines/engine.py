@@ -59,6 +59,7 @@ class Engine(ABC):
     """A network ready to run. One run at a time; safe to call from several threads."""
 
     info: EngineInfo | None = None
+    device: str = "cpu"  # where its inputs and outputs are best kept: cpu or cuda
 
     def __init__(self, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> None:
         self.inputs = inputs

@@ -18,9 +18,9 @@ from endosfm3d_ros.engines import Engine, EngineSettings, obtain_engine
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.sfm.depth_forward import depth_forward
 from endosfm3d_ros.sfm.endosfm3d_arrays import (
     camera_of,
-    inverse_depth,
     network_tensor,
     resized_image,
 )
@@ -123,6 +123,7 @@ class EndoSfM3D:
         self.config = config or EndoSfM3DConfig()
         self.weights = weights  # None where the engines were made of something else
         self._depth, self._pose = depth, pose
+        self._forward = depth_forward(depth)
         self._depth_size = depth.inputs[0].shape[2:]
         self._pose_size = pose.inputs[0].shape[2:] if pose else self._depth_size
         self.reset()
@@ -248,15 +249,12 @@ class EndoSfM3D:
     def _run_depth(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Inverse depth and confidence of one image, both (H, W) float32 at network size."""
         config = self.config.confidence
-        small = resized_image(image, self._depth_size)
-        outputs = self._depth.run({"image": network_tensor(small)})
-        fine = inverse_depth(outputs["logit"])
-        if "log_error" in outputs:
-            agreement = expected_agreement(outputs["log_error"][0, 0], config.scale_tolerance)
+        answer = self._forward(image)
+        if answer.log_error is not None:
+            agreement = expected_agreement(answer.log_error, config.scale_tolerance)
         else:
-            coarse = inverse_depth(outputs["coarse_logit"])
-            agreement = scale_agreement(fine, coarse, config.scale_tolerance)
-        return fine, pixel_validity(small, config) * agreement
+            agreement = scale_agreement(answer.fine, answer.coarse, config.scale_tolerance)
+        return answer.fine, pixel_validity(answer.image, config) * agreement
 
     def _run_pose(
         self,

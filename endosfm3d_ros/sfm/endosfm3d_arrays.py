@@ -18,6 +18,12 @@ FOCAL_LIMITS = (0.3, 5.0)  # image widths: 118 to 11 degrees of view
 CENTRE_LIMITS = (0.0, 1.0)  # shares of width and height
 
 
+def check_image(image: np.ndarray) -> None:
+    """Raise InputError for anything but an (H, W, 3) uint8 image."""
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise InputError(f"image {image.dtype}{list(image.shape)}: uint8 (H, W, 3) is accepted")
+
+
 def resized_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """RGB uint8 image at (height, width), averaged over areas.
 
@@ -28,8 +34,7 @@ def resized_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     Raises:
         InputError: not an (H, W, 3) uint8 image.
     """
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise InputError(f"image {image.dtype}{list(image.shape)}: uint8 (H, W, 3) is accepted")
+    check_image(image)
     if image.shape[:2] == size:
         return image
     smaller = size[0] < image.shape[0]
