@@ -24,6 +24,7 @@ VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".mpg", ".m4v", ".webm")
 ACCEPTED = (
     "a clip folder (left/ and right/, or images/, beside calibration.json or camera.json), "
     "a StereoMIS folder (*.mp4 beside StereoCalibration.ini), "
+    "a SCARED keyframe folder (data/rgb.mp4), a C3VD folder (*_color.png), "
     "a bag (folder with metadata.yaml, .mcap or .db3) or a video file"
 )
 
@@ -113,6 +114,14 @@ def open_sequence(source: str | Path, start: int = 0) -> Sequence:
         from endosfm3d_ros.datasets.clip import ClipSequence
 
         return ClipSequence(path, start=start)
+    if (path / "data" / "rgb.mp4").is_file():
+        from endosfm3d_ros.datasets.scared import SCAREDSequence
+
+        return SCAREDSequence(path, start=start)
+    if path.is_dir() and any(path.glob("*_color.png")):
+        from endosfm3d_ros.datasets.c3vd import C3VDSequence
+
+        return C3VDSequence(path, start=start)
     if path.is_dir() and any(path.glob("*.mp4")):
         from endosfm3d_ros.datasets.stereomis import StereoMISSequence
 

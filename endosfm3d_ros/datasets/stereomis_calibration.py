@@ -38,13 +38,7 @@ def read_stereo_calibration(path: Path, size: tuple[int, int]) -> StereoGeometry
         raise InputError(f"{path} holds a value that is no number: {error}") from error
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    pair = _rectified(*eyes, size, R, T)
-    if not BASELINES[0] <= pair.baseline <= BASELINES[1]:
-        raise InputError(
-            f"{path} has T = {(T * 1e3).tolist()} mm, a baseline of {pair.baseline * 1e3:g} mm: "
-            f"{BASELINES[0] * 1e3:g} to {BASELINES[1] * 1e3:g} mm to the right is accepted"
-        )
-    return pair
+    return rectified_pair(path, *eyes, size, R, T)
 
 
 def _parsed(path: Path) -> ConfigParser:
@@ -77,16 +71,27 @@ def _motion(section: Mapping[str, str]) -> tuple[np.ndarray, np.ndarray]:
     return R, T
 
 
-def _rectified(
+def rectified_pair(
+    path: Path,
     left: PinholeCamera,
     right: PinholeCamera,
     size: tuple[int, int],
     R: np.ndarray,
     T: np.ndarray,
 ) -> StereoGeometry:
-    """The pair with R and P as the authors' loader makes them: zero disparity, no black border."""
+    """The pair with R and P as the authors' loaders make them: zero disparity, no black border.
+
+    Raises:
+        InputError: the baseline is not to the right or not of an endoscope; names the file.
+    """
     lenses = [np.array(eye.distortion or (0.0,) * 5) for eye in (left, right)]
     R1, R2, P1, P2, *_ = cv2.stereoRectify(
         left.K, lenses[0], right.K, lenses[1], size, R, T, flags=cv2.CALIB_ZERO_DISPARITY, alpha=0
     )
-    return StereoGeometry(left, right, R1, P1, R2, P2)
+    pair = StereoGeometry(left, right, R1, P1, R2, P2)
+    if not BASELINES[0] <= pair.baseline <= BASELINES[1]:
+        raise InputError(
+            f"{path} has T = {(T * 1e3).tolist()} mm, a baseline of {pair.baseline * 1e3:g} mm: "
+            f"{BASELINES[0] * 1e3:g} to {BASELINES[1] * 1e3:g} mm to the right is accepted"
+        )
+    return pair

@@ -1,0 +1,148 @@
+"""SCARED keyframe folders (Allan et al. 2021, EndoVis 2019) as distributed.
+
+`endoscope_calibration.yaml` and `data/rgb.mp4` with the left eye above the right one, unrectified;
+optionally `data/frame_data.tar.gz` (poses) and `data/scene_points.tar.gz` (depth). Millimetres.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from endosfm3d_ros.datasets.sequence import LEFT_FRAME, Sequence, stamp_of
+from endosfm3d_ros.datasets.stereomis_calibration import rectified_pair
+from endosfm3d_ros.datasets.video_file import VideoFile
+from endosfm3d_ros.errors import InputError
+from endosfm3d_ros.geometry import se3
+from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.types import Frame, StereoGeometry
+
+CALIBRATION, VIDEO = "endoscope_calibration.yaml", "data/rgb.mp4"
+POSES, POINTS = "data/frame_data.tar.gz", "data/scene_points.tar.gz"
+Z = 0  # channel of the depth: the files hold x, y, z, and OpenCV reverses the order
+
+
+class SCAREDSequence(Sequence):
+    """A keyframe folder with a video; frames count from 0, as in the archives beside it.
+
+    Poses and depth are of the raw left eye. Depth is best asked for in order: the archive can
+    only be read forwards.
+
+    Args:
+        folder: such as dataset_1/keyframe_1.
+        start: stamp of the first frame in nanoseconds.
+
+    Raises:
+        InputError: no readable video or calibration.
+    """
+
+    def __init__(self, folder: Path, start: int = 0) -> None:
+        self.folder, self._start = folder, start
+        whole = folder.resolve()
+        self.name = f"{whole.parent.name}_{whole.name}"
+        self._video = VideoFile(folder / VIDEO)
+        self.fps = self._video.fps
+        width, stacked = self._video.size
+        self.stereo = read_calibration(folder / CALIBRATION, (width, stacked // 2))
+        self.camera = self.stereo.left
+        self._points: Iterator[tuple[int, bytes]] = iter(())
+        self._at = -1  # frame of the depth that was read last
+
+    def __len__(self) -> int:
+        return self._video.count
+
+    def __iter__(self) -> Iterator[Frame]:
+        height = self.camera.height
+        for i, image in enumerate(self._video.frames([range(len(self))])):
+            yield Frame(
+                stamp=stamp_of(i, self.fps, self._start),
+                image=image[:height],
+                frame_id=LEFT_FRAME,
+                camera=self.camera,
+                right_image=image[height : 2 * height],
+                stereo=self.stereo,
+            )
+
+    def reference_pose(self, i: int) -> np.ndarray | None:
+        return self._poses.get(i)
+
+    def reference_depth(self, i: int) -> np.ndarray | None:
+        path = self.folder / POINTS
+        if not path.is_file():
+            return None
+        if i <= self._at:  # backwards: from the beginning again
+            self._at = -1
+        if self._at < 0:
+            self._points = _members(path)
+        for number, content in self._points:
+            self._at = number
+            if number >= i:
+                return self._depth(content, f"{path} frame {number}") if number == i else None
+        return None
+
+    def _depth(self, content: bytes, name: str) -> np.ndarray:
+        """(H, W) float32 metres of the upper half of a point image."""
+        points = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+        width, height = self.camera.size
+        if points is None or points.shape != (2 * height, width, 3):
+            raise InputError(f"{name}: {width}x{2 * height} points are accepted")
+        depth = points[:height, :, Z].astype(np.float32) * np.float32(1e-3)
+        depth[~(depth > 0)] = np.nan
+        return depth
+
+    @cached_property
+    def _poses(self) -> dict[int, np.ndarray]:
+        """4x4 camera-to-world in metres; the files map world points into the camera."""
+        path, poses = self.folder / POSES, {}
+        if path.is_file():
+            for number, content in _members(path):
+                try:
+                    T = np.array(json.loads(content)["camera-pose"], np.float64).reshape(4, 4)
+                except (KeyError, TypeError, ValueError) as error:
+                    raise InputError(f"{path} frame {number} has no 4x4 camera-pose") from error
+                T[:3, 3] *= 1e-3
+                poses[number] = se3.inverse(T)
+        return poses
+
+
+def read_calibration(path: Path, size: tuple[int, int]) -> StereoGeometry:
+    """The pair of `endoscope_calibration.yaml` for eyes of `size` (width, height).
+
+    Raises:
+        InputError: no such file, or a matrix missing.
+    """
+    if not path.is_file():
+        raise InputError(f"{path.parent} has no {path.name}")
+    names = ("M1", "D1", "M2", "D2", "R", "T")
+    try:
+        storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_READ)
+        matrices = {name: storage.getNode(name).mat() for name in names}
+    except cv2.error as error:
+        raise InputError(f"{path} is no OpenCV file of matrices") from error
+    absent = [name for name, matrix in matrices.items() if matrix is None]
+    if absent:
+        raise InputError(f"{path} has no {', '.join(absent)}")
+    eyes = [
+        PinholeCamera.from_matrix(matrices[M], *size, tuple(map(float, matrices[D].ravel()[:5])))
+        for M, D in (("M1", "D1"), ("M2", "D2"))
+    ]
+    return rectified_pair(path, *eyes, size, matrices["R"], matrices["T"].ravel() * 1e-3)
+
+
+def _members(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Number and content of the files of an archive, in its order."""
+    try:
+        with tarfile.open(path, "r|gz") as archive:
+            for member in archive:
+                digits = "".join(filter(str.isdecimal, Path(member.name).stem))
+                file = archive.extractfile(member) if digits else None
+                if file is not None:
+                    yield int(digits), file.read()
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise InputError(f"{path} is no readable archive: {error}") from error
