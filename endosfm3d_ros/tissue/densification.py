@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.tissue.density import Density
+from endosfm3d_ros.tissue.density import Density, DensityConfig, wanted_density
 from endosfm3d_ros.tissue.fusion import DepthNoise, pixels_as_rays
 from endosfm3d_ros.tissue.gaussians import GaussianStore
 from endosfm3d_ros.tissue.graph import DeformationGraph
@@ -28,7 +28,8 @@ class DensificationConfig:
     opacity: float = 0.9  # with this spread the surface is covered by 0.94 on average
     covered: float = 0.6  # alpha; thinner places get new Gaussians
     per_frame: int = 4000  # new ones after the first frame
-    infer_every: int = 5  # frames between looks for places that stay hidden
+    infer_every: int = 5  # frames between looks at every gap, hidden places included; between ...
+    worth_growing: float = 0.005  # ... them the map grows where this share of the view is new
     inferred_spacing: float = 2.0  # factor on the spacing where nothing was ever seen
     inferred_weight: float = 0.1  # observations that a filled-in place is worth
     filled_weight: float = 0.3  # the same where colour was seen but depth was filled in
@@ -42,7 +43,12 @@ class Place:
     seen: Observation
     T_map_camera: np.ndarray  # 4x4
     frame: int  # number, for the age of what is planted
-    density: Density  # how close together
+    spending: DensityConfig
+
+    @cached_property
+    def density(self) -> Density:
+        """How close together Gaussians should lie; most frames need not know."""
+        return wanted_density(self.seen.grey, self.seen.color, self.spending)
 
 
 @dataclass(frozen=True)

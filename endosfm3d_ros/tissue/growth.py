@@ -55,6 +55,8 @@ def grow(
     hidden = (view.alpha < config.covered) & ~seen.color
     if place.frame % config.infer_every:
         hidden[:] = False
+        if wanted.mean() < config.worth_growing:
+            return
     surface = surface_of(seen, view, certain, wanted | hidden, config)
     if surface is None:
         return

@@ -36,14 +36,14 @@ def maintain(
     fps: float,
     config: MaintenanceConfig,
 ) -> np.ndarray | None:
-    """All of it, after every frame; splitting and thinning take turns.
+    """All of it, after every frame; splitting and thinning take turns, every other frame.
 
     Returns:
         As `drop_idle_nodes`.
     """
-    if place.frame % 2:
+    if place.frame % 4 == 1:
         split_coarse(store, sight, place, config)
-    else:
+    elif place.frame % 4 == 3:
         thin_crowds(store, sight, view.pixels, place, config)
     evict(store, sight.slots[sight.surface], place.frame, fps, config)
     return drop_idle_nodes(store, graph)

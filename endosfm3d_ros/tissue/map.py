@@ -19,7 +19,6 @@ from endosfm3d_ros.timing import StageClock
 from endosfm3d_ros.tissue.config import TissueConfig
 from endosfm3d_ros.tissue.deformation import Samples, solve_deformation
 from endosfm3d_ros.tissue.densification import Place
-from endosfm3d_ros.tissue.density import wanted_density
 from endosfm3d_ros.tissue.flow import ModelFlow
 from endosfm3d_ros.tissue.fusion import (
     METRIC_NOISE,
@@ -333,8 +332,7 @@ class TissueMap:
         return self._refiner.finish(self.store, (target, full), self.T_map_camera)
 
     def _place(self, given: _Input) -> Place:
-        density = wanted_density(given.seen.grey, given.seen.color, self.config.density)
-        return Place(given.seen, self.T_map_camera, self.frame, density)
+        return Place(given.seen, self.T_map_camera, self.frame, self.config.density)
 
     def _maintain(self, view: Rendering, sight: Sight, place: Place) -> None:
         fps = 1 / self._interval

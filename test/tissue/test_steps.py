@@ -9,7 +9,7 @@ from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.tissue import densification, fusion, maintenance
 from endosfm3d_ros.tissue.deformation import DeformationConfig, Samples, solve_deformation
-from endosfm3d_ros.tissue.density import Density, DensityConfig, wanted_density
+from endosfm3d_ros.tissue.density import DensityConfig, wanted_density
 from endosfm3d_ros.tissue.flow import FlowConfig, ModelFlow
 from endosfm3d_ros.tissue.gaussians import GaussianStore
 from endosfm3d_ros.tissue.graph import DeformationGraph, GraphConfig
@@ -56,9 +56,9 @@ def seen_by(camera=CAMERA, depth=0.05, rgb=0.5, sheets=None, tool=None, confiden
     return observe(image, given, tool, camera, ValidityConfig())
 
 
-def regular(spacing=2.0) -> Density:
+def regular(spacing=2.0) -> DensityConfig:
     """The same spacing everywhere."""
-    return Density(np.zeros((48, 64), np.uint8), np.array([spacing], np.float32))
+    return DensityConfig(mean=spacing, spacings=(spacing,), default=0)
 
 
 def graph_of(points, spacing=0.006, **options) -> DeformationGraph:
