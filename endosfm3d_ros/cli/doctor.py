@@ -87,17 +87,24 @@ def _launch() -> Iterator[Row]:
 
 
 def _gpu() -> Iterator[Row]:
-    import torch
+    from endosfm3d_ros.engines.device import cuda_obstacle, driver_version
 
-    if torch.cuda.is_available():
-        yield OK, "CUDA", torch.cuda.get_device_name(0)
+    obstacle = cuda_obstacle()
+    if obstacle:
+        yield NOTE, "CUDA", f"{obstacle}: networks and splatting run on the processor"
     else:
-        yield NOTE, "CUDA", "no GPU: networks run through OpenVINO, splatting on the processor"
-    for module in ("tensorrt", "gsplat"):
+        import torch
+
+        yield OK, "CUDA", f"{torch.cuda.get_device_name(0)}, driver {driver_version()}"
+    for module, package in {
+        "tensorrt": '"tensorrt-cu13>=10.16,<12"',
+        "tensorrt_rtx": '"tensorrt-rtx>=1.7,<2"',
+        "gsplat": '"gsplat>=1.5,<2"',
+    }.items():
         if _installed(module):
             yield OK, module, "installed"
-        elif torch.cuda.is_available():
-            yield NOTE, module, f"absent: `pip install {module}` makes use of the GPU"
+        elif not obstacle:
+            yield NOTE, module, f"absent: `pip install {package}` makes use of the GPU"
 
 
 def _engines() -> Iterator[Row]:
@@ -109,7 +116,10 @@ def _engines() -> Iterator[Row]:
         detail = f"with {', '.join(sorted(fast))}" if fast else "without bf16 instructions"
         yield OK, "OpenVINO", f"installed, processor {detail}"
     else:
-        yield NOTE, "OpenVINO", "absent: networks run through torch, about three times slower"
+        yield NOTE, "OpenVINO", "absent: networks run two to three times slower"
+    for module, use in {"onnxruntime": "a second CPU back end", "nncf": "int8 engines"}.items():
+        if _installed(module):
+            yield OK, module, f"installed: {use}"
     yield OK, "engine cache", str(default_cache_dir())
 
 
