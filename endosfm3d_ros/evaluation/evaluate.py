@@ -12,6 +12,7 @@ import psutil
 from endosfm3d_ros.datasets.sequence import Sequence
 from endosfm3d_ros.errors import ConfigurationError, InputError
 from endosfm3d_ros.evaluation.masks_part import MasksPart
+from endosfm3d_ros.evaluation.pairs_part import PairsPart
 from endosfm3d_ros.evaluation.parts import DepthPart, IntrinsicsPart, Part, PosePart
 from endosfm3d_ros.evaluation.playback import OnFrame, Played, play_live, play_offline
 from endosfm3d_ros.evaluation.report import Report
@@ -25,7 +26,7 @@ from endosfm3d_ros.types import ScaleSource, SceneUpdate
 Mode = Literal["live", "offline"]
 PARTS = {
     part.name: part
-    for part in (DepthPart, PosePart, IntrinsicsPart, MasksPart, TissuePart, ToolsPart)
+    for part in (DepthPart, PosePart, PairsPart, IntrinsicsPart, MasksPart, TissuePart, ToolsPart)
 }
 DEFAULT = (DepthPart.name, PosePart.name, IntrinsicsPart.name)
 

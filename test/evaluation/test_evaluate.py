@@ -10,6 +10,7 @@ import pytest
 
 from endosfm3d_ros.datasets.clip import ClipSequence
 from endosfm3d_ros.errors import ConfigurationError, InputError
+from endosfm3d_ros.evaluation.depth_baselines import MEASURES
 from endosfm3d_ros.evaluation.evaluate import EvaluationConfig, evaluate
 from endosfm3d_ros.pipeline import Pipeline, PipelineConfig
 from endosfm3d_ros.sfm.estimator import EstimatorConfig
@@ -22,6 +23,11 @@ DEPTH = {
     "abs_rel_median_scaled", "abs_rel_mean_inverse_scaled", "coverage", "rmse_log", "delta1",
     "delta2", "delta3", "abs_rel_affine", "delta1_affine", "relief", "flicker",
 }  # fmt: skip
+BASELINES = {
+    f"{baseline}_{measure}"
+    for baseline in ("constant", "brightness", "mean_plane")
+    for measure in MEASURES
+}
 METRIC_DEPTH = {"abs_rel_metric", "median_rel_err", "sq_rel", "rmse_mm"}
 POSE = {"rpe_rot_deg", "snippet5_ate", "lost_frames", "ate_sim3_of_path"}
 METRIC_POSE = {"ate_se3_mm", "ate_sim3_mm", "path_mm", "rpe_trans_mm"}
@@ -50,7 +56,7 @@ def shading(static) -> dict:
 
 def test_a_metric_run_has_every_key(stereo):
     assert stereo.keys() == RUN | {"depth", "pose", "intrinsics"}
-    assert stereo["depth"].keys() == DEPTH | METRIC_DEPTH
+    assert stereo["depth"].keys() == DEPTH | METRIC_DEPTH | BASELINES
     assert stereo["pose"].keys() == POSE | METRIC_POSE
     assert stereo["intrinsics"].keys() == {
         "focal_rel_err", "centre_rel_err", "state", "mode", "k_seen_by"
@@ -69,7 +75,7 @@ def test_a_metric_run_measures_the_simulated_truth(stereo):
 
 def test_a_relative_run_has_no_metres(shading):
     assert shading["scale_source"] == "relative"
-    assert shading["depth"].keys() == DEPTH
+    assert shading["depth"].keys() == DEPTH | BASELINES
     assert shading["pose"].keys() == POSE
 
 
