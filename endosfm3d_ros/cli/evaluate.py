@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
         clip: Annotated[Path, typer.Argument(help="Clip folder, bag or video.")],
         what: Annotated[
             str,
-            typer.Option(help="Of depth, pose, intrinsics, masks, tissue, tools."),
+            typer.Option(help="Of depth, pose, pairs, intrinsics, masks, tissue, tools."),
         ] = "depth,pose,intrinsics",
         depth_source: Annotated[
             str, typer.Option(help="auto, topic, stereo, endosfm3d or shading.")
