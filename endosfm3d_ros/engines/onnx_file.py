@@ -58,6 +58,11 @@ def _fix_shape(path: Path, value: onnx.ValueInfoProto, shape: tuple[int, ...]) -
 
 
 def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
+    """Everywhere; a tensor that has the new name already gets another one."""
+    if old == new:
+        return
+    if any(new in node.output for node in graph.node):
+        _rename(graph, new, f"{new}_inside")
     for node in graph.node:
         for names in (node.input, node.output):
             for index, name in enumerate(names):

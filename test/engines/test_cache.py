@@ -206,6 +206,7 @@ def test_listing_and_cleaning(make_recipe, settings, stored):
     cache = EngineCache(settings.cache_dir)
     (settings.cache_dir / "broken.engine").write_text("x")
     (settings.cache_dir / f".{stored.name}.123").write_text("left over")
+    (settings.cache_dir / "tensorrt-10.16-sm89.timings").write_text("kernel timings")
     cards = dict(cache.entries())
     assert cards[stored].network == "small"
     assert cards[settings.cache_dir / "broken.engine"] is None

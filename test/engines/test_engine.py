@@ -13,8 +13,9 @@ from endosfm3d_ros.engines import EngineSettings, obtain_engine
 from endosfm3d_ros.errors import ConfigurationError, InputError
 
 
-@pytest.fixture(params=["torch", "openvino"])
+@pytest.fixture(params=["torch", "openvino", "onnxruntime"])
 def engine(request, recipe, settings):
+    pytest.importorskip(request.param, reason=f"{request.param} is not installed")
     return obtain_engine(recipe, replace(settings, backends=(request.param,)))
 
 
