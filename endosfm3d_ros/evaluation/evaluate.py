@@ -94,7 +94,7 @@ def _part(name: str, sequence: Sequence, pipeline: Pipeline, config: EvaluationC
     if name == ToolsPart.name:
         return ToolsPart(sequence, pipeline, config.tools, config.pictures)
     if name == TissuePart.name:
-        return TissuePart(sequence, pipeline, config.mode == "live")
+        return TissuePart(sequence, pipeline, config.mode == "live", config.pictures)
     return PARTS[name](sequence, pipeline)
 
 

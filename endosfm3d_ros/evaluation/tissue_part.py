@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from endosfm3d_ros.datasets.sequence import Sequence
 from endosfm3d_ros.evaluation.parts import Part, Scores
 from endosfm3d_ros.evaluation.tissue import evaluate_tissue
+from endosfm3d_ros.evaluation.tissue_pictures import TissueGallery
 from endosfm3d_ros.evaluation.tissue_protocol import TissueProtocol, TissueResult
 from endosfm3d_ros.pipeline import Pipeline
 from endosfm3d_ros.tissue.config import TissueConfig
@@ -24,13 +26,21 @@ class TissuePart(Part):
         sequence: the clip.
         pipeline: whose settings are used.
         live: with the time of a live update, else with the steps of offline processing.
+        pictures: folder for `tissue.png`, `tissue.mp4` and `tissue_psnr.png`; None for none.
     """
 
     name = "tissue"
 
-    def __init__(self, sequence: Sequence, pipeline: Pipeline, live: bool = False) -> None:
+    def __init__(
+        self,
+        sequence: Sequence,
+        pipeline: Pipeline,
+        live: bool = False,
+        pictures: Path | None = None,
+    ) -> None:
         super().__init__(sequence, pipeline)
         self._live = live
+        self._pictures = pictures
         self._metric = True
 
     def add(self, i: int, update: SceneUpdate) -> None:
@@ -45,7 +55,12 @@ class TissuePart(Part):
             tissue=config.tissue or (TissueConfig() if self._live else TissueConfig.fine()),
             budget=(config.tissue_budget or TissueProtocol().budget) if self._live else None,
         )
-        return self._as_scores(evaluate_tissue(self._sequence, protocol))
+        if self._pictures is None:
+            return self._as_scores(evaluate_tissue(self._sequence, protocol))
+        gallery = TissueGallery(self._pictures, self._sequence.fps)
+        scores = self._as_scores(evaluate_tissue(self._sequence, protocol, gallery.add))
+        gallery.write()
+        return scores
 
     def _as_scores(self, result: TissueResult) -> Scores:
         scores = Scores(frames=len(result.columns.get("p2_psnr", ())))

@@ -13,40 +13,62 @@ NAMES = {"p1": "predicted (P1)", "p2": "fused (P2)", "hidden": "hidden disc"}
 
 
 class TissueGallery:
-    """Collects frames during an evaluation; writes `tissue.png` and `tissue_psnr.png`.
+    """Takes frames during an evaluation; image on the left, tissue without instruments right.
+
+    Writes `tissue.mp4` with every frame as they come, and on `write` the sheet `tissue.png` and
+    the plot `tissue_psnr.png`.
 
     Args:
-        rows: pictures on the sheet; more frames are sampled evenly.
+        folder: where to.
+        fps: of the film.
+        rows: pictures on the sheet; of more frames about that many are taken evenly.
         width: px of one picture.
     """
 
-    def __init__(self, rows: int = 10, width: int = 480) -> None:
-        self._rows, self._width = rows, width
-        self._pictures: list[tuple[str, int, np.ndarray]] = []
+    def __init__(self, folder: Path, fps: float = 10.0, rows: int = 10, width: int = 480) -> None:
+        self._folder, self._fps, self._rows, self._width = folder, fps, rows, width
+        self._film: cv2.VideoWriter | None = None
+        self._kept: list[np.ndarray] = []
+        self._count, self._stride = 0, 1
         self._scores: dict[str, list[tuple[int, float]]] = {name: [] for name in NAMES}
 
     def add(self, frame: TissueFrame) -> None:
-        """Take a frame; its pictures are kept small."""
+        """Take a frame; memory is bounded whatever their number."""
         self._scores[frame.kind].append((frame.i, frame.psnr))
-        height = round(self._width * frame.image.shape[0] / frame.image.shape[1])
-        both = (frame.image, frame.rendered)
-        small = [cv2.resize(picture, (self._width, height), interpolation=cv2.INTER_AREA)
-                 for picture in both]  # fmt: skip
-        self._pictures.append((frame.kind, frame.i, np.hstack(small)))
+        picture = self._side_by_side(frame)
+        self._show(picture)
+        if self._count % self._stride == 0:
+            self._kept.append(picture)
+        self._count += 1
+        if len(self._kept) >= 2 * self._rows:
+            self._kept, self._stride = self._kept[::2], 2 * self._stride
 
-    def write(self, folder: Path) -> None:
-        """Image on the left, tissue without instruments on the right; and a plot of the PSNR."""
-        picks = np.linspace(0, len(self._pictures) - 1, min(self._rows, len(self._pictures)))
-        sheet = []
-        for kind, i, picture in (self._pictures[k] for k in picks.round().astype(int)):
-            labelled = np.ascontiguousarray(picture)
-            place, white = (self._width + 8, 20), (255, 255, 255)
-            text = f"{NAMES[kind]}, frame {i}"
-            cv2.putText(labelled, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, white, 1, cv2.LINE_AA)
-            sheet.append(labelled)
-        if sheet:
-            cv2.imwrite(str(folder / "tissue.png"), np.vstack(sheet)[..., ::-1])
-        self._plot(folder / "tissue_psnr.png")
+    def write(self) -> None:
+        """Finish the film; write sheet and plot."""
+        if self._film is not None:
+            self._film.release()
+        if self._kept:
+            cv2.imwrite(str(self._folder / "tissue.png"), np.vstack(self._kept))
+        self._plot(self._folder / "tissue_psnr.png")
+
+    def _side_by_side(self, frame: TissueFrame) -> np.ndarray:
+        """(h, 2 w, 3) uint8 BGR with a caption; even sides, as films need."""
+        height = round(self._width * frame.image.shape[0] / frame.image.shape[1] / 2) * 2
+        size = (self._width, height)
+        pair = [cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+                for picture in (frame.image, frame.rendered)]  # fmt: skip
+        labelled = np.ascontiguousarray(np.hstack(pair)[..., ::-1])
+        text = f"{NAMES[frame.kind]}, frame {frame.i}, {frame.psnr:.1f} dB"
+        place, white = (self._width + 8, 20), (255, 255, 255)
+        cv2.putText(labelled, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, white, 1, cv2.LINE_AA)
+        return labelled
+
+    def _show(self, picture: np.ndarray) -> None:
+        if self._film is None:
+            size, codec = picture.shape[1::-1], cv2.VideoWriter_fourcc(*"mp4v")
+            path = str(self._folder / "tissue.mp4")
+            self._film = cv2.VideoWriter(path, codec, self._fps, size)
+        self._film.write(picture)
 
     def _plot(self, path: Path) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -60,5 +82,6 @@ class TissueGallery:
                 axes.plot(*zip(*points), "o-", markersize=3, label=NAMES[kind])
         axes.set(xlabel="frame", ylabel="PSNR on tissue in dB")
         axes.grid(alpha=0.3)
-        axes.legend()
+        if any(self._scores.values()):
+            axes.legend()
         figure.savefig(path, dpi=110)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -51,7 +52,7 @@ def test_reprojected_points_fall_on_their_own_pixels():
 def test_all_scores_of_a_simulated_clip(tmp_path):
     sequence = SimulatedSequence("breathing", frames=13, width=256, height=208, fps=30)
     sfm = EstimatorConfig(intrinsics=IntrinsicsConfig(mode="fixed"))
-    gallery = TissueGallery(rows=4, width=128)
+    gallery = TissueGallery(tmp_path, fps=30, rows=4, width=128)
     protocol = TissueProtocol(sfm=sfm, budget=0.0, disc_frames=4)
     values = evaluate_tissue(sequence, protocol, gallery.add).means()
     assert values["p1_psnr"] > values["persistence_p1_psnr"] + 2
@@ -61,8 +62,13 @@ def test_all_scores_of_a_simulated_clip(tmp_path):
     assert values["depth_median_rel_err"] < 0.015
     assert 0 < values["gaussians_max"] <= protocol.tissue.capacity
     assert {"p1_ssim", "p2_ssim", "p3_psnr", "p4_psnr", "gaussian_age_median"} <= set(values)
-    gallery.write(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"tissue.png", "tissue_psnr.png"}
+    gallery.write()
+    written = {path.name for path in tmp_path.iterdir()}
+    assert written == {"tissue.png", "tissue.mp4", "tissue_psnr.png"}
+    sheet = cv2.imread(str(tmp_path / "tissue.png"))
+    assert sheet.shape[1] == 256 and 4 * 104 <= sheet.shape[0] < 8 * 104
+    film = cv2.VideoCapture(str(tmp_path / "tissue.mp4"))
+    assert film.get(cv2.CAP_PROP_FRAME_COUNT) == 13 + 4
 
 
 def test_one_frame_is_too_few():
@@ -71,10 +77,10 @@ def test_one_frame_is_too_few():
 
 
 def test_an_empty_gallery_writes_a_plot_only(tmp_path):
-    gallery = TissueGallery()
-    gallery.write(tmp_path)
+    gallery = TissueGallery(tmp_path)
+    gallery.write()
     assert [path.name for path in tmp_path.iterdir()] == ["tissue_psnr.png"]
     image = np.zeros((48, 64, 3), np.uint8)
     gallery.add(TissueFrame("p1", 3, image, image, 30.0))
-    gallery.write(tmp_path)
+    gallery.write()
     assert (tmp_path / "tissue.png").is_file()
