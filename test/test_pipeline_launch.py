@@ -35,7 +35,7 @@ def bag(tmp_path_factory) -> Path:
     """A simulated clip as a bag, made by the installed command."""
     folder = tmp_path_factory.mktemp("launch")
     command = [sys.executable, "-m", "endosfm3d_ros.cli.main"]
-    clip = ["simulate", str(folder / "clip"), "--frames", "60", "--size", "320x256"]
+    clip = ["simulate", "breathing", str(folder / "clip"), "--frames", "60", "--size", "320x256"]
     subprocess.run([*command, *clip], check=True)
     subprocess.run([*command, "convert", str(folder / "clip"), str(folder / "bag")], check=True)
     return folder / "bag"

@@ -2,8 +2,10 @@
 
 `left/` + `right/` or `images/`; `calibration.json` or `camera.json`; optionally `depth_ref/`
 (uint16, 0 = unknown), `poses_ref.txt` (metres) or `poses.txt` (a scale of its own), `masks/`
-(255 = instrument), `instances/` (0 = tissue, 1.. = instrument), `ignore/` (255 = do not score)
-and `mask_valid.txt` (frames to score). The number in a file name is the key everywhere.
+(255 = instrument), `instances/` (0 = tissue, 1.. = instrument), `ignore/` (255 = do not score),
+`mask_valid.txt` (frames to score), `parts/` (10 shaft, 20 wrist, 30 clasper),
+`intrinsics_ref.txt` (frame fx fy cx cy, where they change) and `tools/` (see `tool_truth`).
+The number in a file name is the key everywhere.
 """
 
 from __future__ import annotations
@@ -15,9 +17,12 @@ import numpy as np
 
 from endosfm3d_ros import images
 from endosfm3d_ros.datasets.calibration import MONO_FILE, PAIR_FILE, read_camera_file
+from endosfm3d_ros.datasets.intrinsics_table import CAMERAS, read_cameras
 from endosfm3d_ros.datasets.poses import read_poses
-from endosfm3d_ros.datasets.sequence import LEFT_FRAME, Sequence, stamp_of
+from endosfm3d_ros.datasets.sequence import LEFT_FRAME, PART_STEP, Sequence, stamp_of
+from endosfm3d_ros.datasets.tool_truth import ToolMesh, read_tools
 from endosfm3d_ros.errors import InputError
+from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.types import Frame
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -50,6 +55,7 @@ class ClipSequence(Sequence):
         self._masks = _numbered(folder / "masks")
         self._instances = _numbered(folder / "instances")
         self._ignores = _numbered(folder / "ignore")
+        self._parts = _numbered(folder / "parts")
         self._read_tables()
 
     def __len__(self) -> int:
@@ -92,6 +98,22 @@ class ClipSequence(Sequence):
     def instances(self, i: int) -> np.ndarray | None:
         return self._plane(self._instances, i)
 
+    def parts(self, i: int) -> np.ndarray | None:
+        plane = self._plane(self._parts, i)
+        return None if plane is None else plane // PART_STEP
+
+    def reference_camera(self, i: int) -> PinholeCamera | None:
+        return self._cameras.get(self._numbers[i])
+
+    def tool_meshes(self) -> dict[int, ToolMesh]:
+        return self._tools.meshes
+
+    def tool_poses(self, i: int) -> dict[int, np.ndarray]:
+        return self._tools.poses.get(self._numbers[i], {})
+
+    def tool_clearances(self, i: int) -> dict[int, float]:
+        return self._tools.clearances.get(self._numbers[i], {})
+
     def ignore(self, i: int) -> np.ndarray | None:
         plane = self._plane(self._ignores, i)
         return None if plane is None else plane > 0
@@ -118,7 +140,10 @@ class ClipSequence(Sequence):
         return path if path.is_file() else other
 
     def _read_tables(self) -> None:
-        """Poses and the list of masks that may be scored."""
+        """Poses, cameras, instruments and the list of masks that may be scored."""
+        cameras = self.folder / CAMERAS
+        self._cameras = read_cameras(cameras, *self.camera.size) if cameras.is_file() else {}
+        self._tools = read_tools(self.folder)
         metric, own_scale = self.folder / "poses_ref.txt", self.folder / "poses.txt"
         self.poses_metric = metric.is_file() or not own_scale.is_file()
         path = metric if self.poses_metric else own_scale

@@ -9,8 +9,10 @@ import numpy as np
 
 from endosfm3d_ros.datasets.atomic import atomic_folder
 from endosfm3d_ros.datasets.calibration import write_camera_file
+from endosfm3d_ros.datasets.intrinsics_table import CAMERAS, write_cameras
 from endosfm3d_ros.datasets.poses import write_poses
-from endosfm3d_ros.datasets.sequence import Sequence
+from endosfm3d_ros.datasets.sequence import PART_STEP, Sequence
+from endosfm3d_ros.datasets.tool_truth import ToolTruth, write_tools
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.images import encode_compressed
 from endosfm3d_ros.types import Frame
@@ -58,6 +60,8 @@ def write_clip(
             name = "poses_ref.txt" if sequence.poses_metric else "poses.txt"
             write_poses(scratch / name, poses)
         _write_valid(scratch, sequence)
+        _write_cameras(scratch, sequence)
+        write_tools(scratch, _tool_truth(sequence))
         write_camera_file(scratch, sequence.camera, sequence.stereo, sequence.fps, DEPTH_UNIT)
 
 
@@ -77,6 +81,7 @@ def _write_references(folder: Path, sequence: Sequence, i: int) -> None:
         "masks": _as_bytes(sequence.mask(i)),
         "instances": sequence.instances(i),
         "ignore": _as_bytes(sequence.ignore(i)),
+        "parts": _as_codes(sequence.parts(i)),
     }
     for name, plane in planes.items():
         if plane is not None:
@@ -93,6 +98,24 @@ def _write_valid(folder: Path, sequence: Sequence) -> None:
         (folder / "mask_valid.txt").write_text("# frames whose masks may be scored\n" + numbers)
 
 
+def _write_cameras(folder: Path, sequence: Sequence) -> None:
+    """`intrinsics_ref.txt`, only where the camera's focal length changes."""
+    cameras = {sequence.number(i): sequence.reference_camera(i) for i in range(len(sequence))}
+    if any(camera not in (None, sequence.camera) for camera in cameras.values()):
+        write_cameras(folder / CAMERAS, cameras)
+
+
+def _tool_truth(sequence: Sequence) -> ToolTruth:
+    """What is true of the instruments, empty where there are none."""
+    meshes = sequence.tool_meshes()
+    count = range(len(sequence) if meshes else 0)
+    return ToolTruth(
+        meshes,
+        {sequence.number(i): sequence.tool_poses(i) for i in count},
+        {sequence.number(i): sequence.tool_clearances(i) for i in count},
+    )
+
+
 def _name(sequence: Sequence, i: int) -> str:
     return f"{sequence.number(i):06d}.png"
 
@@ -103,6 +126,11 @@ def _in_units(depth: np.ndarray | None) -> np.ndarray | None:
         return None
     units = np.round(np.nan_to_num(depth, nan=0.0) / DEPTH_UNIT)
     return np.where((units >= 1) & (units <= 65535), units, 0).astype(np.uint16)
+
+
+def _as_codes(parts: np.ndarray | None) -> np.ndarray | None:
+    """The codes of EndoVis 2017: 10 shaft, 20 wrist, 30 clasper."""
+    return None if parts is None else (parts * PART_STEP).astype(np.uint8)
 
 
 def _as_bytes(mask: np.ndarray | None) -> np.ndarray | None:

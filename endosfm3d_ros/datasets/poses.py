@@ -10,7 +10,7 @@ import numpy as np
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry import se3
 
-HEADER = "# frame tx ty tz qx qy qz qw ; camera-to-world, metres\n"
+HEADER = "# frame tx ty tz qx qy qz qw ; "
 
 
 def read_poses(path: Path) -> dict[int, np.ndarray]:
@@ -37,11 +37,13 @@ def read_poses(path: Path) -> dict[int, np.ndarray]:
     return poses
 
 
-def write_poses(path: Path, poses: Mapping[int, np.ndarray]) -> None:
-    """Write 4x4 camera-to-world matrices so that they read back to 1e-15 m and rad."""
+def write_poses(
+    path: Path, poses: Mapping[int, np.ndarray], meaning: str = "camera-to-world, metres"
+) -> None:
+    """Write 4x4 matrices so that they read back to 1e-15 m and rad; the first line says what."""
     lines = []
     for number, T in poses.items():
         translation, quaternion = se3.to_quaternion(T)
         values = " ".join(f"{value:.17g}" for value in (*translation, *quaternion))
         lines.append(f"{number} {values}\n")
-    path.write_text(HEADER + "".join(lines))
+    path.write_text(f"{HEADER}{meaning}\n" + "".join(lines))

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
+from endosfm3d_ros.datasets.tool_truth import ToolMesh
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.types import Frame, StereoGeometry
 
+PART_STEP = 10  # between the codes of instrument parts in files, as in EndoVis 2017
 LEFT_FRAME = "endoscope_left_optical_frame"
 RIGHT_FRAME = "endoscope_right_optical_frame"
 
@@ -74,6 +76,26 @@ class Sequence(ABC):
     def instances(self, i: int) -> np.ndarray | None:
         """(H, W) uint8, 0 = tissue, 1.. = instrument."""
         return None
+
+    def parts(self, i: int) -> np.ndarray | None:
+        """(H, W) uint8, 0 = tissue, 1 shaft, 2 wrist, 3 jaws."""
+        return None
+
+    def reference_camera(self, i: int) -> PinholeCamera | None:
+        """The left camera at this frame, where it is known to differ from `camera`."""
+        return None
+
+    def tool_meshes(self) -> dict[int, ToolMesh]:
+        """Instrument surfaces by label, each in its own frame."""
+        return {}
+
+    def tool_poses(self, i: int) -> dict[int, np.ndarray]:
+        """4x4 instrument in the left camera by label, metres."""
+        return {}
+
+    def tool_clearances(self, i: int) -> dict[int, float]:
+        """Smallest distance in metres between each instrument and the tissue, by label."""
+        return {}
 
     def ignore(self, i: int) -> np.ndarray | None:
         """(H, W) bool, True where a mask must not be scored."""

@@ -16,15 +16,16 @@ from endosfm3d_ros.datasets.simulation.rig import BASELINE, stereo_rig, zoomed
 from endosfm3d_ros.datasets.simulation.scenes import SCENES
 from endosfm3d_ros.datasets.simulation.sensor import automatic_gain, develop, plain_look
 from endosfm3d_ros.datasets.simulation.stage import LAMP, Stage
-from endosfm3d_ros.datasets.simulation.tool_mesh import ToolMesh, tool_mesh
+from endosfm3d_ros.datasets.simulation.tool_mesh import tool_mesh
 from endosfm3d_ros.datasets.simulation.views import Cameras
+from endosfm3d_ros.datasets.tool_truth import ToolMesh
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.types import Frame
 
 METER_SIZE = (160, 128)  # pixels of the picture that the exposure is measured on
-KEPT = 4  # views that stay in memory, for references asked for beside the pictures
+KEPT = 3  # views that stay in memory, for references asked for beside the pictures
 
 
 class SimulatedSequence(Sequence):

@@ -69,8 +69,9 @@ class Instrument:
 
     kind: str  # a name of `instruments.KINDS`
     place: tuple[float, float]  # tangents of the point between the jaws' tips
-    gap: float  # metres from the tissue towards the camera
+    gap: float  # metres towards the camera from the nearest tissue around the place
     heading: Triple  # direction of the shaft towards the jaws, any length
+    around: float = 0.35  # tangents to each side in which tissue is kept clear of
     reach: float = 0.028  # metres from the shaft's end to the jaws' tips
     roll: float = 0.0  # radians about the shaft
     bend: float = 0.2  # radians at the wrist
@@ -127,14 +128,14 @@ HEARTBEAT = Swell((-0.25, 0.2), (0.0004, 0.0, -0.0006), 0.012, 0.85)  # 70 beats
 PULL = Swell((0.14, 0.05), (-0.003, -0.001, -0.007), 0.016, 6.0)
 
 GRASPER = Instrument(
-    "fenestrated grasper", (0.10, 0.10), 0.007, (0.85, -0.30, 0.42), roll=0.4, bend=0.25,
+    "fenestrated grasper", (0.10, 0.10), 0.010, (0.85, -0.30, 0.42), roll=0.4, bend=0.25,
     opening=0.30,
     path=Path(
-        ((0.003, 0.21), (0.004, 0.17), (0.005, 0.13)), ((0.06, 0.15), (0.06, 0.19), (0.15, 0.11))
+        ((0.003, 0.21), (0.004, 0.17), (0.003, 0.13)), ((0.04, 0.15), (0.06, 0.19), (0.15, 0.11))
     ),
 )  # fmt: skip
 FORCEPS = Instrument(
-    "curved forceps", (-0.04, -0.12), 0.011, (-0.80, -0.18, 0.45), roll=1.2, bend=-0.3,
+    "curved forceps", (-0.04, -0.12), 0.002, (-0.80, -0.18, 0.45), roll=1.2, bend=-0.3,
     opening=0.18,
     path=Path(
         ((0.004, 0.16), (0.003, 0.23), (0.006, 0.11)), ((0.05, 0.18), (0.07, 0.13), (0.20, 0.09))
@@ -166,7 +167,7 @@ SCENES: dict[str, Scene] = {
         instruments=(
             Instrument(
                 "fenestrated grasper", PULL.place, 0.001, (0.80, 0.20, 0.50), roll=0.3, bend=0.15,
-                opening=0.06, follows=True,
+                opening=0.06, follows=True, around=0.0,
             ),
         ),
     ),

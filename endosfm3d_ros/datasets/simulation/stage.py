@@ -111,14 +111,22 @@ class Stage:
         plane = (torch.full((1, 1, 1, 1), value) for value in place)
         return self.relief.lookup(self.relief.normals, *plane).flatten().double().numpy()
 
+    def _before(self, plan: Instrument) -> np.ndarray:
+        """(3) metres: the place, before the nearest tissue around it."""
+        near = torch.linspace(-plan.around, plan.around, 15)
+        a, b = (value + near for value in plan.place)
+        grid = (plane[None, None] for plane in torch.meshgrid(a, b, indexing="xy"))
+        depth = 1 / float(self.relief.lookup(self.relief.inverse_depth, *grid).max())
+        ray = np.array([*plan.place, 1.0])
+        return ray * (depth - plan.gap)
+
     def _pose(self, plan: Instrument, time: float) -> np.ndarray:
         """4x4 tool in world."""
         z = np.array(plan.heading) / np.linalg.norm(plan.heading)
         x = np.cross((0.0, 1.0, 0.0), z)
         x /= np.linalg.norm(x)
         R = np.column_stack([x, np.cross(z, x), z])
-        target = self.point(*plan.place)
-        tip = target * (1 - plan.gap / np.linalg.norm(target))
+        tip = self._before(plan)
         base = se3.from_rotation(R, tip - plan.reach * z) @ se3.from_vectors(
             (0, 0, plan.roll), np.zeros(3)
         )

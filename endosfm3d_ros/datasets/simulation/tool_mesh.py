@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from endosfm3d_ros.datasets.simulation.instruments import Tools
 from endosfm3d_ros.datasets.simulation.solids import BOX
+from endosfm3d_ros.datasets.tool_truth import ToolMesh
 
 FACETS = 48  # around a rod: 0.01 mm off on a shaft of 8 mm
 RING = 0.002  # metres between the rings of a rod, so that vertices sample it
 SHAFT = 0.100  # metres of shaft that a mesh shows
 
 
-@dataclass(frozen=True)
-class ToolMesh:
-    """Closed surfaces of all solids of one tool, in the tool frame (see `instruments`)."""
-
-    vertices: np.ndarray  # (V, 3) float32 metres
-    faces: np.ndarray  # (F, 3) int64, outward
-
-
 def tool_mesh(tools: Tools, tool: int) -> ToolMesh:
-    """The mesh of one tool of the first scene and time.
+    """The closed surfaces of all solids of one tool, in the tool frame (see `instruments`).
+
+    The first scene and time are taken.
 
     Args:
         tools: all tools.

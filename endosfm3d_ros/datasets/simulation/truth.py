@@ -15,6 +15,7 @@ from endosfm3d_ros.datasets.simulation.render import Scenes, View
 from endosfm3d_ros.datasets.simulation.views import Cameras
 
 TOLERANCE = 0.0004  # metres of depth that a visible point may differ, for slanted pixels
+FARTHEST = 0.03  # metres that a clearance is looked for
 SPACING = 2  # texels of the relief per point of the tissue's cloud
 
 
@@ -51,7 +52,7 @@ def flow_between(
     flow = torch.stack([u - columns, v - rows], -1)[0, 0]
     visible = _seen(u, v, z, first, second)
     if scenes.deformation.cut is not None:
-        visible &= ~later.deformation.cut.inside(first.tissue.rest)
+        visible &= ~scenes.deformation.cut.inside(first.tissue.rest)  # walls were nowhere before
     return Flow(flow.numpy(), visible[0, 0].numpy())
 
 
@@ -103,10 +104,15 @@ def tissue_points(scenes: Scenes, spacing: int = SPACING) -> np.ndarray:
 
 
 def clearance(tool_points: np.ndarray, tissue: np.ndarray) -> float:
-    """Smallest distance in metres between points of a tool and of the tissue, (n, 3) each."""
-    low, high = tool_points.min(0) - 0.03, tool_points.max(0) + 0.03
+    """Smallest distance in metres between points of a tool and of the tissue, (n, 3) each.
+
+    Infinite where it is more than `FARTHEST`.
+    """
+    low, high = tool_points.min(0) - FARTHEST, tool_points.max(0) + FARTHEST
     near = tissue[((tissue > low) & (tissue < high)).all(1)]
-    return float(cKDTree(near).query(tool_points)[0].min()) if len(near) else float("inf")
+    tree = cKDTree(tool_points)
+    bound = tree.query(near[::50], distance_upper_bound=FARTHEST)[0].min(initial=FARTHEST)
+    return float(tree.query(near, distance_upper_bound=1.001 * bound)[0].min(initial=np.inf))
 
 
 def normals_of(view: View) -> np.ndarray:
