@@ -227,7 +227,7 @@ def set_up() -> Environment:
     check_machine()
     environment = Environment(ROOT / ".venv")
     environment.create()
-    environment.install(["ros", "base", "test"], ROOT / "constraints.txt")
+    environment.install(["ros", "base", "train", "test"], ROOT / "constraints.txt")
     environment.mend_exports()
     build_tf2_messages(environment)
     build_package(environment)
