@@ -158,3 +158,36 @@ def test_no_switch_on_a_research_clip(shared, source):
             if own.sum() > 500:
                 seen.add(id_at(answer, own))
     assert sorted(len(seen) for seen in ids.values()) == [1, 1] and ids[1] != ids[2]
+
+
+def test_a_highlight_at_the_border_goes_before_it_becomes_a_tool(tracker, draw):
+    """Seven frames of a small still patch, then nothing; one that stays is a tool after all."""
+    patch, nothing = draw((-4, 70), (18, 76), 16), np.zeros(SIZE[::-1], bool)
+    answers = play(tracker, [patch] * 7 + [nothing] * 5)
+    assert not any(answer.tools for answer in answers)
+    assert play(ToolTracker(), [patch] * 20)[-1].tools
+
+
+def test_tools_that_cross_from_the_first_image_on_are_told_apart(tracker, draw):
+    """One connected region with two places of entry; they keep their ids when they part."""
+    first = [draw((-20, 60), (200, 130 + 2 * i), 26) for i in range(30)]
+    second = [draw((340, 60), (120, 150 - 3 * i), 26) for i in range(30)]
+    answers = play(tracker, [a | b for a, b in zip(first, second)])
+    ids = {
+        (id_at(answer, a & ~b), id_at(answer, b & ~a))
+        for answer, a, b in list(zip(answers, first, second))[3:]
+    }
+    assert len(ids) == 1 and ids.pop() in ((1, 2), (2, 1))
+
+
+def test_a_shaft_across_the_whole_image_is_one_tool(tracker, draw):
+    answer = play(tracker, [draw((-20, 60), (340, 180), 40)] * 4)[-1]
+    assert len(answer.tools) == 1
+
+
+def test_a_third_tool_that_comes_in_behind_two_known_ones(tracker, draw):
+    pair = draw((-20, 60), (190, 140), 26) | draw((340, 60), (130, 140), 26)
+    masks = [pair] * 5 + [pair | draw((160, 276), (160, 230 - 6 * i), 24) for i in range(20)]
+    answers = play(tracker, masks)
+    assert len(answers[4].tools) == 2 and len(answers[-1].tools) == 3
+    assert len({id_at(answers[-1], draw((160, 250), (160, 200), 10)), 1, 2}) == 3

@@ -24,6 +24,7 @@ class TrackerConfig:
     attach: int = 25  # gap between a known tool and a part of it: a dark wrist
     same_entry: float = 0.1  # of the width; parts with a smaller gap at the border are one tool
     border: int = 6  # from the image border, still at it; cameras frame the picture in black
+    sure_area: float = 0.015  # of the image, from which a sight counts fully towards a birth
     birth_frames: int = 3  # in a row, of a region at the border; as many again for each miss
     inner_birth_frames: int = 12  # in a row, of a region inside: tools do not appear there
     hold: float = 1.0  # behind another tool or missed; then a tool or candidate is gone
@@ -35,6 +36,12 @@ class TrackerConfig:
     min_quality: float = 0.1  # of a match, 0..1
     min_new_quality: float = 0.3  # of one that a candidate needs: flicker overlaps by chance only
     claim: float = 0.3  # share of a tool that a common region must hold to be split for it
+    contact_damping: float = 0.5  # of the advance of tools that touch, in each frame
+    fit_stride: int = 5  # px between samples of a region in which tools cross
+    fit_steps: tuple[float, ...] = (10.0, 10.0, 5.0, 5.0, 2.5)  # px, of bases and tips, in turn
+    fit_reluctance: float = 0.002  # of the region, that a step must gain
+    explained: float = 2.0  # half widths from an axis, within which an entry is that of its tool
+    newcomer_gain: float = 0.6  # of what is not covered, that may be left with one tool more
     hidden: float = 0.85  # share of a tool behind another one, from which it is not seen
     smoothing: float = 0.4  # share of a new frame in velocity and score
     mapping_margin: int = 47  # px at a width of 1280: side of the dilation of EndoLRMGS

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
+from endosfm3d_ros.tools.tracking.axis import Axis
 from endosfm3d_ros.tools.tracking.config import TrackerConfig
 
 
@@ -18,11 +19,18 @@ class Region:
 
     mask: np.ndarray  # (h, w) bool
     border: int  # px from the image border that count as touching it
+    fitted: Axis | None = None  # where others touch it
+    owner: int | None = None  # position of the known tool whose part of a larger region it is
 
     @cached_property
     def area(self) -> int:
         """Pixels."""
         return int(np.count_nonzero(self.mask))
+
+    @cached_property
+    def axis(self) -> Axis:
+        """The strip that it is: as fitted, else by its own shape."""
+        return self.fitted or Axis.of(self.mask, self.entry)
 
     @cached_property
     def centre(self) -> np.ndarray:
@@ -44,6 +52,21 @@ class Region:
         pixels = self.border_pixels
         return pixels.mean(axis=0) if len(pixels) else None
 
+    def entries(self, gap: float) -> list[tuple[np.ndarray, float]]:
+        """Places where it comes in from the border, more than `gap` px apart: centre x y, width."""
+        rest, places = self.border_pixels.astype(np.float64), []
+        while len(rest):
+            place, tree = np.zeros(len(rest), bool), cKDTree(rest)
+            found = {0}
+            while found:
+                place[list(found)] = True
+                near = tree.query_ball_point(rest[list(found)], gap)
+                found = {k for group in near for k in group if not place[k]}
+            points, rest = rest[place], rest[~place]
+            width = float(np.hypot(*np.ptp(points, axis=0)))
+            places.append((points.mean(axis=0), max(width, 2.0)))
+        return places
+
     def enters_beside(self, other: Region, gap: float) -> bool:
         """Whether both come in from the border at most `gap` px apart."""
         if self.entry is None or other.entry is None:
@@ -53,7 +76,7 @@ class Region:
 
     def with_part(self, other: Region) -> Region:
         """Both together."""
-        return Region(self.mask | other.mask, self.border)
+        return Region(self.mask | other.mask, self.border, self.fitted, self.owner)
 
     def near(self, distance: int) -> np.ndarray:
         """(h, w) bool: at most that many px away by rows and columns."""

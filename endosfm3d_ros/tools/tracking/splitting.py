@@ -1,33 +1,42 @@
-"""Regions in which several instruments cross are cut where their predictions meet."""
+"""Regions in which several instruments touch are cut between their axes.
+
+Where instruments touch, the mask says nothing about who is where, but together they must cover it:
+the strips of all tools that claim a region, and of those that come in where no known tool does,
+are fitted to it at once.
+"""
 
 from __future__ import annotations
 
-import cv2
+from collections.abc import Sequence
+
 import numpy as np
 
+from endosfm3d_ros.tools.tracking.axis import Axis
 from endosfm3d_ros.tools.tracking.config import TrackerConfig
 from endosfm3d_ros.tools.tracking.regions import Region
+from endosfm3d_ros.tools.tracking.strips import fitted, uncovered
 
 
 def split_regions(
-    regions: list[Region], predictions: list[Region], config: TrackerConfig
+    regions: list[Region], tools: Sequence[tuple[Region, Axis]], config: TrackerConfig
 ) -> list[Region]:
-    """The regions, those that several visible tools claim cut in pieces.
+    """The regions, those of several tools cut in pieces; a piece of a known tool names its owner.
 
     Args:
         regions: of the mask now.
-        predictions: where each known tool should be.
+        tools: where each known tool should be.
         config: settings.
     """
+    predictions = [prediction for prediction, _ in tools]
     visible = [
-        prediction
-        for prediction in predictions
+        k
+        for k, prediction in enumerate(predictions)
         if prediction.area and not _hidden(prediction, predictions, config)
     ]
     pieces = []
     for region in regions:
-        claims = [tool for tool in visible if _claims(tool, region, config)]
-        pieces += _cut(region, claims) if len(claims) > 1 else [region]
+        claims = {k: tools[k][1] for k in visible if _claims(predictions[k], region, config)}
+        pieces += _cut(region, claims, config)
     return pieces
 
 
@@ -46,15 +55,44 @@ def _claims(tool: Region, region: Region, config: TrackerConfig) -> bool:
     return np.count_nonzero(tool.mask & region.mask) > config.claim * tool.area
 
 
-def _cut(region: Region, tools: list[Region]) -> list[Region]:
-    """Each pixel to the tool in whose prediction it lies deepest, or that is nearest."""
-    nearest = np.argmin([_signed_distance(tool.mask) for tool in tools], axis=0)
-    pieces = [Region(region.mask & (nearest == i), region.border) for i in range(len(tools))]
+def _cut(region: Region, claims: dict[int, Axis], config: TrackerConfig) -> list[Region]:
+    """Each pixel to the strip in which it lies deepest, or that is nearest."""
+    owners: list[int | None] = list(claims)
+    axes = _with_newcomers(region, list(claims.values()), config)
+    if len(axes) < 2:
+        return [region]
+    owners += [None] * (len(axes) - len(owners))
+    y, x = np.mgrid[: region.mask.shape[0], : region.mask.shape[1]].astype(np.float32)
+    nearest = np.argmin([axis.distance(x, y) for axis in axes], axis=0)
+    pieces = [
+        Region(region.mask & (nearest == i), region.border, axis, owner)
+        for i, (owner, axis) in enumerate(zip(owners, axes))
+    ]
     return [piece for piece in pieces if piece.area]
 
 
-def _signed_distance(mask: np.ndarray) -> np.ndarray:
-    """(h, w) px to the boundary, negative inside."""
-    inside = mask.astype(np.uint8)
-    outward = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 3)
-    return outward - cv2.distanceTransform(inside, cv2.DIST_L2, 3)
+def _with_newcomers(region: Region, known: list[Axis], config: TrackerConfig) -> list[Axis]:
+    """Axes fitted to a region: those known, then one for each place of entry that none explains.
+
+    Unknown ones count only where they explain much of what the others leave over; a shaft that
+    crosses the whole image touches the border twice.
+    """
+    places = region.entries(config.same_entry * region.mask.shape[1])
+    alone = len(known) < 2
+    if alone and len(places) < 2:
+        return known
+    before = known if known else [region.axis]
+    new = [
+        Axis(centre, region.centre, width / 2, True).within(region.mask.shape)
+        for centre, width in places
+        if alone or all(axis.distance(*centre) > config.explained for axis in known)
+    ]
+    if alone and new:  # nothing is known of who is where
+        new = sorted(new, key=lambda axis: min(k.distance(*axis.base) for k in before))
+        new = new[len(known) :]
+    first = fitted(before, region.mask, config)
+    if not new:
+        return first
+    second = fitted([*known, *new], region.mask, config)
+    left = [uncovered(axes, region.mask, config) for axes in (first, second)]
+    return second if left[1] < config.newcomer_gain * left[0] else (first if not alone else known)

@@ -12,7 +12,7 @@ from endosfm3d_ros.tools.tracking.full_size import (
     dilated_for_mapping,
     ids_at_full_size,
 )
-from endosfm3d_ros.tools.tracking.matching import match
+from endosfm3d_ros.tools.tracking.matching import match, quality
 from endosfm3d_ros.tools.tracking.regions import Region, regions_of_labels, regions_of_mask
 from endosfm3d_ros.tools.tracking.splitting import split_regions
 from endosfm3d_ros.tools.tracking.track import Track
@@ -90,18 +90,21 @@ class ToolTracker:
             return regions_of_labels(small, self.config)
         regions = regions_of_mask(small > 0, self.config)
         known = [track for track in self._tracks if track.confirmed]
-        predictions = [track.predicted(self._stamp) for track in known]
-        return split_regions(regions, predictions, self.config)
+        expected = [(track.predicted(self._stamp), track.axis_at(self._stamp)) for track in known]
+        return split_regions(regions, expected, self.config)
 
     def _follow(self, regions: list[Region], stamp: int) -> None:
         """Steps 3 and 4: tools choose before candidates do."""
         left = list(regions)
         tools = [track for track in self._tracks if track.confirmed]
         candidates = [track for track in self._tracks if not track.confirmed]
-        for tracks in (tools, candidates):
-            left = self._take(tracks, left, stamp)
-            if tracks is tools:
-                left = self._attach(tools, left)
+        own = {region.owner: region for region in left if region.owner is not None}
+        for k, region in own.items():
+            tools[k].seen_at(region, stamp, quality(tools[k], region, stamp, self.config))
+        left = [region for region in left if region.owner is None]
+        others = [tool for k, tool in enumerate(tools) if k not in own]
+        left = self._attach(tools, self._take(others, left, stamp))
+        left = self._take(candidates, left, stamp)
         candidates += [Track(region, stamp, self.config) for region in left]
         candidates.sort(key=lambda track: -track.region.area)
         self._tracks = tools + candidates[: self.config.max_candidates]
@@ -109,8 +112,8 @@ class ToolTracker:
     def _take(self, tracks: list[Track], regions: list[Region], stamp: int) -> list[Region]:
         """Give each track its region; returns the regions that nobody took."""
         pairs = match(tracks, regions, stamp, self.config)
-        for i, j, quality in pairs:
-            tracks[i].seen_at(regions[j], stamp, quality)
+        for i, j, worth in pairs:
+            tracks[i].seen_at(regions[j], stamp, worth)
         matched, taken = {i for i, _, _ in pairs}, {j for _, j, _ in pairs}
         for i, track in enumerate(tracks):
             if i not in matched:
