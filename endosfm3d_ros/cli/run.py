@@ -29,11 +29,23 @@ def run(
         str, typer.Option(help="auto, topic, stereo, endosfm3d or shading.")
     ] = "auto",
     intrinsics: Annotated[str, typer.Option(help="estimate, prior or fixed.")] = "estimate",
+    tissue_map: Annotated[
+        bool, typer.Option("--map/--no-map", help="Keep a map of the tissue, instruments removed.")
+    ] = True,
+    tools: Annotated[
+        str, typer.Option(help="off, auto, topic, colour or network: where masks come from.")
+    ] = "auto",
+    tool_models: Annotated[str, typer.Option(help="capsule, mesh or lrm.")] = "capsule",
+    tool_model_path: Annotated[
+        str, typer.Option(help="Mesh file in metres, or folder of reconstruction weights.")
+    ] = "",
+    align: Annotated[str, typer.Option(help="joint, paper or none.")] = "joint",
     force: Annotated[bool, typer.Option("--force", help="Replace an older result.")] = False,
 ) -> None:
-    """Write a bag with every output, the cloud, a contact sheet and a summary.
+    """Write a bag with every output, clouds, meshes, the map, a film and a summary.
 
-    Every frame is processed unless --live is given. The folder appears when all is done.
+    Every frame is processed unless --live is given, and the map gets as many refinement steps as
+    it needs. The folder appears when all is done.
 
     Example: endosfm3d run my_bag --out result
     """
@@ -47,16 +59,26 @@ def run(
     from endosfm3d_ros.pipeline import Pipeline, PipelineConfig
     from endosfm3d_ros.sfm.estimator import EstimatorConfig
     from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig
+    from endosfm3d_ros.tissue.config import TissueConfig
+    from endosfm3d_ros.tools.stage import ToolsConfig
 
     console = Console()
     console.print(NOTICE, style="yellow")
     sequence = open_sequence(source)
     sfm = EstimatorConfig(depth_source=depth_source, intrinsics=IntrinsicsConfig(mode=intrinsics))
-    pipeline = Pipeline(PipelineConfig(sfm=sfm), report=console.print)
+    stage = ToolsConfig(tools, tool_models, tool_model_path, align, in_background=live)
+    config = PipelineConfig(
+        sfm=sfm,
+        tools=None if tools == "off" else stage,
+        tissue=TissueConfig() if tissue_map else None,
+        tissue_budget=PipelineConfig.tissue_budget if live else None,
+    )
+    pipeline = Pipeline(config, report=console.print)
     with atomic_folder(out, "summary.json", force) as folder:
         folder.mkdir()
         summary = {"source": str(source), **record(sequence, pipeline, folder, live, console)}
         (folder / "summary.json").write_text(json.dumps(summary, indent=1))
+    pipeline.close()
     for note in pipeline.sfm.notes():
         console.print(note, style="yellow", highlight=False)
     console.print_json(json.dumps(summary))
@@ -75,7 +97,7 @@ def record(
 
     play = play_live if live else play_offline
     with BagWriter(folder / "bag") as bag, Progress(console=console) as progress:
-        recorder = Recorder(folder, bag)
+        recorder = Recorder(folder, bag, pipeline, sequence.fps)
         bar = progress.add_task(sequence.name, total=len(sequence))
         played = play(
             sequence, pipeline, recorder.add, lambda count: progress.update(bar, completed=count)

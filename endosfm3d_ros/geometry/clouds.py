@@ -33,3 +33,20 @@ def grid_normals(points: np.ndarray) -> np.ndarray:
         normals = normals / np.where(length > 0, length, np.nan)
         flip = (normals * points).sum(axis=-1, keepdims=True) > 0
     return np.where(flip, -normals, normals).astype(np.float32)
+
+
+def grid_triangles(depth: np.ndarray, jump: float = 0.05) -> np.ndarray:
+    """(F, 3) int64 triangles between neighbouring pixels, facing the camera, as flat pixel indices.
+
+    Args:
+        depth: (H, W) float32 along z, NaN invalid.
+        jump: largest difference of depth within a triangle over its depth.
+    """
+    index = np.arange(depth.size).reshape(depth.shape)
+    a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, :-1], index[1:, 1:]
+    halves = (np.stack([a, c, b], axis=-1), np.stack([b, c, d], axis=-1))
+    faces = np.concatenate([half.reshape(-1, 3) for half in halves])
+    corners = depth.ravel()[faces]
+    with np.errstate(invalid="ignore"):
+        close = np.ptp(corners, axis=1) < jump * corners.min(axis=1)
+    return faces[close]

@@ -27,13 +27,15 @@ from std_srvs.srv import SetBool, Trigger
 from endosfm3d_ros.errors import EndoError
 from endosfm3d_ros.msg import PipelineStatus
 from endosfm3d_ros.nodes import parameters, status
+from endosfm3d_ros.nodes.configuring import build_unless
 from endosfm3d_ros.nodes.guard import Guard
 from endosfm3d_ros.nodes.health import Finding, Health, Level
 from endosfm3d_ros.nodes.map_services import MapServices
-from endosfm3d_ros.nodes.outputs import ExtraOutputs, SceneOutputs
+from endosfm3d_ros.nodes.outputs import SceneOutputs
 from endosfm3d_ros.nodes.qos import OUTPUT
 from endosfm3d_ros.nodes.receiver import FrameReceiver
 from endosfm3d_ros.nodes.scene_messages import FrameNames
+from endosfm3d_ros.nodes.stage_outputs import stage_outputs
 from endosfm3d_ros.nodes.tf_mode import TfMode
 from endosfm3d_ros.nodes.transport import use_large_messages
 from endosfm3d_ros.pipeline import LivePipeline, Pipeline
@@ -51,6 +53,7 @@ class PipelineNode(LifecycleNode):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("endosfm3d", **options)
+        self.interrupted = threading.Event()  # set: configure stops waiting for engines
         self._configured = False
         self._live: LivePipeline | None = None
         self._loops: list[Any] = []
@@ -66,7 +69,11 @@ class PipelineNode(LifecycleNode):
         self._values = parameters.values_of(self)
         try:
             config = parameters.pipeline_config(self._values)
-            self._pipeline = Pipeline(config, report=self.get_logger().info)
+            self._pipeline = build_unless(
+                self.interrupted,
+                lambda report: Pipeline(config, report),
+                lambda text: self.get_logger().info(text),
+            )
         except EndoError as error:
             self.get_logger().error(f"cannot configure: {error}")
             return FAILURE
@@ -74,7 +81,8 @@ class PipelineNode(LifecycleNode):
         self._guard = Guard(self, self._health)
         names = FrameNames(map=self._values["map_frame"], odom=self._values["odom_frame"])
         self._tf_mode = TfMode(self, self._values["publish_tf"], {names.map, names.odom})
-        self._outputs = SceneOutputs(self, names, self._tf_mode, self._extra_outputs())
+        extras = stage_outputs(self._pipeline, self._values["max_points"])
+        self._outputs = SceneOutputs(self, names, self._tf_mode, extras)
         self._apply_live(self._values)
         self._status = self.create_publisher(PipelineStatus, "~/status", OUTPUT)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", OUTPUT)
@@ -87,20 +95,6 @@ class PipelineNode(LifecycleNode):
         settings = ", ".join(f"{name}={value!r}" for name, value in self._values.items())
         self.get_logger().info(f"configured: {settings}")
         return SUCCESS
-
-    def _extra_outputs(self) -> list[ExtraOutputs]:
-        """Outputs of the stages that are switched on."""
-        extras: list[ExtraOutputs] = []
-        if self._pipeline.tissue is not None:
-            from endosfm3d_ros.nodes.tissue_messages import TissueOutputs
-
-            pipeline = self._pipeline  # whose map a service may exchange
-            extras.append(TissueOutputs(self._values["max_points"], lambda: pipeline.tissue.store))
-        if self._pipeline.tools is not None:
-            from endosfm3d_ros.nodes.tool_messages import ToolOutputs
-
-            extras.append(ToolOutputs())
-        return extras
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the thread, then listen."""
@@ -287,6 +281,7 @@ def main() -> None:
         node = PipelineNode()
     except ParameterException as error:
         sys.exit(f"endosfm3d: {error}")
+    node.interrupted = interrupted
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     started = not node.get_parameter("autostart").value or (

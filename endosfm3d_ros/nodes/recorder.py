@@ -1,4 +1,4 @@
-"""What the live node would publish, written to files: bag, cloud, pictures, summary."""
+"""What the live node would publish, written to a bag; other files are those of `SceneFiles`."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from tf2_msgs.msg import TFMessage
 
 from endosfm3d_ros.nodes import scene_messages
 from endosfm3d_ros.nodes.bag_writer import BagWriter
+from endosfm3d_ros.nodes.outputs import Occasion
 from endosfm3d_ros.nodes.scene_messages import FrameNames
-from endosfm3d_ros.scene.accumulator import CloudAccumulator
-from endosfm3d_ros.scene.cloud import cloud_from_depth
-from endosfm3d_ros.scene.pictures import ContactSheet
-from endosfm3d_ros.scene.ply import write_cloud
+from endosfm3d_ros.nodes.stage_outputs import stage_outputs
+from endosfm3d_ros.pipeline import Pipeline
+from endosfm3d_ros.scene.files import SceneFiles
 from endosfm3d_ros.timing import LatencyWindow
 from endosfm3d_ros.types import ScaleSource, SceneUpdate, TrackingState
 
 NODE = "/endosfm3d"  # the private topics of the node by that name
-ACCUMULATED_POINTS = 20_000  # of one frame
 MAX_POINTS = 40_000  # of one cloud message
+LARGE = {"tissue/gaussians"}  # not recorded: the file of the map says the same once
 
 
 class Recorder:
@@ -28,14 +28,16 @@ class Recorder:
     Args:
         folder: exists and is empty.
         bag: open writer.
+        pipeline: that makes the updates.
+        fps: of the recording.
     """
 
-    def __init__(self, folder: Path, bag: BagWriter) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, bag: BagWriter, pipeline: Pipeline, fps: float) -> None:
         self._bag = bag
+        self._pipeline = pipeline
         self._names = FrameNames()
-        self._sheet = ContactSheet()
-        self._scene = CloudAccumulator()
+        self._extras = stage_outputs(pipeline, MAX_POINTS)
+        self._files = SceneFiles(folder, fps)
         self._latency = LatencyWindow(10_000)
         self._last: SceneUpdate | None = None
         self.lost = 0
@@ -43,14 +45,10 @@ class Recorder:
     def add(self, i: int, update: SceneUpdate) -> None:
         """The result of the frame at position `i`."""
         self._write_messages(update)
-        self._sheet.add(i, update)
+        self._files.add(i, update)
         self._latency.add(update.timings)
         self._last = update
-        if update.pose.state == TrackingState.LOST:
-            self.lost += 1
-        else:
-            cloud = cloud_from_depth(update.depth, update.image, ACCUMULATED_POINTS)
-            self._scene.add(cloud, update.pose.T_map_camera)
+        self.lost += update.pose.state == TrackingState.LOST
 
     def _write_messages(self, update: SceneUpdate) -> None:
         names = scene_messages.named(self._names, update.frame.frame_id)
@@ -66,25 +64,30 @@ class Recorder:
         )
         for topic, message in messages.items():
             self._bag.write(f"{NODE}/{topic}", message, stamp, latched=topic == "intrinsics")
+        self._write_stages(update, names)
+
+    def _write_stages(self, update: SceneUpdate, names: FrameNames) -> None:
+        """What the optional stages say, as if somebody listened to all of it."""
+        age = update.timings.get("total", 0.0) * 1e-3
+        for extra in self._extras:
+            occasion = Occasion(names, frozenset(extra.topics) - LARGE, clouds=True, age=age)
+            for topic, message in extra.messages(update, occasion):
+                self._bag.write(f"{NODE}/{topic}", message, update.frame.stamp)
 
     def finish(self) -> dict[str, Any]:
-        """Write cloud and pictures; returns what is known about the stream for the summary."""
+        """Write the files; returns what is known about the stream for the summary."""
         if self._last is None:
             return {}
         update = self._last
         relative = update.depth.scale == ScaleSource.RELATIVE
         units = "scale-free units, not metres" if relative else "metres"
-        cloud = self._scene.cloud
-        if cloud is not None:
-            comment = f"endosfm3d_ros: map frame, {units}, scale from {update.depth.scale.value}"
-            write_cloud(self._folder / "scene.ply", cloud, comment)
-        self._sheet.write(self._folder / "contact_sheet.png")
+        counts = self._files.finish(update, self._pipeline.tissue, units)
         stages = self._latency.percentiles()
         return {
             "depth_source": update.depth.source,
             "scale_source": update.depth.scale.value,
             "units": units,
             "lost_frames": self.lost,
-            "scene_points": 0 if cloud is None else len(cloud.points),
+            **counts,
             "latency_ms": {name: {"p50": a, "p95": b} for name, (a, b) in stages.items()},
         }

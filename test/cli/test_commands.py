@@ -28,8 +28,8 @@ def endosfm3d(*arguments: object) -> subprocess.CompletedProcess:
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("clip") / "static"
-    write_clip(SimulatedSequence("static", frames=6, width=320, height=256), folder)
+    folder = tmp_path_factory.mktemp("clip") / "moving"
+    write_clip(SimulatedSequence("moving", frames=6, width=320, height=256), folder)
     return folder
 
 
@@ -44,12 +44,16 @@ def result(clip, tmp_path_factory) -> Path:
 def test_run_writes_every_topic_of_every_frame(result):
     with AnyReader([result / "bag"]) as bag:
         counts = {connection.topic: connection.msgcount for connection in bag.connections}
-    assert counts == {"/tf": 6, **{f"/endosfm3d/{topic}": 6 for topic in TOPICS}}
+    stages = ("tissue/image", "tissue/depth", "tissue/camera_info", "tissue/points")
+    stages += ("tools/models", "tools/markers", "tools/labels")  # no tool, so no clearance
+    assert counts == {"/tf": 6, **{f"/endosfm3d/{topic}": 6 for topic in (*TOPICS, *stages)}}
 
 
-def test_run_writes_cloud_pictures_and_summary(result):
+def test_run_writes_cloud_map_pictures_and_summary(result):
     cloud = read_cloud(result / "scene.ply")
-    assert len(cloud.points) > 5000
+    assert len(cloud.points) > 3000
+    for name in ("scene.glb", "map.npz", "map.ply", "film.mp4"):
+        assert (result / name).stat().st_size > 10_000
     assert 0.03 < cloud.points[:, 2].mean() < 0.08
     assert (result / "contact_sheet.png").stat().st_size > 10_000
     summary = json.loads((result / "summary.json").read_text())

@@ -1,0 +1,25 @@
+"""The outputs of the stages that a pipeline has."""
+
+from __future__ import annotations
+
+from endosfm3d_ros.nodes.outputs import ExtraOutputs
+from endosfm3d_ros.pipeline import Pipeline
+
+
+def stage_outputs(pipeline: Pipeline, max_points: int) -> list[ExtraOutputs]:
+    """Outputs of map and instruments, where the pipeline has them; imports what these need.
+
+    Args:
+        pipeline: whose map may be exchanged later.
+        max_points: of a cloud.
+    """
+    extras: list[ExtraOutputs] = []
+    if pipeline.tissue is not None:
+        from endosfm3d_ros.nodes.tissue_messages import TissueOutputs
+
+        extras.append(TissueOutputs(max_points, lambda: pipeline.tissue.store))
+    if pipeline.tools is not None:
+        from endosfm3d_ros.nodes.tool_messages import ToolOutputs
+
+        extras.append(ToolOutputs())
+    return extras
