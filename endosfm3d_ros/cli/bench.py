@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 PARTS = ("stereo", "node", "networks", "engines", "splatting", "tools")
+SOAK = "soak"  # takes minutes, so it is only run when it is named
 
 
 def register(app: typer.Typer) -> None:
@@ -17,14 +18,21 @@ def register(app: typer.Typer) -> None:
 
 def bench(
     what: Annotated[
-        list[str] | None, typer.Argument(help=f"Parts: {', '.join(PARTS)}; all if none is named.")
+        list[str] | None,
+        typer.Argument(help=f"Parts: {', '.join(PARTS)}; all if none is named; and {SOAK}."),
     ] = None,
     json_path: Annotated[
         Path | None, typer.Option("--json", help="Write the figures here.")
     ] = None,
     rounds: Annotated[int, typer.Option(min=3, help="Interleaved runs of each thing.")] = 15,
+    frames: Annotated[int, typer.Option(min=60, help="Frames of the soak, before resets.")] = 9000,
+    resets: Annotated[int, typer.Option(min=1, help="Of the stream, at the soak's end.")] = 500,
+    plot: Annotated[Path | None, typer.Option(help="Draw the soak's curves here as PNG.")] = None,
 ) -> None:
     """Time the parts of the package; ratios are medians over interleaved runs.
+
+    `soak` plays a simulated clip for thousands of frames and then starts it anew hundreds of
+    times, and says whether memory and rate of the live pipeline with its tissue map stay flat.
 
     Example: endosfm3d bench stereo node --json bench.json
     """
@@ -35,12 +43,16 @@ def bench(
     from endosfm3d_ros.evaluation.report import write_json
 
     chosen = what or list(PARTS)
-    unknown = [name for name in chosen if name not in PARTS]
+    unknown = [name for name in chosen if name not in (*PARTS, SOAK)]
     if unknown:
-        raise ConfigurationError(f"bench {', '.join(unknown)}: accepted are {', '.join(PARTS)}")
+        raise ConfigurationError(
+            f"bench {', '.join(unknown)}: accepted are {', '.join((*PARTS, SOAK))}"
+        )
     console = Console()
     result: dict = {}
-    for name in chosen:
+    if SOAK in chosen:
+        result[SOAK] = _soak(frames, resets, plot)
+    for name in (name for name in chosen if name != SOAK):
         with console.status(f"timing {name}"):
             result |= _run(name, rounds)
     result |= {"hardware": hardware(), "versions": versions()}
@@ -73,6 +85,25 @@ def _run(name: str, rounds: int) -> dict:
     from endosfm3d_ros.nodes.bench import bench_node
 
     return bench_node(frames, 4 * rounds)
+
+
+def _soak(frames: int, resets: int, path: Path | None) -> dict:
+    """Hours of a stream in minutes; a line for each row of the table as it comes."""
+    from rich.console import Console
+
+    from endosfm3d_ros.evaluation.bench_soak import SoakConfig, plot, soak, summarised
+
+    console = Console()
+    rows = soak(
+        SoakConfig(frames=frames, resets=resets),
+        lambda row: console.print(
+            f"frame {row.frame}, {row.resets} resets: {row.rss_mb:.0f} MB, {row.rate_hz:.1f} Hz, "
+            f"{row.gaussians} Gaussians, {row.nodes} nodes"
+        ),
+    )
+    if path is not None:
+        plot(rows, path)
+    return summarised(rows)
 
 
 def _engines(rounds: int) -> dict:
