@@ -38,10 +38,16 @@ class Trained:
     schedulers: dict[str, LRScheduler]
 
 
-def save_checkpoint(folder: Path, trained: Trained, progress: Progress, recipe: Recipe) -> None:
-    """Replace the state of a run; a kill leaves the old one or the new one, never a part."""
+def save_checkpoint(
+    folder: Path, trained: Trained, progress: Progress, recipe: Recipe, data: list[str]
+) -> None:
+    """Replace the state of a run; a kill leaves the old one or the new one, never a part.
+
+    `data` describes the recordings.
+    """
     state = {
         "recipe": asdict(recipe),
+        "data": data,
         "progress": asdict(progress),
         "networks": trained.networks.state_dict(),
         "optimisers": {name: one.state_dict() for name, one in trained.optimisers.items()},
@@ -51,11 +57,14 @@ def save_checkpoint(folder: Path, trained: Trained, progress: Progress, recipe: 
     replace_file(folder / STATE, lambda path: torch.save(state, path))
 
 
-def load_checkpoint(folder: Path, trained: Trained, recipe: Recipe) -> Progress | None:
+def load_checkpoint(
+    folder: Path, trained: Trained, recipe: Recipe, data: list[str]
+) -> Progress | None:
     """Fill networks, optimisers, schedulers and random generators; None where nothing was saved.
 
     Raises:
-        ConfigurationError: the run was made with another recipe, or its file is damaged.
+        ConfigurationError: the run was made with another recipe or other recordings, or its file
+            is damaged.
     """
     path = folder / STATE
     if not path.is_file():
@@ -65,6 +74,11 @@ def load_checkpoint(folder: Path, trained: Trained, recipe: Recipe) -> Progress 
     if changed:
         raise ConfigurationError(
             f"{folder} was begun with other settings ({', '.join(changed)}): "
+            "go on with those, or choose another folder"
+        )
+    if state["data"] != data:
+        raise ConfigurationError(
+            f"{folder} was begun with other recordings ({'; '.join(state['data'])}): "
             "go on with those, or choose another folder"
         )
     trained.networks.load_state_dict(state["networks"])

@@ -68,13 +68,22 @@ def prepare_clip(
     """
     stride = _stride(sequence.fps, recipe.max_rate)
     interval = round(stride * 1e9 / sequence.fps)
-    if not (folder / STAMPS).is_file():
+    if not _is_there(folder, recipe):
         _write(sequence, folder, recipe, stride, tools, on_frame)
     stamps = np.load(folder / STAMPS)
     if len(stamps) < 3:
         raise InputError(f"{sequence.name} has {len(stamps)} frames to learn from: 3 are needed")
     planes = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in PLANES}
     return PreparedClip(sequence.name, stamps=stamps, interval=interval, **planes)
+
+
+def _is_there(folder: Path, recipe: Recipe) -> bool:
+    """Whether a folder is finished and of the sizes of the recipe."""
+    if not (folder / STAMPS).is_file():
+        return False
+    sizes = recipe.image_size, recipe.depth_size, recipe.image_size
+    stored = (np.load(folder / f"{name}.npy", mmap_mode="r").shape[1:3] for name in PLANES)
+    return tuple(stored) == sizes
 
 
 def _stride(fps: float, max_rate: float | None) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -64,7 +65,7 @@ class Trainer:
         on_best: called when the networks are the best so far on the held-out triplets.
 
     Raises:
-        ConfigurationError: the folder was begun with another recipe.
+        ConfigurationError: the folder was begun with another recipe or other recordings.
     """
 
     def __init__(
@@ -93,14 +94,20 @@ class Trainer:
         }
         self.trained = Trained(networks, optimisers, schedulers)
         folder.mkdir(parents=True, exist_ok=True)
-        self.progress = load_checkpoint(folder, self.trained, recipe) or Progress()
+        self.progress = load_checkpoint(folder, self.trained, recipe, self.data) or Progress()
         self.journal = Journal(folder, self.progress.log_bytes, self.progress.step)
 
-    @property
+    @cached_property
     def steps(self) -> int:
         """Steps of the whole training."""
         whole = self.recipe.epochs * len(epoch_batches(self.split.training, self.recipe, 0))
         return min(whole, self.settings.max_steps or whole)
+
+    @cached_property
+    def data(self) -> list[str]:
+        """What the batches are made of, to notice other recordings in the folder of a run."""
+        clips = [f"{clip.name}, {len(clip)} frames" for clip in self.training.clips]
+        return [*clips, f"{len(self.split.validation)} triplets held out"]
 
     def run(self, on_step: Callable[[StepReport], None] = lambda _: None) -> Progress:
         """Train to the end; calls `on_step` after every step.
@@ -208,7 +215,7 @@ class Trainer:
     def _save(self) -> None:
         """Checkpoint; the log up to here belongs to it."""
         self.progress.log_bytes = self.journal.length()
-        save_checkpoint(self.folder, self.trained, self.progress, self.recipe)
+        save_checkpoint(self.folder, self.trained, self.progress, self.recipe, self.data)
 
 
 def _adam(parameters: list[nn.Parameter], settings: Optimisation) -> Adam:

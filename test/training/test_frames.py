@@ -104,6 +104,8 @@ def test_what_was_read_once_is_opened_again(tmp_path):
         raise AssertionError
 
     assert len(prepare_clip(Grey(), tmp_path / "c", SMALL, on_frame=never)) == 6
+    other = replace(SMALL, depth_size=(70, 84))
+    assert prepare_clip(Grey(), tmp_path / "c", other).depth_inputs.shape == (6, 70, 84, 3)
 
 
 def test_an_interrupted_reading_begins_anew(tmp_path):

@@ -7,14 +7,15 @@ import torch
 
 pytest.importorskip("peft", reason="training needs peft (resource/requirements/train.txt)")
 
-from tiny_training import TINY_OURS, moving_clip, tiny_networks
+from tiny_training import TINY_OURS, moving_clip, tiny_networks, tiny_trainer
 
 from endosfm3d_ros.evaluation.parity.golden import GoldenFolder
 from endosfm3d_ros.evaluation.parity.training_step import load_networks
+from endosfm3d_ros.networks.camera_motion import intrinsics_from_q
 from endosfm3d_ros.training.batches import TripletBatch
-from endosfm3d_ros.training.networks import TrainingNetworks
 from endosfm3d_ros.training.objectives import Objectives
-from endosfm3d_ros.training.recipes import RELEASED, LossWeights
+from endosfm3d_ros.training.recipes import OURS, RELEASED, LossWeights
+from endosfm3d_ros.training.start import fresh_pose
 from endosfm3d_ros.training.triplets import TripletImages, load_batches, split_by_time
 from endosfm3d_ros.training.triplets import validation_batches as still_batches
 
@@ -29,9 +30,7 @@ def test_the_released_recipe_has_the_losses_of_the_released_code(golden):
     images = torch.stack([pose.image(f"image_{f}_u8") for f in ("0", "m1", "p1")])
     tissue = torch.zeros((3, 1, 1, 256, 320))  # which must not matter
     batch = TripletBatch(images, images, images[0], tissue)
-    known = load_networks(golden)
-    networks = TrainingNetworks(known.depth, known.pose, known.optical_flow, known.appearance_flow)
-    objectives = Objectives(networks, RELEASED)
+    objectives = Objectives(load_networks(golden), RELEASED)
     with torch.no_grad():
         flow, depth = objectives.flow(batch), objectives.depth(batch).loss
     assert flow.item() == pytest.approx(float(arrays["position_loss"]), rel=1e-4)
@@ -83,7 +82,7 @@ def test_a_batch_has_one_camera():
     torch.testing.assert_close(disagreement, (q - q.mean(dim=(0, 1))).square().mean())
 
 
-def test_half_precision_stays_near(tmp_path):
+def test_half_precision_stays_near():
     batch, networks = batch_of(TINY_OURS), tiny_networks(TINY_OURS)
     networks.enter_evaluation()
     with torch.no_grad():
@@ -92,3 +91,22 @@ def test_half_precision_stays_near(tmp_path):
     assert half.disparities[0].dtype == torch.float32
     assert half.loss.item() == pytest.approx(exact.loss.item(), rel=0.05)
     assert half.loss.item() != exact.loss.item()
+
+
+def test_half_precision_trains(tmp_path):
+    trainer = tiny_trainer(tmp_path, half=True, max_steps=3)
+    before = trainer.networks.depth.head.conv1.weight.clone()
+    assert trainer.run().step == 3
+    assert not torch.equal(trainer.networks.depth.head.conv1.weight, before)
+
+
+def test_a_fresh_camera_begins_where_the_recipe_says():
+    pair = torch.rand((2, 6, 256, 320), generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    network = fresh_pose(OURS).eval()
+    with torch.no_grad():
+        _, _, q = network(pair)
+    K = intrinsics_from_q(q, 320, 256)
+    torch.testing.assert_close(K[0, 0, 0] / 320, torch.tensor(0.82), atol=0.1, rtol=0)
+    torch.testing.assert_close(K[0, 1, 1], K[0, 0, 0], atol=25, rtol=0)
+    torch.testing.assert_close(K[0, :2, 2], torch.tensor([160.0, 128.0]), atol=30, rtol=0)

@@ -5,8 +5,8 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import nn
 
+from endosfm3d_ros.training.recipes import LossWeights
 from endosfm3d_ros.training.self_supervision import (
-    LossWeights,
     depth_loss,
     flow_loss,
     observe,

@@ -15,12 +15,13 @@ import torch
 
 pytest.importorskip("peft", reason="training needs peft (resource/requirements/train.txt)")
 
-from tiny_training import TINY_OURS, TINY_RELEASED, tiny_trainer
+from tiny_training import TINY_OURS, TINY_RELEASED, tiny_networks, tiny_trainer
 
 from endosfm3d_ros.errors import ConfigurationError, InputError
 from endosfm3d_ros.training.checkpoint import STATE, read_state
 from endosfm3d_ros.training.journal import LOG
-from endosfm3d_ros.training.triplets import Item, load_batches
+from endosfm3d_ros.training.trainer import Trainer
+from endosfm3d_ros.training.triplets import Item, load_batches, split_by_time
 
 SUPPORT = Path(__file__).parents[1] / "support"
 ROOT = SUPPORT.parents[1]
@@ -100,6 +101,16 @@ def test_a_run_keeps_its_recipe(tmp_path):
     tiny_trainer(tmp_path, max_steps=1).run()
     with pytest.raises(ConfigurationError, match=r"other settings \(batch_size\)"):
         tiny_trainer(tmp_path, replace(TINY_OURS, batch_size=2))
+
+
+def test_a_run_keeps_its_recordings(tmp_path):
+    trainer = tiny_trainer(tmp_path, max_steps=1)
+    trainer.run()
+    shorter = [replace(clip, images=clip.images[:9], stamps=clip.stamps[:9])
+               for clip in trainer.training.clips]  # fmt: skip
+    split = split_by_time(shorter, 0.2)
+    with pytest.raises(ConfigurationError, match=r"other recordings \(noise, 12 frames; "):
+        Trainer(tiny_networks(TINY_OURS), TINY_OURS, shorter, split, tmp_path)
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):

@@ -9,9 +9,11 @@ from torch import Tensor, nn
 
 from endosfm3d_ros.evaluation.parity.check import Check, close, scaled
 from endosfm3d_ros.evaluation.parity.golden import GoldenArrays
-from endosfm3d_ros.evaluation.parity.training_step import NEIGHBOURS, Networks, run_networks
+from endosfm3d_ros.evaluation.parity.training_step import NEIGHBOURS, run_networks
 from endosfm3d_ros.networks.checkpoint_keys import COMPONENT_KEYS, unwrapped
-from endosfm3d_ros.training.self_supervision import LossWeights, depth_loss, flow_loss
+from endosfm3d_ros.training.networks import TrainingNetworks
+from endosfm3d_ros.training.recipes import LossWeights
+from endosfm3d_ros.training.self_supervision import depth_loss, flow_loss
 
 TRAINED = {  # components whose parameters ask for a gradient in each step
     "position": ("position_encoder", "position"),
@@ -29,7 +31,7 @@ LOSS = {"rtol": 1e-4, "atol": 1e-8}
 GRADIENT = 2e-3  # scaled; the reference differs by 7e-5 between one and two threads
 
 
-def checks(networks: Networks, pose: GoldenArrays, golden: GoldenArrays) -> Iterator[Check]:
+def checks(networks: TrainingNetworks, pose: GoldenArrays, golden: GoldenArrays) -> Iterator[Check]:
     """Both steps in the order of the training."""
     for step in TRAINED:
         losses = step_losses(step, networks, pose)
@@ -41,7 +43,7 @@ def checks(networks: Networks, pose: GoldenArrays, golden: GoldenArrays) -> Iter
         yield from gradient_checks(step, networks.components(), golden)
 
 
-def step_losses(step: str, networks: Networks, pose: GoldenArrays) -> Tensor:
+def step_losses(step: str, networks: TrainingNetworks, pose: GoldenArrays) -> Tensor:
     """(4,) losses of one step, with gradients enabled for its components only."""
     for name, module in networks.components().items():
         module.requires_grad_(name in TRAINED[step]).zero_grad()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from endosfm3d_ros.evaluation.parity.golden import GoldenArrays, GoldenFolder
 from endosfm3d_ros.evaluation.parity.pose import NEIGHBOURS, network_pair
@@ -15,32 +15,9 @@ from endosfm3d_ros.networks.checkpoints import (
     flow_network,
     pose_network,
 )
-from endosfm3d_ros.networks.depth import DepthNetwork
-from endosfm3d_ros.networks.flow import APPEARANCE_FLOW, OPTICAL_FLOW, FlowNetwork
-from endosfm3d_ros.networks.pose import PoseNetwork
+from endosfm3d_ros.networks.flow import APPEARANCE_FLOW, OPTICAL_FLOW
+from endosfm3d_ros.training.networks import TrainingNetworks
 from endosfm3d_ros.training.self_supervision import SourceView, observe, synthesise
-
-
-@dataclass(frozen=True)
-class Networks:
-    """The four networks of the training; the adapters are active."""
-
-    depth: DepthNetwork
-    pose: PoseNetwork
-    optical_flow: FlowNetwork
-    appearance_flow: FlowNetwork
-
-    def components(self) -> dict[str, nn.Module]:
-        """Modules by the names that the released checkpoints give them."""
-        return {
-            "depth_model": self.depth,
-            "pose_encoder": self.pose.encoder,
-            "pose": self.pose.decoder,
-            "position_encoder": self.optical_flow.encoder,
-            "position": self.optical_flow.decoder,
-            "transform_encoder": self.appearance_flow.encoder,
-            "transform": self.appearance_flow.decoder,
-        }
 
 
 @dataclass(frozen=True)
@@ -56,14 +33,14 @@ class Triplet:
     warped: dict[str, tuple[Tensor, ...]]
 
 
-def load_networks(folder: GoldenFolder) -> Networks:
+def load_networks(folder: GoldenFolder) -> TrainingNetworks:
     """The networks with the weights of the folder's seed."""
     source = "golden weights"
     pose, position, transform = (
         (folder.weights(f"{name}_encoder"), folder.weights(name), source)
         for name in ("pose", "position", "transform")
     )
-    return Networks(
+    return TrainingNetworks(
         adapted_depth_network(depth_tensors(folder.weights("depth_model"))),
         pose_network(*pose),
         flow_network(OPTICAL_FLOW, *position),
@@ -71,7 +48,7 @@ def load_networks(folder: GoldenFolder) -> Networks:
     )
 
 
-def run_networks(networks: Networks, pose: GoldenArrays) -> Triplet:
+def run_networks(networks: TrainingNetworks, pose: GoldenArrays) -> Triplet:
     """Everything that enters the two losses."""
     target = pose.image("image_0_u8")
     sources = {frame: pose.image(f"image_{frame}_u8") for frame in NEIGHBOURS}
