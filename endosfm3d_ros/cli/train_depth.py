@@ -47,6 +47,9 @@ def register(app: typer.Typer) -> None:
         ] = Plan.cpu,
         steps: Annotated[int | None, typer.Option(min=1, help="Steps of the optimiser.")] = None,
         batch: Annotated[int | None, typer.Option(min=1, help="Samples a step.")] = None,
+        start: Annotated[
+            Path | None, typer.Option(help="depth.safetensors to begin from (plan cpu).")
+        ] = None,
         samples: Samples = 20_480,
         seed: Seed = 0,
         size: Size = "160x128",
@@ -62,6 +65,7 @@ def register(app: typer.Typer) -> None:
         if plan is Plan.gpu:
             train_large(out, steps or GPU_STEPS, batch or GPU_BATCH, seed)
             return
+        from endosfm3d_ros.networks.checkpoint_files import read_tensors
         from endosfm3d_ros.training.supervised.bank import BankConfig
         from endosfm3d_ros.training.supervised.depth import DepthTask
         from endosfm3d_ros.training.supervised.loop import Schedule
@@ -69,7 +73,8 @@ def register(app: typer.Typer) -> None:
         height, width = parsed_size(size)
         record = BankConfig(samples=samples, height=height, width=width, seed=seed)
         schedule = Schedule(steps=steps or 6000, batch=batch or 32, seed=seed)
-        run_on_bank(DepthTask, record, schedule, out, bank)
+        tensors = read_tensors(start) if start else None
+        run_on_bank(lambda stored: DepthTask(stored, tensors), record, schedule, out, bank)
 
 
 def train_large(out: Path, steps: int, batch: int, seed: int) -> None:

@@ -36,15 +36,20 @@ class DepthTask(Task):
 
     Args:
         bank: of one or more frames; the first one is used.
+        start: tensors of such a network, to begin from.
         config: weights of the loss.
     """
 
     bank: Bank
+    start: dict[str, Tensor] | None = None
     config: DepthLossConfig = DepthLossConfig()
     name = "depth"
 
     def network(self) -> nn.Module:
-        return DepthStudent()
+        network = DepthStudent()
+        if self.start is not None:
+            network.load_state_dict({k: v.float() for k, v in self.start.items()}, strict=False)
+        return network
 
     def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         image, depth = batch
