@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -92,6 +92,45 @@ def refine_pose(
         if np.abs(step).max() < 1e-8:
             break
     return T, np.linalg.inv(H)
+
+
+def resect(
+    T: np.ndarray, data: Correspondences, focal_sigma: float
+) -> tuple[np.ndarray, float, float]:
+    """Pose and focal length together, from points whose depths differ.
+
+    Coming nearer and zooming look alike for a plane; relief tells them apart.
+
+    Args:
+        T: (4, 4) T_camera_reference, the start.
+        data: points and pixels; its K is the start of the focal length.
+        focal_sigma: of the logarithm of the change, before the points are looked at.
+
+    Returns:
+        T_camera_reference, the logarithm of the factor on the focal length, and its standard
+        deviation, which grows with the residuals that remain.
+    """
+    log_factor, H, K = 0.0, np.eye(7), data.K.copy()
+    for _ in range(ITERATIONS):
+        K[0, 0], K[1, 1] = np.exp(log_factor) * data.K[[0, 1], [0, 1]]
+        current = replace(data, K=K)
+        residuals, J = _residuals(T, current)
+        away = (residuals[:2] * data.pixel_sigma + data.pixels.T - K[:2, 2:]) / data.pixel_sigma
+        by_focal = np.concatenate([away, np.zeros_like(residuals[2:])])
+        J = np.concatenate([J, by_focal[..., None]], axis=2)
+        weights = _huber(residuals)
+        weighted = (J * weights[..., None]).reshape(-1, 7)
+        H = weighted.T @ J.reshape(-1, 7) + 1e-9 * np.eye(7)
+        H[6, 6] += focal_sigma**-2
+        gradient = weighted.T @ residuals.ravel()
+        gradient[6] += log_factor * focal_sigma**-2
+        step = -np.linalg.solve(H, gradient)
+        T = se3.from_vectors(step[3:6], step[:3]) @ T
+        log_factor += float(np.clip(step[6], -0.3, 0.3))
+        if np.abs(step).max() < 1e-6:
+            break
+    spread = 1.4826 * np.median(np.abs(residuals[:2]))  # standard deviation, robust
+    return T, log_factor, float(np.sqrt(np.linalg.inv(H)[6, 6]) * max(spread, 1.0))
 
 
 def _huber(residuals: np.ndarray) -> np.ndarray:

@@ -76,7 +76,7 @@ class Estimator:
                 *self._network(report),
             )
         }
-        self._intrinsics = IntrinsicsFilter(self.config.intrinsics)
+        self._intrinsics = IntrinsicsFilter(self.config.intrinsics, self.config.background)
         self._motion = MotionTracker(self.config.motion, self.config.background)
         self._scale = ScaleNormaliser()
         self._undistorter = Undistorter()

@@ -1,19 +1,22 @@
 """Which camera the estimator believes in.
 
-Modes: `estimate` starts at 0.82 of the width and never reads a given calibration; `prior` starts
-at the given one and may move away from it; `fixed` takes the given one as it is.
+Modes: `estimate` starts from the shape of the picture and never reads a given calibration; `prior`
+starts at the given one and may move away from it; `fixed` takes the given one as it is.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 import numpy as np
 
 from endosfm3d_ros.errors import ConfigurationError, InputError
 from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.sfm.first_guess import first_guess
+from endosfm3d_ros.sfm.lens import LensBelief
+from endosfm3d_ros.sfm.self_calibration import SelfCalibration, SelfCalibrationConfig
 from endosfm3d_ros.types import Frame, IntrinsicsEstimate
 
 IntrinsicsMode = Literal["estimate", "prior", "fixed"]
@@ -21,16 +24,17 @@ IntrinsicsMode = Literal["estimate", "prior", "fixed"]
 
 @dataclass(frozen=True)
 class IntrinsicsConfig:
-    """Standard deviations before anything was observed, as shares of the width."""
+    """Standard deviations before anything was observed: of log f, and of the centre by width."""
 
     mode: IntrinsicsMode = "estimate"
     default_focal_sigma: float = 0.25  # 0.82 W covers scopes of 0.6 to 1.2 W
     default_centre_sigma: float = 0.06
     prior_focal_sigma: float = 0.02  # zoom and focus since the calibration
     prior_centre_sigma: float = 0.01
-    window: int = 60  # observations that the median is taken over
-    converged_after: int = 30  # observations
-    converged_spread: float = 0.05  # relative spread of the focal length
+    network_window: int = 60  # pairs of frames that the median of the network is taken over
+    network_pairs: int = 10  # fewer are not believed
+    network_floor: float = 0.05  # of log f and of the centre; a network's error does not average
+    calibration: SelfCalibrationConfig = field(default_factory=SelfCalibrationConfig)
 
     def __post_init__(self) -> None:
         if self.mode not in get_args(IntrinsicsMode):
@@ -40,29 +44,52 @@ class IntrinsicsConfig:
 
 
 class IntrinsicsFilter:
-    """Holds the estimate for the current image size; resized with it."""
+    """One camera for the stream, from the picture, the network and the motion of points.
 
-    def __init__(self, config: IntrinsicsConfig | None = None) -> None:
+    Args:
+        config: settings.
+        background: refine beside the frames, for live use.
+    """
+
+    def __init__(self, config: IntrinsicsConfig | None = None, background: bool = False) -> None:
         self.config = config or IntrinsicsConfig()
+        self._background = background
         self.reset()
+
+    @property
+    def mode(self) -> IntrinsicsMode:
+        """How a given calibration is used."""
+        return self.config.mode
+
+    def set_mode(self, mode: IntrinsicsMode) -> None:
+        """From the next frame on; what was learnt in another mode is forgotten.
+
+        Raises:
+            ConfigurationError: an unknown mode.
+        """
+        if mode != self.config.mode:
+            self.config = replace(self.config, mode=mode)
+            self.reset()
 
     def reset(self) -> None:
         """Back to the start value of the mode."""
-        self._estimate: IntrinsicsEstimate | None = None
-        self._observed: deque[np.ndarray] = deque(maxlen=self.config.window)
+        self._given: PinholeCamera | None = None  # the last one that came along
+        self._start: PinholeCamera | None = None
+        self._calibration: SelfCalibration | None = None
+        self._base: PinholeCamera | None = None  # that it started from
+        self._pairs: deque[np.ndarray] = deque(maxlen=self.config.network_window)
         self._count = 0
 
     def observe(self, camera: PinholeCamera) -> None:
-        """Enter what one pair of frames says about the camera.
+        """Enter what the network reads from one pair of frames.
 
-        Single pairs are noisy, so the estimate is the median of log focal length and of relative
-        principal point over a window, and its covariance comes from the spread there.
+        Single pairs are noisy, so it is the median over a window that counts; where the picture
+        did not move, a pair says nothing and is left out.
         """
-        if self.config.mode == "fixed":
+        still = self._calibration is not None and not self._calibration.moving
+        if self.config.mode == "fixed" or still:
             return
-        focal = np.log([camera.fx / camera.width, camera.fy / camera.width])
-        centre = [(camera.cx + 0.5) / camera.width, (camera.cy + 0.5) / camera.height]
-        self._observed.append(np.concatenate([focal, centre]))
+        self._pairs.append(LensBelief.of_camera(camera, 1, 1).mean)
         self._count += 1
 
     def update(self, frame: Frame) -> IntrinsicsEstimate:
@@ -72,44 +99,57 @@ class IntrinsicsFilter:
             InputError: mode `fixed`, and no calibration has come yet.
         """
         height, width = frame.image.shape[:2]
-        start = self._start_camera(frame, width, height)
+        base = self._start_camera(frame)
+        start = base.resized(width, height)
         if self.config.mode == "fixed":
-            self._estimate = IntrinsicsEstimate(start, np.zeros((4, 4)), "fixed", 0, "fixed")
-        elif self._observed:
-            self._estimate = self._fused(start)
-        else:
-            self._estimate = self._uninitialised(start)
-        return self._estimate
+            return IntrinsicsEstimate(start, np.zeros((4, 4)), "fixed", 0, "fixed")
+        calibration = self._calibration_from(base)
+        self._suggest_network(calibration)
+        calibration.observe(frame)
+        belief = calibration.belief
+        count = calibration.count + self._count
+        state = calibration.state
+        if state in ("uninitialised", "unobservable") and self._believed_pairs:
+            state = "converging"
+        return IntrinsicsEstimate(
+            belief.camera(start), belief.covariance(start), state, count, self.config.mode
+        )
 
-    def _start_camera(self, frame: Frame, width: int, height: int) -> PinholeCamera:
+    def _start_camera(self, frame: Frame) -> PinholeCamera:
         """What is believed without observations: the given camera where the mode allows it."""
-        if self.config.mode != "estimate" and frame.camera is not None:
-            return frame.camera.resized(width, height)
-        if self.config.mode != "estimate" and self._estimate is not None:
-            return self._estimate.camera.resized(width, height)
+        if self.config.mode != "estimate":
+            self._given = frame.camera or self._given
+            if self._given is not None:
+                return self._given
         if self.config.mode == "fixed":
             raise InputError("intrinsics mode 'fixed' needs a calibration, and none was given yet")
-        return PinholeCamera.default(width, height)
+        if self._start is None:
+            self._start = first_guess(frame.image)
+        return self._start
 
-    def _uninitialised(self, camera: PinholeCamera) -> IntrinsicsEstimate:
-        c = self.config
-        given = c.mode == "prior"
-        focal = (c.prior_focal_sigma if given else c.default_focal_sigma) * camera.width
-        centre = (c.prior_centre_sigma if given else c.default_centre_sigma) * camera.width
-        covariance = np.diag(np.square([focal, focal, centre, centre]))
-        return IntrinsicsEstimate(camera, covariance, "uninitialised", 0, c.mode)
+    def _calibration_from(self, start: PinholeCamera) -> SelfCalibration:
+        if self._calibration is None or self._base != start:
+            self._base = start
+            c, given = self.config, self._given is not None
+            belief = LensBelief.of_camera(
+                start,
+                c.prior_focal_sigma if given else c.default_focal_sigma,
+                c.prior_centre_sigma if given else c.default_centre_sigma,
+            )
+            self._calibration = SelfCalibration(belief, c.calibration, self._background)
+        return self._calibration
 
-    def _fused(self, start: PinholeCamera) -> IntrinsicsEstimate:
-        """Median and spread of the observations in pixels of the start camera."""
-        c, observed = self.config, np.array(self._observed)
-        middle = np.median(observed, axis=0)
+    @property
+    def _believed_pairs(self) -> bool:
+        return len(self._pairs) >= self.config.network_pairs
+
+    def _suggest_network(self, calibration: SelfCalibration) -> None:
+        """Median and spread of the network's answers, never better than its floor."""
+        if not self._believed_pairs:
+            return
+        pairs = np.array(self._pairs)
+        middle = np.median(pairs, axis=0)
         # 1.4826: the median absolute deviation of a normal distribution with sigma 1
-        spread = 1.4826 * np.median(np.abs(observed - middle), axis=0)
-        size = np.array([start.width, start.width, start.width, start.height])
-        fx, fy = np.exp(middle[:2]) * start.width
-        cx, cy = middle[2:] * size[2:] - 0.5
-        sigma = spread * np.array([fx, fy, *size[2:]]) / np.sqrt(len(observed))
-        steady = self._count >= c.converged_after and spread[0] < c.converged_spread
-        state = "converged" if steady else "converging"
-        camera = replace(start, fx=float(fx), fy=float(fy), cx=float(cx), cy=float(cy))
-        return IntrinsicsEstimate(camera, np.diag(sigma**2), state, self._count, c.mode)
+        spread = 1.4826 * np.median(np.abs(pairs - middle), axis=0)
+        sigma = np.hypot(spread / np.sqrt(len(pairs)), self.config.network_floor)
+        calibration.suggest(LensBelief(middle, sigma))

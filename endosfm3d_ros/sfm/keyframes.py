@@ -15,7 +15,8 @@ import numpy as np
 
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.sfm.bundle import Bundle, BundleConfig, Observations, adjust
+from endosfm3d_ros.sfm.bundle import adjust
+from endosfm3d_ros.sfm.bundle_model import Bundle, BundleConfig, Observations
 from endosfm3d_ros.sfm.sampling import depth_along
 from endosfm3d_ros.sfm.tracks import follow_unrolled
 from endosfm3d_ros.types import DepthMap

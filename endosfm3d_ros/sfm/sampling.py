@@ -9,6 +9,8 @@ from endosfm3d_ros.types import DepthMap, Frame
 
 HIGHLIGHT_MARGIN = 7  # px
 TOOL_MARGIN = 15  # px
+BORDER_MARGIN = 0.02  # of the width; the rim of the lens's round view stands still, and blurs
+COARSE = 4  # the border is looked for at this share of the size
 
 
 def depth_along(rays: np.ndarray, depth: DepthMap) -> np.ndarray:
@@ -36,10 +38,21 @@ def tissue_mask(frame: Frame, shape: tuple[int, int], highlight: int, dark: int)
     red, green, blue = cv2.split(image)
     bright = cv2.min(cv2.min(red, green), blue) > highlight
     black = cv2.max(cv2.max(red, green), blue) < dark
-    mask = ~grown(bright | black, HIGHLIGHT_MARGIN)
+    mask = ~grown(bright, HIGHLIGHT_MARGIN) & ~black & ~_border(black)
     if frame.tool_labels is not None:
         mask &= ~grown(resized_mask(frame.tool_labels > 0, shape), TOOL_MARGIN)
     return mask
+
+
+def _border(black: np.ndarray) -> np.ndarray:
+    """(H, W) bool: black that reaches a corner of the image, and its surroundings."""
+    small = black[::COARSE, ::COARSE].astype(np.uint8)
+    _, parts = cv2.connectedComponents(small)
+    outer = {int(parts[y, x]) for y in (0, -1) for x in (0, -1) if small[y, x]}
+    if not outer:
+        return np.zeros_like(black)
+    side = 2 * round(BORDER_MARGIN * small.shape[1]) + 1
+    return resized_mask(grown(np.isin(parts, list(outer)), side), black.shape)
 
 
 def resized_mask(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -95,10 +95,12 @@ def test_relative_depth_is_normalised_once_and_metric_depth_never(frame):
 
 def test_intrinsics_modes(frame):
     given = frame.camera
-    assert IntrinsicsFilter(IntrinsicsConfig("estimate")).update(frame).camera.fx == 0.82 * 320
+    estimate = IntrinsicsFilter(IntrinsicsConfig("estimate")).update(frame)
+    assert estimate.camera.fx == pytest.approx(0.82 * 320)
     prior = IntrinsicsFilter(IntrinsicsConfig("prior")).update(frame)
     fixed = IntrinsicsFilter(IntrinsicsConfig("fixed")).update(frame)
-    assert prior.camera == fixed.camera == given
+    assert fixed.camera == given
+    assert np.allclose(prior.camera.K, given.K)
     assert prior.covariance[0, 0] > 0 == fixed.covariance[0, 0]
     with pytest.raises(InputError, match="none was given"):
         IntrinsicsFilter(IntrinsicsConfig("fixed")).update(replace(frame, camera=None))
@@ -106,7 +108,7 @@ def test_intrinsics_modes(frame):
         IntrinsicsConfig("free")
 
 
-def test_observed_intrinsics_are_fused_by_the_median(frame):
+def test_answers_of_the_network_are_fused_by_the_median(frame):
     rng = np.random.default_rng(1)
     intrinsics = IntrinsicsFilter()
     for i in range(50):
@@ -114,11 +116,21 @@ def test_observed_intrinsics_are_fused_by_the_median(frame):
         focal = 300 * np.exp(0.02 * rng.normal()) * outlier
         intrinsics.observe(PinholeCamera(320, 256, focal, focal, 160 + rng.normal(), 128))
     estimate = intrinsics.update(frame)
-    assert estimate.camera.fx == pytest.approx(300, rel=0.01)
-    assert (estimate.state, estimate.count) == ("converged", 50)
-    assert 0.1 < np.sqrt(estimate.covariance[0, 0]) < 5
-    larger = intrinsics.update(replace(frame, image=np.zeros((512, 640, 3), np.uint8)))
+    assert estimate.camera.fx == pytest.approx(300, rel=0.02)  # the first guess has a small say
+    assert (estimate.state, estimate.count) == ("converging", 50)
+    # a network's error does not average out
+    assert 0.04 < np.sqrt(estimate.covariance[0, 0]) / 300 < 0.06
+    larger = intrinsics.update(replace(frame, image=np.full((512, 640, 3), 90, np.uint8)))
     assert larger.camera.fx == pytest.approx(2 * estimate.camera.fx)
+
+
+def test_pairs_without_motion_tell_the_network_nothing(frame):
+    intrinsics = IntrinsicsFilter()
+    for _ in range(3):
+        before = intrinsics.update(frame)
+    for _ in range(20):
+        intrinsics.observe(PinholeCamera(320, 256, 500, 500, 160, 128))
+    assert intrinsics.update(frame).camera == before.camera
 
 
 def test_a_calibration_wrong_by_30_percent_changes_nothing_in_estimate_mode(frame):

@@ -1,0 +1,105 @@
+"""Noticing that somebody zooms: known points that fit another focal length better.
+
+The structure compared with is at least half a second old, so that views taken while the optics
+already move have no say in it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from endosfm3d_ros.sfm.alignment import resect
+from endosfm3d_ros.sfm.calibration_window import Structure
+from endosfm3d_ros.sfm.lens import LensBelief
+from endosfm3d_ros.sfm.point_tracks import Tracks
+
+
+@dataclass(frozen=True)
+class ZoomConfig:
+    """Logarithms of factors on the focal length."""
+
+    age: int = 500_000_000  # ns of the structure that images are compared with
+    change: float = 0.08  # smaller changes are left to the window
+    sigmas: float = 4.0
+    frames: int = 3  # in a row
+    points: int = 30
+    pixel_sigma: float = 0.5  # px
+    focal_sigma: float = 0.25  # of a change, before the points are looked at
+    settled: float = 0.015  # spread over the frames after a zoom
+    settled_frames: int = 6
+    settled_sigma: float = 0.03  # of what these frames say
+    lost_sigma: float = 0.12  # and where the points went out of sight before
+
+
+@dataclass(frozen=True)
+class Zoom:
+    """A change of the focal length under way, or over."""
+
+    belief: LensBelief  # with the new focal length
+    over: bool  # the optics stand still again, or nothing more can be said
+
+
+@dataclass(frozen=True)
+class _Known:
+    stamp: int
+    structure: Structure
+    belief: LensBelief
+
+
+class ZoomWatch:
+    """`look` at every frame; `remember` whatever was solved."""
+
+    def __init__(self, config: ZoomConfig | None = None) -> None:
+        self.config = config or ZoomConfig()
+        self.forget()
+
+    def forget(self) -> None:
+        """Start anew: nothing is known of the scene."""
+        self._history: deque[_Known] = deque(maxlen=8)
+        self._reference: _Known | None = None
+        self._pose = np.eye(4)
+        self._strange = 0  # frames in a row that fit another focal length
+        self._ratios: deque[float] | None = None  # of the last frames, while the optics move
+
+    def remember(self, stamp: int, structure: Structure, belief: LensBelief) -> None:
+        """What was solved from views up to this time."""
+        self._history.append(_Known(stamp, structure, belief))
+
+    def look(self, stamp: int, tracks: Tracks) -> Zoom | None:
+        """None while the image fits the focal length, or nothing is known."""
+        if self._ratios is None and self._strange == 0:
+            self._choose_reference(stamp)
+        if self._reference is None:
+            return None
+        c = self.config
+        data = self._reference.structure.known(tracks, c.pixel_sigma)
+        if len(data.points) < c.points:
+            self._strange = 0
+            return None if self._ratios is None else self._zoom(self._ratios[-1], c.lost_sigma)
+        self._pose, ratio, sigma = resect(self._pose, data, c.focal_sigma)
+        if self._ratios is None:
+            strange = abs(ratio) > max(c.change, c.sigmas * sigma)
+            self._strange = self._strange + 1 if strange else 0
+            if self._strange < c.frames:
+                return None
+            self._ratios = deque(maxlen=c.settled_frames)
+        self._ratios.append(ratio)
+        still = len(self._ratios) == c.settled_frames and np.ptp(self._ratios) < c.settled
+        if not still:
+            return self._zoom(ratio, c.lost_sigma, over=False)
+        return self._zoom(float(np.median(self._ratios)), c.settled_sigma)
+
+    def _choose_reference(self, stamp: int) -> None:
+        """The newest of what is old enough; in it, the camera starts from its last view."""
+        old = [known for known in self._history if stamp - known.stamp >= self.config.age]
+        if old and old[-1] is not self._reference:
+            self._reference = old[-1]
+            self._pose = self._reference.structure.T_view_world[-1]
+
+    def _zoom(self, ratio: float, sigma: float, over: bool = True) -> Zoom:
+        before = self._reference.belief
+        grown = np.array([np.hypot(before.sigma[0], sigma), *before.sigma[1:]])
+        return Zoom(LensBelief(before.mean + np.array([ratio, 0, 0]), grown), over)
