@@ -20,8 +20,10 @@ Weights = Annotated[
     str, typer.Option(help="Name or folder of a weight set; empty: the first installed.")
 ]
 Calibrate = Annotated[
-    Path | None,
-    typer.Option(help="Recording to calibrate int8 on: clip folder, bag or video."),
+    list[Path] | None,
+    typer.Option(
+        help="Recording to calibrate int8 on: clip folder, bag or video; may be repeated."
+    ),
 ]
 
 
@@ -81,8 +83,8 @@ def build(
         _build_gsplat(console, settings)
 
 
-def _images(calibrate: Path | None) -> Callable[[], list[np.ndarray]] | None:
-    if calibrate is None:
+def _images(calibrate: list[Path] | None) -> Callable[[], list[np.ndarray]] | None:
+    if not calibrate:
         return None
     from endosfm3d_ros.evaluation.network_list import calibration_images
 

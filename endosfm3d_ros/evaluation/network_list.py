@@ -90,12 +90,18 @@ def generated_recipes() -> list[NetworkRecipe]:
     ]
 
 
-def calibration_images(source: Path, count: int = CALIBRATION_IMAGES) -> list[np.ndarray]:
-    """`count` RGB images spread evenly over a recording.
+def calibration_images(sources: list[Path], count: int = CALIBRATION_IMAGES) -> list[np.ndarray]:
+    """About `count` RGB images, as many from each recording.
 
     Raises:
-        InputError: nothing that can be read lies there, or too few images.
+        InputError: nothing that can be read lies somewhere, or too few images.
     """
+    each = -(-count // len(sources))
+    return [image for source in sources for image in _spread_images(source, each)]
+
+
+def _spread_images(source: Path, count: int) -> list[np.ndarray]:
+    """`count` images spread evenly over a recording."""
     sequence = open_sequence(source)
     if len(sequence) < count:
         raise InputError(f"{source} has {len(sequence)} images: {count} or more are accepted")

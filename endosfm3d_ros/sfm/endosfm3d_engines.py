@@ -80,7 +80,7 @@ def depth_recipe_of(
         load=load,
         description=description or {},
         full_precision=("network.head", "network.neck.resizes"),
-        float_nodes=(".*/patches/.*", ".*/head.*/conv3/.*"),
+        float_nodes=(".*/patches/.*", ".*/head.*/conv3.*"),
         prepare=prepare,
         depth=lambda outputs: 1 / inverse_depth(outputs["logit"]),
     )
