@@ -3,6 +3,8 @@
 import json
 from dataclasses import replace
 
+import cv2
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -17,8 +19,9 @@ from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.evaluation.generated_weights import fill_with_generated_weights
 from endosfm3d_ros.networks.checkpoint_files import read_tensors
 from endosfm3d_ros.networks.checkpoints import flow_network, load_depth_network, load_pose_network
-from endosfm3d_ros.networks.depth import DepthNetwork
+from endosfm3d_ros.networks.depth import DepthNetwork, scaled_disparity
 from endosfm3d_ros.networks.flow import APPEARANCE_FLOW, OPTICAL_FLOW
+from endosfm3d_ros.sfm.endosfm3d_arrays import resized_image
 from endosfm3d_ros.sfm.endosfm3d_engines import depth_recipe, pose_recipe
 from endosfm3d_ros.sfm.weights import CARD, STUDENT, WeightSet, find_weights
 from endosfm3d_ros.training.adapters import base_tensors
@@ -161,3 +164,23 @@ def test_small_networks_cannot_be_adapted(tmp_path):
     (tmp_path / CARD).write_text(json.dumps({"network": STUDENT}))
     with pytest.raises(ConfigurationError, match="without attention layers"):
         initial_networks(WeightSet(tmp_path), OURS)
+
+
+@pytest.mark.slow
+def test_the_live_source_runs_on_an_adapted_set(trained, tmp_path, monkeypatch):
+    from endosfm3d_ros.engines import EngineSettings
+    from endosfm3d_ros.sfm.endosfm3d import EndoSfM3D, EndoSfM3DConfig
+
+    save_adapter_set(trained, OURS, tmp_path / "adapter")
+    monkeypatch.setenv("ENDOSFM3D_WEIGHTS", str(tmp_path / "adapter"))
+    engines = EngineSettings(cache_dir=tmp_path / "engines")
+    source = EndoSfM3D.installed(EndoSfM3DConfig(engines=engines))
+    clip = SimulatedSequence("static", frames=2, width=320, height=256)
+    first, second = clip
+    depth = source.depth(first.image)
+    small = torch.from_numpy(resized_image(first.image, (252, 322))).permute(2, 0, 1)[None] / 255
+    with torch.no_grad():
+        expected = scaled_disparity(torch.sigmoid(trained.depth.logit(small)))[0, 0].numpy()
+    back = cv2.resize(expected, (320, 256), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_allclose(depth.inverse_depth, back, rtol=1e-2)
+    assert source.motion(first.image, second.image) is not None
