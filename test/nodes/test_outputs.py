@@ -90,19 +90,22 @@ def test_depth_is_in_the_raw_left_frame(start_node, probe):
     assert np.median(np.abs(depth - truth)[good] / truth[good]) < 0.004
 
 
-def test_one_eye_is_depth_from_shading_and_says_that_it_is_relative(start_node, probe, static):
-    start_node()
+@pytest.mark.parametrize(("source", "runs"), [("auto", "starter: "), ("shading", "none")])
+def test_one_eye_gives_depth_and_says_that_it_is_relative(start_node, probe, static, source, runs):
+    start_node(depth_source=source)
     probe.connect("image_raw")
     for frame in static[:4]:
         probe.send_image(frame.image, frame.stamp)
         assert probe.wait(lambda s=frame.stamp: s in probe.stamps("depth/image"))
     assert probe.wait(lambda: any(m.frames_processed >= 4 for m in probe.messages["status"]))
     status = probe.messages["status"][-1]
-    assert (status.depth_source, status.scale_source) == ("shading", "relative")
+    expected = "endosfm3d" if source == "auto" else source
+    assert (status.depth_source, status.scale_source) == (expected, "relative")
+    assert status.backend.startswith(runs)
     first = depth_array(probe.messages["depth/image"][0])
     assert np.nanmedian(first) == pytest.approx(0.05, rel=1e-3)
     confidence = np.frombuffer(probe.messages["depth/confidence"][0].data, np.float32)
-    assert 0 < confidence.max() <= 0.3
+    assert 0 < confidence.max() <= (0.3 if source == "shading" else 1)
 
 
 def test_intrinsics_do_not_read_the_calibration_unless_asked(start_node, probe, static):

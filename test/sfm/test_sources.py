@@ -10,6 +10,7 @@ import pytest
 from endosfm3d_ros.datasets.simulator import SimulatedSequence
 from endosfm3d_ros.errors import ConfigurationError, InputError
 from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.sfm import weights
 from endosfm3d_ros.sfm.estimator import Estimator, EstimatorConfig
 from endosfm3d_ros.sfm.external import ExternalSource
 from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig, IntrinsicsFilter
@@ -26,7 +27,9 @@ def frame() -> Frame:
 
 @pytest.fixture(autouse=True)
 def no_weights(monkeypatch, tmp_path):
+    """Neither the user's nor the package's."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setattr(weights, "files", lambda _package: tmp_path / "package")
     monkeypatch.delenv("ENDOSFM3D_WEIGHTS", raising=False)
 
 
