@@ -10,6 +10,7 @@ from endosfm3d_ros.tissue.density import DensityConfig
 from endosfm3d_ros.tissue.flow import FlowConfig
 from endosfm3d_ros.tissue.fusion import FusionConfig
 from endosfm3d_ros.tissue.graph import GraphConfig
+from endosfm3d_ros.tissue.keyframes import KeyframeConfig
 from endosfm3d_ros.tissue.maintenance import MaintenanceConfig
 from endosfm3d_ros.tissue.refinement import RefinementConfig
 from endosfm3d_ros.tissue.registration import RegistrationConfig
@@ -33,6 +34,7 @@ class TissueConfig:
     registration: RegistrationConfig = field(default_factory=RegistrationConfig)
     graph: GraphConfig = field(default_factory=GraphConfig)
     deformation: DeformationConfig = field(default_factory=DeformationConfig)
+    keyframes: KeyframeConfig = field(default_factory=KeyframeConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
     refinement: RefinementConfig = field(default_factory=RefinementConfig)
     density: DensityConfig = field(default_factory=DensityConfig)

@@ -34,6 +34,7 @@ from endosfm3d_ros.tissue.gaussians import GaussianStore
 from endosfm3d_ros.tissue.graph import DeformationGraph
 from endosfm3d_ros.tissue.growth import grow, seed
 from endosfm3d_ros.tissue.history import History
+from endosfm3d_ros.tissue.keyframes import Keyframes
 from endosfm3d_ros.tissue.maintenance import maintain
 from endosfm3d_ros.tissue.motion import sample_motion
 from endosfm3d_ros.tissue.refinement import (
@@ -49,6 +50,18 @@ from endosfm3d_ros.tissue.snapshot import as_bytes, cloud_later
 from endosfm3d_ros.tissue.tracker_tie import TrackerTie
 from endosfm3d_ros.tissue.validity import Observation, observe
 from endosfm3d_ros.types import CameraPose, DepthMap, ScaleSource, TissueView, TrackingState
+
+
+@dataclass(frozen=True)
+class _Guess:
+    """The map from where the camera may be."""
+
+    T_map_camera: np.ndarray  # 4x4
+    view: Rendering
+    sight: Sight
+    depth: np.ndarray  # (h, w) measured, at the scale of the map
+    samples: Samples
+    support: float  # share of the common view that the image confirms
 
 
 @dataclass(frozen=True)
@@ -88,6 +101,7 @@ class TissueMap:
         self.frame = 0
         self.T_map_camera = np.eye(4)
         self._tie = TrackerTie(self.config.registration.return_rate)
+        self._keyframes = Keyframes(self.config.keyframes)
         self._alignment = ScaleAlignment(self.config.alignment)
         self.scale = ScaleSource.RELATIVE  # of the positions
         self._state = TrackingState.INITIALISING
@@ -196,27 +210,27 @@ class TissueMap:
         c, store, graph = self.config, self.store, self.graph
         self._interval = max((given.depth.stamp - self._stamp) * 1e-9, 1e-3)
         self._stamp = given.depth.stamp
+        unsure = not given.tracked or self._tie.alone
         T = self._tie.expect(given.T_map_tracker, given.tracked, self.T_map_camera)
         store.tidy()
-        # 1 the map one frame later, and what the camera should see of it
+        # 1 the map one frame later
         with clock.stage("predict"):
             skin = graph.skin(store.view("node_index"), store.view("node_weight"))
             predicted = self._predict(given, T)
             self._displace(skin, predicted)
-            view = render(store, given.seen.camera, T)
-            sight = look(view, c.fusion.surface)
-        # 2 depth without a scale, at the scale of the map
-        if not given.metric:
-            depth = self._alignment.align(given.seen.depth, view)
-            given = replace(given, seen=replace(given.seen, depth=depth))
-        # 3 where the image shows what was predicted
-        with clock.stage("flow"):
-            samples, support = self._measure(view, sight, given, T)
-        # 4 the camera takes the rigid part of it; without support from the image nothing is learnt
+        # 2 what the camera should see of it, and where the image shows that
+        guess = self._look_from(T, given, clock)
+        # 3 lost: where else it was seen like this; without an answer nothing is learnt
+        if unsure and guess.support < c.min_support:
+            with clock.stage("relocalise"):
+                guess = self._relocalise(given, clock)
+            if guess is None:
+                return self._hold(given)
+        view, sight = guess.view, guess.sight
+        given = replace(given, seen=replace(given.seen, depth=guess.depth))
+        # 4 the camera takes the rigid part of the motion
         with clock.stage("register"):
-            T, samples = self._track(samples, given, T)
-        if not given.tracked and support < c.min_support:
-            return self._hold(given)
+            T, samples = self._track(guess.samples, given, guess.T_map_camera)
         self._state, self.T_map_camera = TrackingState.TRACKING, T
         if held_out:
             graph.decay()
@@ -268,21 +282,49 @@ class TissueMap:
         self.graph.move(step)
         self.store.view("means")[:] += (skin @ step).astype(np.float32)
 
+    def _look_from(self, T: np.ndarray, given: _Input, clock: StageClock) -> _Guess:
+        """The map from a pose against the image; depth without a scale is brought to the map's."""
+        c, seen = self.config, given.seen
+        with clock.stage("predict"):
+            view = render(self.store, seen.camera, T)
+            sight = look(view, c.fusion.surface)
+        if not given.metric:
+            seen = replace(seen, depth=self._alignment.align(seen.depth, view))
+        with clock.stage("flow"):
+            worth = c.deformation.metric_depth if given.metric else c.deformation.relative_depth
+            flow = self._flow.measure(view, seen)
+            count = c.deformation.samples
+            samples = sample_motion(self.store, sight, seen, flow, T, worth, count)
+        return _Guess(T, view, sight, seen.depth, samples, flow.support)
+
+    def _relocalise(self, given: _Input, clock: StageClock) -> _Guess | None:
+        """The first remembered view that the image confirms, or None."""
+        for T in self._keyframes.alike(given.seen):
+            near = self._look_from(T, given, clock)
+            found = register(near.samples, self.config.registration)
+            if not found.accepted:
+                continue
+            guess = self._look_from(T @ se3.inverse(found.T_camera_predicted), given, clock)
+            if guess.support >= self.config.min_support:
+                if given.tracked:
+                    self._tie.attach(guess.T_map_camera, given.T_map_tracker)
+                return guess
+        return None
+
     def _hold(self, given: _Input) -> Rendering:
-        """Neither the tracker nor the map knows the camera: the map stays as it is."""
+        """Neither the tracker nor the map knows the camera: the map stays as it is.
+
+        A tracker that works where the map recognises nothing looks at something else: after some
+        frames the map starts anew.
+        """
         self._state = TrackingState.LOST
         self.graph.decay()
-        return render(self.store, given.seen.camera, self.T_map_camera)
-
-    def _measure(
-        self, view: Rendering, sight: Sight, given: _Input, T: np.ndarray
-    ) -> tuple[Samples, float]:
-        """Where the Gaussians went, and the share of the common view that the image confirms."""
-        c = self.config.deformation
-        worth = c.metric_depth if given.metric else c.relative_depth
-        flow = self._flow.measure(view, given.seen)
-        samples = sample_motion(self.store, sight, given.seen, flow, T, worth, c.samples)
-        return samples, flow.support
+        self._tie.release()
+        view = render(self.store, given.seen.camera, self.T_map_camera)
+        self._misfits = self._misfits + 1 if given.tracked else 0
+        if self._misfits >= self.config.mismatch_frames:
+            self.reset()
+        return view
 
     def _track(self, samples: Samples, given: _Input, T: np.ndarray) -> tuple[np.ndarray, Samples]:
         """The tracker's pose where depth is metric, else corrected against the map.
@@ -354,6 +396,7 @@ class TissueMap:
 
     def _remember(self, given: _Input) -> None:
         if self.graph is not None:
+            self._keyframes.consider(given.seen, self.T_map_camera)
             self.history.record(given.depth.stamp, self.graph, self.T_map_camera)
 
     def _view(self, view: Rendering, given: _Input) -> TissueView:

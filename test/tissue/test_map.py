@@ -232,3 +232,44 @@ def test_camera_and_map_do_not_drift_away_together(tissue, sheets, feeding):
         offsets.append(np.linalg.norm(tissue.T_map_camera[:3, 3]))
     assert max(offsets[60:]) < 1.2 * max(offsets[:31]) + 2e-4
     assert np.abs(tissue.store.view("means")[tissue.store.alive][:, 2] - 0.05).max() < 0.005
+
+
+def test_a_lost_camera_is_found_again_at_a_remembered_view(tissue, sheets, feeding, posed):
+    """The camera comes back at another place than where it was lost, from another origin."""
+    sheet = sheets()
+    path = [se3.from_vectors(np.zeros(3), np.array([0.001 * i, 0, 0])) for i in range(21)]
+    for i, T in enumerate(path):
+        feeding(tissue, sheet, i, T=T)
+    noise = np.random.default_rng(3).integers(30, 200, (128, 160, 3)).astype(np.uint8)
+    _, depth = sheet.frame(21)
+    for i in (21, 22):
+        given = sheet.depth_map(depth, i)
+        view = tissue.update(noise, given, posed(state=TrackingState.LOST), budget=0.0)
+        assert view.state == TrackingState.LOST
+    elsewhere = se3.from_vectors(np.array([0, 0.2, 0]), np.array([0.3, 0.1, 0]))
+    for i in (23, 24):
+        image, depth = sheet.frame(i, path[2])
+        pose = posed(elsewhere)
+        view = tissue.update(image, sheet.depth_map(depth, i), pose, budget=0.0)
+        assert view.state == TrackingState.TRACKING
+        error = se3.inverse(path[2]) @ tissue.T_map_camera
+        assert np.linalg.norm(error[:3, 3]) < 3e-4 and se3.rotation_angle(error) < 6e-3
+    assert psnr(view.image, image) > 26
+
+
+def test_a_tracker_that_goes_on_elsewhere_gets_a_new_map(config, sheets, feeding, posed):
+    tissue = TissueMap(replace(config, mismatch_frames=3))
+    sheet = sheets()
+    for i in range(5):
+        feeding(tissue, sheet, i)
+    _, depth = sheet.frame(5)
+    rng = np.random.default_rng(4)
+    noise = rng.integers(30, 200, (128, 160, 3)).astype(np.uint8)
+    tissue.update(noise, sheet.depth_map(depth, 5), posed(state=TrackingState.LOST), budget=0.0)
+    states = []
+    for i in range(6, 10):
+        given = sheet.depth_map(depth, i)
+        states.append(tissue.update(noise, given, posed(), budget=0.0).state)
+    lost, new = TrackingState.LOST, TrackingState.INITIALISING
+    assert states == [lost, lost, new, TrackingState.TRACKING]
+    assert tissue.frame == 0  # the last of them was a first frame again

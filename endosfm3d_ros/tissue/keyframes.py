@@ -1,0 +1,103 @@
+"""Views worth remembering: where the map was seen from, and what it looked like there.
+
+When nobody knows the camera any more, the image is compared with them by a small picture, and the
+best ones are tried as places to go on from (tiny images, after Klein and Murray 2008).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from endosfm3d_ros.geometry import se3
+from endosfm3d_ros.tissue.validity import Observation
+
+
+@dataclass(frozen=True)
+class KeyframeConfig:
+    """How many, and how different."""
+
+    capacity: int = 16
+    apart: float = 0.15  # of the median depth, camera translation; or as many radians
+    thumbnail: int = 40  # px; width of the small picture
+    blur: float = 1.5  # px, of the small picture
+    most_hidden: float = 0.4  # share of the image; more instrument than that is no key frame
+    least_alike: float = 0.5  # correlation; less is another place
+    candidates: int = 2  # that are tried
+
+
+@dataclass(frozen=True)
+class Keyframe:
+    """One remembered view."""
+
+    T_map_camera: np.ndarray  # 4x4
+    depth: float  # metres, median
+    picture: np.ndarray  # (h, w) float32 grey, NaN where hidden
+
+
+class Keyframes:
+    """At most `capacity` of them; the most redundant one gives way.
+
+    Args:
+        config: how many, and how different.
+    """
+
+    def __init__(self, config: KeyframeConfig) -> None:
+        self.config = config
+        self._frames: list[Keyframe] = []
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def consider(self, seen: Observation, T_map_camera: np.ndarray) -> None:
+        """Remember a view where none is near."""
+        known = np.isfinite(seen.depth)
+        if not known.any() or seen.tool.mean() > self.config.most_hidden:
+            return
+        depth = float(np.median(seen.depth[known][::16]))
+        frame = Keyframe(T_map_camera.copy(), depth, self._picture(seen))
+        if any(distance(frame, other) < self.config.apart for other in self._frames):
+            return
+        if len(self._frames) >= self.config.capacity:
+            self._forget_one()
+        self._frames.append(frame)
+
+    def alike(self, seen: Observation) -> list[np.ndarray]:
+        """4x4 poses of the views that look most like an image, best first."""
+        picture = self._picture(seen)
+        scores = [correlation(picture, frame.picture) for frame in self._frames]
+        best = np.argsort(scores)[::-1][: self.config.candidates]
+        return [self._frames[k].T_map_camera for k in best if scores[k] > self.config.least_alike]
+
+    def _picture(self, seen: Observation) -> np.ndarray:
+        height, width = seen.grey.shape
+        size = self.config.thumbnail, max(1, round(self.config.thumbnail * height / width))
+        shown = cv2.resize(seen.color.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        grey = cv2.resize(seen.grey, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        grey = cv2.GaussianBlur(grey, (0, 0), self.config.blur)
+        return np.where(shown > 0.5, grey, np.float32(np.nan))
+
+    def _forget_one(self) -> None:
+        """The one that is nearest to another; of the two, the older."""
+        nearest = [
+            min(distance(a, b) for b in self._frames if b is not a) if len(self) > 1 else 0.0
+            for a in self._frames
+        ]
+        del self._frames[int(np.argmin(nearest))]
+
+
+def distance(a: Keyframe, b: Keyframe) -> float:
+    """Camera translation as a share of the depth, or radians of rotation; the larger."""
+    T = se3.inverse(a.T_map_camera) @ b.T_map_camera
+    return max(float(np.linalg.norm(T[:3, 3])) / a.depth, se3.rotation_angle(T))
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """-1..1 over the pixels (H, W) that both show; -1 where they share less than a quarter."""
+    both = np.isfinite(a) & np.isfinite(b)
+    if both.mean() < 0.25:
+        return -1.0
+    x, y = a[both] - a[both].mean(), b[both] - b[both].mean()
+    return float((x * y).sum() / max(np.sqrt((x * x).sum() * (y * y).sum()), 1e-6))
