@@ -25,12 +25,13 @@ class ZoomConfig:
     change: float = 0.08  # smaller changes are left to the window
     sigmas: float = 4.0
     frames: int = 3  # in a row
-    points: int = 30
+    points: int = 15  # that must be known
     pixel_sigma: float = 0.5  # px
     focal_sigma: float = 0.25  # of a change, before the points are looked at
     settled: float = 0.015  # spread over the frames after a zoom
     settled_frames: int = 6
     settled_sigma: float = 0.03  # of what these frames say
+    useless: float = 0.06  # sigma above which an image says nothing about the change
     lost_sigma: float = 0.12  # and where the points went out of sight before
 
 
@@ -78,8 +79,13 @@ class ZoomWatch:
         data = self._reference.structure.known(tracks, c.pixel_sigma)
         if len(data.points) < c.points:
             self._strange = 0
-            return None if self._ratios is None else self._zoom(self._ratios[-1], c.lost_sigma)
-        self._pose, ratio, sigma = resect(self._pose, data, c.focal_sigma)
+            if self._ratios is None:
+                return None
+            return self._zoom(float(np.median(self._ratios)), c.lost_sigma)
+        pose, ratio, sigma = resect(self._pose, data, c.focal_sigma)
+        if self._ratios is not None and sigma > c.useless:
+            return self._zoom(float(np.median(self._ratios)), c.lost_sigma)
+        self._pose = pose
         if self._ratios is None:
             strange = abs(ratio) > max(c.change, c.sigmas * sigma)
             self._strange = self._strange + 1 if strange else 0
