@@ -99,8 +99,8 @@ class Recipe:
 
 # As in the released training script (AttnEncoderOpt). Frames -1, 0, +1; four scales; both losses
 # are minimised on every batch, the flow first. What the code only defines is not used here either.
-# Two things around the recipe differ: a target without neighbour is left out (the code takes frame 0
-# of the folder instead), and networks are chosen on held-out frames (the code: on the test set).
+# Two things around the recipe differ: a target without neighbour is left out (the code takes frame
+# 0 of the folder instead), and networks are chosen on held-out frames (the code: on the test set).
 RELEASED = Recipe(name="released")
 
 OURS = Recipe(
