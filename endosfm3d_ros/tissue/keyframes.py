@@ -6,7 +6,7 @@ best ones are tried as places to go on from (tiny images, after Klein and Murray
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -70,6 +70,25 @@ class Keyframes:
         scores = [correlation(picture, frame.picture) for frame in self._frames]
         best = np.argsort(scores)[::-1][: self.config.candidates]
         return [self._frames[k].T_map_camera for k in best if scores[k] > self.config.least_alike]
+
+    def move(self, T: np.ndarray) -> None:
+        """Follow a rigid motion of the whole map, 4x4."""
+        self._frames = [replace(f, T_map_camera=T @ f.T_map_camera) for f in self._frames]
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything by name, for `restore`."""
+        poses = [frame.T_map_camera for frame in self._frames]
+        return {
+            "keyframe_poses": np.array(poses).reshape(-1, 4, 4),
+            "keyframe_depths": np.array([frame.depth for frame in self._frames]),
+            "keyframe_pictures": np.array([frame.picture for frame in self._frames]),
+        }
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Take over a `state`."""
+        names = ("keyframe_poses", "keyframe_depths", "keyframe_pictures")
+        rows = zip(*(state[name] for name in names))
+        self._frames = [Keyframe(pose, float(depth), picture) for pose, depth, picture in rows]
 
     def _picture(self, seen: Observation) -> np.ndarray:
         height, width = seen.grey.shape

@@ -7,23 +7,20 @@ its surroundings. `TissueMap._advance` reads as the method.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.timing import StageClock
 from endosfm3d_ros.tissue.config import TissueConfig
 from endosfm3d_ros.tissue.deformation import Samples, solve_deformation
 from endosfm3d_ros.tissue.densification import Place
-from endosfm3d_ros.tissue.flow import ModelFlow
 from endosfm3d_ros.tissue.fusion import (
     METRIC_NOISE,
     RELATIVE_NOISE,
-    DepthNoise,
     Sight,
     fade_what_is_looked_through,
     fuse_depth,
@@ -34,48 +31,14 @@ from endosfm3d_ros.tissue.gaussians import GaussianStore
 from endosfm3d_ros.tissue.graph import DeformationGraph
 from endosfm3d_ros.tissue.growth import grow, seed
 from endosfm3d_ros.tissue.history import History
-from endosfm3d_ros.tissue.keyframes import Keyframes
+from endosfm3d_ros.tissue.localisation import Given, Localiser
 from endosfm3d_ros.tissue.maintenance import maintain
-from endosfm3d_ros.tissue.motion import sample_motion
-from endosfm3d_ros.tissue.refinement import (
-    Refiner,
-    Target,
-    coarse_target,
-    full_target,
-)
-from endosfm3d_ros.tissue.registration import register
+from endosfm3d_ros.tissue.refinement import Refiner, Target, coarse_target, full_target
 from endosfm3d_ros.tissue.rendering import Rendering, empty_view, render
-from endosfm3d_ros.tissue.scale_alignment import ScaleAlignment
 from endosfm3d_ros.tissue.snapshot import as_bytes, cloud_later
-from endosfm3d_ros.tissue.tracker_tie import TrackerTie
-from endosfm3d_ros.tissue.validity import Observation, observe
+from endosfm3d_ros.tissue.validity import Observation, observe, working_camera
+from endosfm3d_ros.tissue.warp import displace, expected_step, move_as_a_whole
 from endosfm3d_ros.types import CameraPose, DepthMap, ScaleSource, TissueView, TrackingState
-
-
-@dataclass(frozen=True)
-class _Guess:
-    """The map from where the camera may be."""
-
-    T_map_camera: np.ndarray  # 4x4
-    view: Rendering
-    sight: Sight
-    depth: np.ndarray  # (h, w) measured, at the scale of the map
-    samples: Samples
-    support: float  # share of the common view that the image confirms
-
-
-@dataclass(frozen=True)
-class _Input:
-    """One call of `update`, as every step needs it."""
-
-    image: np.ndarray
-    depth: DepthMap
-    seen: Observation
-    T_map_tracker: np.ndarray
-    tracked: bool  # by the tracker
-    noise: DepthNoise
-    metric: bool
-    deadline: float | None
 
 
 class TissueMap:
@@ -89,7 +52,6 @@ class TissueMap:
         self.config = config or TissueConfig()
         self.store = GaussianStore(self.config.capacity)
         self.milliseconds: dict[str, float] = {}  # of the steps of the last frame
-        self._flow = ModelFlow(self.config.flow)
         self._refiner = Refiner(self.config.refinement)
         self.reset()
 
@@ -100,9 +62,7 @@ class TissueMap:
         self.history = History(self.config.history)
         self.frame = 0
         self.T_map_camera = np.eye(4)
-        self._tie = TrackerTie(self.config.registration.return_rate)
-        self._keyframes = Keyframes(self.config.keyframes)
-        self._alignment = ScaleAlignment(self.config.alignment)
+        self._localiser = Localiser(self.config)
         self.scale = ScaleSource.RELATIVE  # of the positions
         self._state = TrackingState.INITIALISING
         self._stamp = 0
@@ -135,9 +95,9 @@ class TissueMap:
         start = perf_counter()
         c, clock = self.config, StageClock()
         with clock.stage("observe"):
-            camera = depth.camera.resized(c.width, _height(depth.camera, c.width))
+            camera = working_camera(depth.camera, c.width)
             metric = depth.scale != ScaleSource.RELATIVE
-            given = _Input(
+            given = Given(
                 image=image,
                 depth=depth,
                 seen=observe(image, depth, labels, camera, c.validity),
@@ -175,7 +135,8 @@ class TissueMap:
             "frame": np.array(self.frame),
             "stamp": np.array(self._stamp),
             "interval": np.array(self._interval),
-            "log_bias": np.array(self._alignment.log_bias),
+            "log_bias": np.array(self._localiser.alignment.log_bias),
+            **self._localiser.keyframes.state(),
             "scale": np.array(self.scale.value),
         }
 
@@ -185,11 +146,12 @@ class TissueMap:
         self.T_map_camera = state["T_map_camera"]
         self.frame, self._stamp = int(state["frame"]), int(state["stamp"])
         self._interval = float(state["interval"])
-        self._alignment.log_bias = float(state["log_bias"])
+        self._localiser.alignment.log_bias = float(state["log_bias"])
+        self._localiser.keyframes.restore(state)
         self.scale = ScaleSource(str(state["scale"]))
-        self._tie.release()
+        self._localiser.tie.release()
 
-    def _start(self, given: _Input) -> Rendering:
+    def _start(self, given: Given) -> Rendering:
         """The first frame: everything is new, what instruments hide is filled in."""
         c, seen = self.config, given.seen
         if not np.isfinite(seen.depth).any():
@@ -205,40 +167,39 @@ class TissueMap:
         self._remember(given)
         return render(self.store, seen.camera, self.T_map_camera)
 
-    def _advance(self, given: _Input, held_out: bool, clock: StageClock) -> Rendering:
+    def _advance(self, given: Given, held_out: bool, clock: StageClock) -> Rendering:
         """Every other frame."""
         c, store, graph = self.config, self.store, self.graph
         self._interval = max((given.depth.stamp - self._stamp) * 1e-9, 1e-3)
         self._stamp = given.depth.stamp
-        unsure = not given.tracked or self._tie.alone
-        T = self._tie.expect(given.T_map_tracker, given.tracked, self.T_map_camera)
+        T = self._localiser.tie.expect(given.T_map_tracker, given.tracked, self.T_map_camera)
         store.tidy()
         # 1 the map one frame later
         with clock.stage("predict"):
             skin = graph.skin(store.view("node_index"), store.view("node_weight"))
-            predicted = self._predict(given, T)
-            self._displace(skin, predicted)
-        # 2 what the camera should see of it, and where the image shows that
-        guess = self._look_from(T, given, clock)
-        # 3 lost: where else it was seen like this; without an answer nothing is learnt
-        if unsure and guess.support < c.min_support:
-            with clock.stage("relocalise"):
-                guess = self._relocalise(given, clock)
-            if guess is None:
-                return self._hold(given)
+            predicted = expected_step(graph, self._interval, T, given.metric)
+            displace(store, graph, skin, predicted)
+        # 2 what the camera should see of it, and where the image shows that; lost: where else it
+        # was seen like this; without an answer nothing is learnt
+        guess = self._localiser.find(store, T, given, clock)
+        if guess is None:
+            return self._hold(given)
         view, sight = guess.view, guess.sight
+        # 3 depth without a scale, at the scale of the map
         given = replace(given, seen=replace(given.seen, depth=guess.depth))
         # 4 the camera takes the rigid part of the motion
         with clock.stage("register"):
-            T, samples = self._track(guess.samples, given, guess.T_map_camera)
-        self._state, self.T_map_camera = TrackingState.TRACKING, T
+            found = self._localiser.correct(guess, given)
+            if found.whole is not None:
+                move_as_a_whole(store, graph, found.whole)
+        self._state, self.T_map_camera = TrackingState.TRACKING, found.T_map_camera
         if held_out:
             graph.decay()
             self._remember(given)
             return view
         # 5 the deformation graph takes the rest
         with clock.stage("deform"):
-            self._deform(skin, predicted, samples, sight)
+            self._deform(skin, predicted, found.samples, sight)
         # 6 what was filled in gives way to what is seen
         shown = given.seen.color[sight.row, sight.column]
         store.remove(sight.slots[shown & store.inferred[sight.slots]])
@@ -266,52 +227,7 @@ class TissueMap:
         self._remember(given)
         return view
 
-    def _predict(self, given: _Input, T: np.ndarray) -> np.ndarray:
-        """(M, 3) metres. Without metric depth the map as a whole stays at its distance.
-
-        Depth that is scaled to fit the map cannot contradict a map that moves as a whole.
-        """
-        step = self.graph.predict(self._interval)
-        if given.metric:
-            return step
-        axis = T[:3, 2]
-        return step - float(np.median(step @ axis)) * axis
-
-    def _displace(self, skin: csr_matrix, step: np.ndarray) -> None:
-        """Move nodes by (M, 3) metres, and the Gaussians with them."""
-        self.graph.move(step)
-        self.store.view("means")[:] += (skin @ step).astype(np.float32)
-
-    def _look_from(self, T: np.ndarray, given: _Input, clock: StageClock) -> _Guess:
-        """The map from a pose against the image; depth without a scale is brought to the map's."""
-        c, seen = self.config, given.seen
-        with clock.stage("predict"):
-            view = render(self.store, seen.camera, T)
-            sight = look(view, c.fusion.surface)
-        if not given.metric:
-            seen = replace(seen, depth=self._alignment.align(seen.depth, view))
-        with clock.stage("flow"):
-            worth = c.deformation.metric_depth if given.metric else c.deformation.relative_depth
-            flow = self._flow.measure(view, seen)
-            count = c.deformation.samples
-            samples = sample_motion(self.store, sight, seen, flow, T, worth, count)
-        return _Guess(T, view, sight, seen.depth, samples, flow.support)
-
-    def _relocalise(self, given: _Input, clock: StageClock) -> _Guess | None:
-        """The first remembered view that the image confirms, or None."""
-        for T in self._keyframes.alike(given.seen):
-            near = self._look_from(T, given, clock)
-            found = register(near.samples, self.config.registration)
-            if not found.accepted:
-                continue
-            guess = self._look_from(T @ se3.inverse(found.T_camera_predicted), given, clock)
-            if guess.support >= self.config.min_support:
-                if given.tracked:
-                    self._tie.attach(guess.T_map_camera, given.T_map_tracker)
-                return guess
-        return None
-
-    def _hold(self, given: _Input) -> Rendering:
+    def _hold(self, given: Given) -> Rendering:
         """Neither the tracker nor the map knows the camera: the map stays as it is.
 
         A tracker that works where the map recognises nothing looks at something else: after some
@@ -319,36 +235,12 @@ class TissueMap:
         """
         self._state = TrackingState.LOST
         self.graph.decay()
-        self._tie.release()
+        self._localiser.tie.release()
         view = render(self.store, given.seen.camera, self.T_map_camera)
         self._misfits = self._misfits + 1 if given.tracked else 0
         if self._misfits >= self.config.mismatch_frames:
             self.reset()
         return view
-
-    def _track(self, samples: Samples, given: _Input, T: np.ndarray) -> tuple[np.ndarray, Samples]:
-        """The tracker's pose where depth is metric, else corrected against the map.
-
-        With metric depth the tracker's key frames drift less than a map that deforms; without,
-        its scale is only as good as one depth map, and the map's is that of all of them.
-        """
-        if given.metric and given.tracked:
-            return T, samples
-        found = register(samples, self.config.registration)
-        if not found.accepted:
-            return T, samples
-        T = T @ se3.inverse(found.T_camera_predicted)
-        if given.tracked:
-            step = self._tie.correct(T, given.T_map_tracker)
-            self._move_as_a_whole(step)
-            T = step @ T
-        return T, replace(samples, points=se3.transform(found.T_camera_predicted, samples.points))
-
-    def _move_as_a_whole(self, step: np.ndarray) -> None:
-        """Every node and Gaussian by one rigid motion (4x4 in the map frame)."""
-        nodes, means = self.graph.positions, self.store.view("means")
-        self.graph.move(se3.transform(step, nodes) - nodes)
-        means[:] = se3.transform(step, means)
 
     def _deform(
         self, skin: csr_matrix, predicted: np.ndarray, samples: Samples, sight: Sight
@@ -361,11 +253,11 @@ class TissueMap:
         step = (
             solve_deformation(graph, samples, predicted @ R, in_view, self.config.deformation) @ R.T
         )
-        self._displace(skin, step)
+        displace(self.store, graph, skin, step)
         graph.learn(predicted + step, self._interval, measured)
         graph.tear()
 
-    def _refine_more(self, given: _Input, target: Target) -> Rendering | None:
+    def _refine_more(self, given: Given, target: Target) -> Rendering | None:
         if self.graph is None:  # it was just decided to start anew
             return None
         if given.deadline is not None:
@@ -373,7 +265,7 @@ class TissueMap:
         full = full_target(given.image, given.depth.camera, given.seen)
         return self._refiner.finish(self.store, (target, full), self.T_map_camera)
 
-    def _place(self, given: _Input) -> Place:
+    def _place(self, given: Given) -> Place:
         return Place(given.seen, self.T_map_camera, self.frame, self.config.density)
 
     def _maintain(self, view: Rendering, sight: Sight, place: Place) -> None:
@@ -394,12 +286,12 @@ class TissueMap:
         if self._misfits >= self.config.mismatch_frames:
             self.reset()
 
-    def _remember(self, given: _Input) -> None:
+    def _remember(self, given: Given) -> None:
         if self.graph is not None:
-            self._keyframes.consider(given.seen, self.T_map_camera)
+            self._localiser.keyframes.consider(given.seen, self.T_map_camera)
             self.history.record(given.depth.stamp, self.graph, self.T_map_camera)
 
-    def _view(self, view: Rendering, given: _Input) -> TissueView:
+    def _view(self, view: Rendering, given: Given) -> TissueView:
         return TissueView(
             stamp=given.depth.stamp,
             camera=given.seen.camera,
@@ -410,8 +302,3 @@ class TissueMap:
             state=self._state,
             steps=self._refiner.steps,
         )
-
-
-def _height(camera: PinholeCamera, width: int) -> int:
-    """Rows of the working image."""
-    return max(1, round(camera.height * width / camera.width))

@@ -22,16 +22,17 @@ class TrackerTie:
     def __init__(self, return_rate: float) -> None:
         self._return_rate = return_rate
         self._correction = np.eye(4)
-        self.alone = False  # the tracker was lost, its origin may have changed
+        self._alone = False  # the tracker was lost, its origin may have changed
+        self.resumed = False  # it is tracked again: the answer of `expect` is a mere hope
 
     def release(self) -> None:
         """Trust no earlier correction; the next tracked frame is tied to where the camera is."""
-        self.alone = True
+        self._alone = True
 
     def attach(self, T_map_camera: np.ndarray, T_tracker: np.ndarray) -> None:
         """Tie a tracked camera to where it was recognised; both 4x4."""
         self._correction = T_map_camera @ se3.inverse(T_tracker)
-        self.alone = False
+        self._alone = False
 
     def expect(self, T_tracker: np.ndarray, tracked: bool, T_last: np.ndarray) -> np.ndarray:
         """4x4 where the camera should be in the map.
@@ -41,9 +42,10 @@ class TrackerTie:
             tracked: whether the tracker believes in it.
             T_last: where the map saw the camera last; the answer while the tracker is lost.
         """
-        if tracked and self.alone:  # the tracker may have started anew: carry on from here
+        self.resumed = tracked and self._alone
+        if self.resumed:  # the tracker may have started anew: carry on from here
             self._correction = T_last @ se3.inverse(T_tracker)
-        self.alone = not tracked
+        self._alone = not tracked
         return self._correction @ T_tracker if tracked else T_last
 
     def correct(self, T_map_camera: np.ndarray, T_tracker: np.ndarray) -> np.ndarray:

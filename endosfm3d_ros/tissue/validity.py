@@ -41,6 +41,11 @@ class Observation:
     tool: np.ndarray  # (h, w) bool: an instrument hides the tissue
 
 
+def working_camera(camera: PinholeCamera, width: int) -> PinholeCamera:
+    """The same view at another width in pixels."""
+    return camera.resized(width, max(1, round(camera.height * width / camera.width)))
+
+
 def observe(
     image: np.ndarray,
     depth: DepthMap,
