@@ -8,7 +8,7 @@ so a frame never waits for one.
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class ToolsConfig:
     max_tools: int = 4  # a da Vinci has three instruments and an assistant's
     remake_iou: float = 0.4  # a model that fits worse ...
     remake_frames: int = 30  # ... for so many frames in a row is made anew, never sooner
-    engine: EngineSettings | None = None  # of the networks; None: the defaults
+    engine: EngineSettings = field(default_factory=EngineSettings)  # of the networks
     in_background: bool = True  # False: a frame waits for its models, for repeatable runs
 
 
