@@ -7,7 +7,8 @@ the size of the image:
 - P3: the same frames as points, projected with a z-buffer, closed 3 x 3, both images blurred
   (5 x 5, sigma 0.5) and cut by 10 % at each side: the published point protocol of EndoLRMGS;
 - P4: after the last frame the map is rewound to each remembered frame, rendered and scored;
-- persistence: the last image in place of a P1 render;
+- persistence: the last image in place of a P1 render; `persistence_whole_p1_psnr` is that over
+  whole frames, instruments included, with the squared errors of all frames pooled;
 - hidden: in a run of its own a disc moves over the clip, is declared an instrument for 25 frames
   and its pixels are withheld; scored inside, beside push-pull inpainting of the same image.
 """
@@ -149,6 +150,8 @@ def _score(
     result.add(alpha_coverage=float((view.alpha > protocol.covered)[region].mean()))
     if held_out:
         result.add(persistence_p1_psnr=psnr(before, update.image, region))
+        whole = np.square(before.astype(np.float32) - update.image).mean()
+        result.add(persistence_whole_mse=float(whole))
     else:
         points = reproject(view, camera)
         result.add(p3_psnr=psnr(*map(_blurred_centre, (points, update.image)), _centre(region)))

@@ -58,6 +58,9 @@ class TissueResult:
             second_half = self.columns["age"][len(self.columns["age"]) // 2 :]
             values["gaussian_age_median"] = float(np.median(second_half))
             values["gaussians_max"] = self.gaussians_max
+        whole = values.pop("persistence_whole_mse", 0.0)
+        if whole > 0:
+            values["persistence_whole_p1_psnr"] = float(10 * np.log10(255**2 / whole))
         for name in ("update_ms", "tracking_ms"):
             if name in values:
                 values[f"{name}_p50"] = float(np.median(self.columns[name]))

@@ -56,6 +56,7 @@ def test_all_scores_of_a_simulated_clip(tmp_path):
     protocol = TissueProtocol(sfm=sfm, budget=0.0, disc_frames=4)
     values = evaluate_tissue(sequence, protocol, gallery.add).means()
     assert values["p1_psnr"] > values["persistence_p1_psnr"] + 2
+    assert values["persistence_whole_p1_psnr"] < values["persistence_p1_psnr"] + 1
     assert values["p2_psnr"] > values["p1_psnr"] - 0.5
     assert values["hidden_psnr"] > values["hidden_inpaint_psnr"] + 2
     assert values["alpha_coverage"] > 0.98
