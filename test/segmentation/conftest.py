@@ -27,8 +27,8 @@ def paint_shaft(image, start, end, width, color=STEEL):
 
 @pytest.fixture(scope="session")
 def tissue():
-    """Five (256, 320, 3) images of moving tissue without tools."""
-    sequence = SimulatedSequence("breathing", frames=5, width=320, height=256, fps=2.0)
+    """Five (256, 320, 3) images of moving tissue without tools, none of it as pale as metal."""
+    sequence = SimulatedSequence("breathing", frames=5, width=320, height=256, fps=2.0, seed=3)
     return [sequence[i].image for i in range(len(sequence))]
 
 
