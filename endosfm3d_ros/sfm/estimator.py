@@ -115,6 +115,7 @@ class Estimator:
             depth = self._scale.apply(self.source.estimate(frame, intrinsics.camera))
         with clock.stage("motion"):
             pose = self._motion.track(frame, depth)
+            depth = self._motion.depth
         image, labels = self._seen_by(depth, frame)
         return SceneUpdate(frame, image, depth, intrinsics, pose, labels=labels)
 

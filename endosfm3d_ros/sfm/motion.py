@@ -16,6 +16,7 @@ import numpy as np
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.sfm.alignment import refine_pose
 from endosfm3d_ros.sfm.background import Background
+from endosfm3d_ros.sfm.depth_alignment import DepthAlignment
 from endosfm3d_ros.sfm.keyframes import Improved, Keyframe, KeyframeWindow, WindowConfig, rotated
 from endosfm3d_ros.sfm.localisation import (
     LocalisationConfig,
@@ -73,7 +74,9 @@ class MotionTracker:
 
     def reset(self) -> None:
         """The next frame becomes the origin of odometry."""
+        self.depth: DepthMap | None = None  # of the last frame, in the scale of the map
         self._window = KeyframeWindow(self.config.window)
+        self._alignment = DepthAlignment()
         self._refinement.forget()
         self._keyframe: Keyframe | None = None
         self._grey: np.ndarray | None = None
@@ -88,24 +91,35 @@ class MotionTracker:
 
     def track(self, frame: Frame, depth: DepthMap) -> CameraPose:
         """Pose of this frame's camera; where it cannot be found the last one is held as LOST."""
+        relative = depth.scale == ScaleSource.RELATIVE
         view = self._view(frame, depth)
+        self.depth = self._alignment.apply(depth) if relative else depth
         # 1 start, or start anew
         if self._keyframe is None or self._keyframe.grey.shape != view.grey.shape:
-            return self._start(view, frame, depth)
+            return self._start(view, frame)
         # 2 take over what was found out about the key frames
         self._take_refinement(view)
         # 3 roughly from the last image, precisely from the key frame
         located = self._locate(view)
         if located is None or not self._plausible(located):
             return self._hold()
-        # 4 accept, and replace the key frame when it is left behind
+        # 4 accept; depth of one eye takes the scale of the points
         self._accept(view, located)
+        if relative:
+            self._align(view, depth)
+        # 5 replace the key frame when it is left behind
         if self._left_behind():
-            self._make_keyframe(view, frame, depth)
+            self._make_keyframe(view, frame)
             self._refine(self._window.snapshot())
-        elif depth.scale == ScaleSource.RELATIVE:
+        elif relative:
             self._refine_structure(view)
         return self._pose
+
+    def _align(self, view: View, depth: DepthMap) -> None:
+        points = se3.transform(self._T_camera_keyframe(), self._keyframe.points[self._alive])
+        rays = view.camera.unproject(self._pixels)
+        self._alignment.observe(points[:, 2], depth_along(rays, depth))
+        self.depth = self._alignment.apply(depth)
 
     def _view(self, frame: Frame, depth: DepthMap) -> View:
         """Grey image and its camera (distorted where the image is) at the tracking size."""
@@ -125,12 +139,12 @@ class MotionTracker:
             c.relative_depth_sigma if relative else c.metric_depth_sigma,
         )  # fmt: skip
 
-    def _start(self, view: View, frame: Frame, depth: DepthMap) -> CameraPose:
+    def _start(self, view: View, frame: Frame) -> CameraPose:
         self._alive = np.empty(0, np.int64)
         self._pixels = np.empty((0, 2), np.float32)
         self._window.clear()
         self._refinement.forget()
-        if not self._make_keyframe(view, frame, depth):
+        if not self._make_keyframe(view, frame):
             return self._hold()
         self._lost = 0
         self._pose = replace(self._pose, state=TrackingState.TRACKING, inliers=len(self._alive))
@@ -189,8 +203,9 @@ class MotionTracker:
         few = len(self._alive) < c.keyframe_share * len(self._keyframe.points)
         return few or self._flow() > c.keyframe_flow
 
-    def _make_keyframe(self, view: View, frame: Frame, depth: DepthMap) -> bool:
+    def _make_keyframe(self, view: View, frame: Frame) -> bool:
         """New key frame at the current pose; False (and nothing changed) with too few points."""
+        depth = self.depth
         # 1 corners where depth is believed
         c, shape = self.config, view.grey.shape
         mask = resized_mask(depth.confidence > c.min_confidence, shape)

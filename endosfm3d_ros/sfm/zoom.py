@@ -75,22 +75,40 @@ class ZoomWatch:
             self._choose_reference(stamp)
         if self._reference is None:
             return None
-        c = self.config
-        data = self._reference.structure.known(tracks, c.pixel_sigma)
-        if len(data.points) < c.points:
+        found = self._change(tracks)
+        # 1 the points went out of sight, or say nothing
+        if found is None:
             self._strange = 0
             if self._ratios is None:
                 return None
-            return self._zoom(float(np.median(self._ratios)), c.lost_sigma)
+            return self._zoom(float(np.median(self._ratios)), self.config.lost_sigma)
+        # 2 nothing unusual, or not for long enough
+        if self._ratios is None and not self._noticed(*found):
+            return None
+        # 3 follow until the optics stand still
+        return self._followed(found[0])
+
+    def _change(self, tracks: Tracks) -> tuple[float, float] | None:
+        """(logarithm of the factor, its sigma) since the reference; None where it is unknown."""
+        c = self.config
+        data = self._reference.structure.known(tracks, c.pixel_sigma)
+        if len(data.points) < c.points:
+            return None
         pose, ratio, sigma = resect(self._pose, data, c.focal_sigma)
         if self._ratios is not None and sigma > c.useless:
-            return self._zoom(float(np.median(self._ratios)), c.lost_sigma)
+            return None
         self._pose = pose
+        return ratio, sigma
+
+    def _noticed(self, ratio: float, sigma: float) -> bool:
+        c = self.config
+        strange = abs(ratio) > max(c.change, c.sigmas * sigma)
+        self._strange = self._strange + 1 if strange else 0
+        return self._strange >= c.frames
+
+    def _followed(self, ratio: float) -> Zoom:
+        c = self.config
         if self._ratios is None:
-            strange = abs(ratio) > max(c.change, c.sigmas * sigma)
-            self._strange = self._strange + 1 if strange else 0
-            if self._strange < c.frames:
-                return None
             self._ratios = deque(maxlen=c.settled_frames)
         self._ratios.append(ratio)
         still = len(self._ratios) == c.settled_frames and np.ptp(self._ratios) < c.settled
