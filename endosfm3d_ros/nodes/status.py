@@ -28,7 +28,7 @@ def status_message(
         scale_source=health.scale_source(),
         backend=pipeline.sfm.backend(),
         tracking=update.pose.state.value if update else "initialising",
-        intrinsics_mode=pipeline.config.sfm.intrinsics.mode,
+        intrinsics_mode=pipeline.sfm.intrinsics_mode,
         k_seen_by=pipeline.sfm.k_seen_by(),
         paused=health.paused,
         frames_received=health.received,

@@ -101,6 +101,19 @@ class Estimator:
         for part in (*self._sources.values(), self._intrinsics, self._motion, self._scale):
             part.reset()
 
+    @property
+    def intrinsics_mode(self) -> str:
+        """How a given calibration is used now."""
+        return self._intrinsics.mode
+
+    def set_intrinsics_mode(self, mode: str) -> None:
+        """From the next frame on; what was learnt about the camera in another mode is forgotten.
+
+        Raises:
+            ConfigurationError: an unknown mode.
+        """
+        self._intrinsics.set_mode(mode)
+
     def estimate(self, frame: Frame, clock: StageClock) -> SceneUpdate:
         """One frame through the stage."""
         if self.source is None:
@@ -153,7 +166,7 @@ class Estimator:
     def k_seen_by(self) -> str:
         """Which stages read the given calibration, comma separated."""
         stages = [StereoSource.name] if isinstance(self.source, StereoSource) else []
-        if self.config.intrinsics.mode != "estimate":
+        if self.intrinsics_mode != "estimate":
             stages.append("intrinsics")
         return ",".join(stages)
 
