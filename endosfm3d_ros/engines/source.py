@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from endosfm3d_ros.engines.calibration import varied
 from endosfm3d_ros.engines.engine import TensorSpec
 from endosfm3d_ros.engines.recipe import NetworkRecipe, probe_inputs
 from endosfm3d_ros.errors import ConfigurationError, InputError
@@ -92,7 +93,7 @@ class BuildSource:
 
     @cached_property
     def calibration(self) -> list[Tensors]:
-        """Inputs of the kind that the network will see.
+        """Inputs of the kind that the network will see, varied apart from the last one.
 
         Raises:
             ConfigurationError: no images were given.
@@ -102,7 +103,7 @@ class BuildSource:
                 f"an int8 engine of '{self.recipe.name}' must be calibrated on images of your "
                 "own: run `endosfm3d engines build --precision int8 --calibrate CLIP`"
             )
-        return self.recipe.prepare(self.images())
+        return self.recipe.prepare(varied(self.images()))
 
     def onnx(self, precision: str = "f32") -> bytes:
         """The network as an ONNX file whose types carry the precision (f32, bf16, f16).

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from endosfm3d_ros.engines import EngineSettings, NetworkRecipe, TensorSpec, obtain_engine
+from endosfm3d_ros.engines.calibration import varied
 from endosfm3d_ros.engines.export import export_onnx
 from endosfm3d_ros.engines.half import in_precision
 from endosfm3d_ros.engines.source import BuildSource
@@ -144,3 +145,14 @@ def test_without_nncf_f32_runs_and_says_so(int8_recipe, int8, monkeypatch):
     info = obtain_engine(int8_recipe, int8).info
     assert (info.backend, info.precision) == ("openvino", "f32")
     assert "pip install nncf" in info.refused[0]
+
+
+def test_calibration_images_are_varied_apart_from_the_last():
+    images = [np.full((20, 30, 3), 128, np.uint8)] * 9
+    made = varied(images)
+    assert [image.shape for image in made] == [(20, 30, 3)] * 9
+    assert {image.dtype for image in made} == {np.dtype(np.uint8)}
+    corners = [int(image[0, 0, 0]) for image in made]
+    centres = [int(image[10, 15, 0]) for image in made]
+    assert corners == [128, 0, 181, 0, 128, 0, 181, 0, 128]
+    assert centres == [128, 128, 181, 64, 128, 128, 181, 64, 128]
