@@ -16,6 +16,7 @@ from endosfm3d_ros.datasets.simulation.rig import BASELINE, stereo_rig, zoomed
 from endosfm3d_ros.datasets.simulation.scenes import SCENES
 from endosfm3d_ros.datasets.simulation.sensor import automatic_gain, develop, plain_look
 from endosfm3d_ros.datasets.simulation.stage import LAMP, Stage
+from endosfm3d_ros.datasets.simulation.threads import one_thread
 from endosfm3d_ros.datasets.simulation.tool_mesh import tool_mesh
 from endosfm3d_ros.datasets.simulation.views import Cameras
 from endosfm3d_ros.datasets.tool_truth import ToolMesh
@@ -104,6 +105,7 @@ class SimulatedSequence(Sequence):
     def reference_pose(self, i: int) -> np.ndarray:
         return self._pose(i, 0)
 
+    @one_thread()
     def reference_flow(self, i: int, j: int) -> truth.Flow:
         """Where the pixels of the left picture i went in the left picture j."""
         first, second = ((self._view(k, 0), self._posed(k, 0), self._cameras(k, 0)) for k in (i, j))
@@ -136,6 +138,7 @@ class SimulatedSequence(Sequence):
         camera = se3.inverse(self._pose(i, 0))
         return {k + 1: camera @ pose for k, pose in enumerate(world)}
 
+    @one_thread()
     def tool_clearances(self, i: int) -> dict[int, float]:
         """Smallest distance in metres of each tool's surface to the tissue, seen or hidden."""
         tissue = truth.tissue_points(self._posed(i, 0))
@@ -146,6 +149,7 @@ class SimulatedSequence(Sequence):
         }
 
     @cached_property
+    @one_thread()
     def _stage(self) -> Stage:
         return Stage(self._scene, self._seed)
 
@@ -161,6 +165,7 @@ class SimulatedSequence(Sequence):
         view = self._shown(0, 0, small)
         return automatic_gain(view.light, plain_look(self._scene.noise, 0).exposure)
 
+    @one_thread()
     def _picture(self, i: int, eye: int) -> np.ndarray:
         """(H, W, 3) uint8 RGB."""
         stream = np.random.SeedSequence((self._seed, i, eye)).generate_state(1)
@@ -172,6 +177,7 @@ class SimulatedSequence(Sequence):
     def _rendered(self, i: int, eye: int) -> View:
         return self._shown(i, eye, self._camera(i, eye))
 
+    @one_thread()
     @torch.no_grad()
     def _shown(self, i: int, eye: int, camera: PinholeCamera) -> View:
         return render(self._posed(i, eye), self._through(camera, self._pose(i, eye)))

@@ -16,6 +16,7 @@ from endosfm3d_ros.datasets.simulation.random_tools import random_tools
 from endosfm3d_ros.datasets.simulation.random_views import random_cameras, random_deformation
 from endosfm3d_ros.datasets.simulation.render import Scenes, render
 from endosfm3d_ros.datasets.simulation.sensor import automatic_gain, develop, random_look
+from endosfm3d_ros.datasets.simulation.threads import one_thread
 
 MARGIN = 1.12  # of the relief's map over the first picture
 MOVING_MARGIN = 1.4  # where later pictures see more
@@ -33,6 +34,7 @@ class SimulatedBatch:
     poses: Tensor  # (N, T, 4, 4) float32 camera in world, metres
 
 
+@one_thread()
 @torch.no_grad()
 def random_batch(
     seed: int,
@@ -50,7 +52,7 @@ def random_batch(
         frames: T consecutive pictures of each, from a moving camera over moving tissue and tools.
         height: pixels.
         width: pixels.
-        device: where to compute.
+        device: where to compute; on a CPU one core is used.
     """
     dice = Dice(seed, device)
     distance = dice.log_uniform(0.03, 0.25, count)
