@@ -152,7 +152,23 @@ class Health:
         if coverage < self.config.min_coverage:
             sentence = f"only {coverage:.0%} of the depth image is valid"
             found.append(Finding("depth", Level.WARN, sentence))
-        return found
+        if self.update.tissue is not None and self.update.tissue.state == TrackingState.LOST:
+            found.append(Finding("tissue", Level.WARN, "lost: the map is held as it was"))
+        return found + self._about_tools()
+
+    def _about_tools(self) -> list[Finding]:
+        """Masks, models and poses that could not be had, each with its reason."""
+        view = self.update.tools
+        if view is None:
+            return []
+        said = [] if view.tracks.usable else [f"masks cannot be used: {view.tracks.reason}"]
+        said += [f"no model: {note}" for note in view.notes]
+        said += [
+            f"instrument {tool.track.id} has no pose: {tool.placement.reason}"
+            for tool in view.tools
+            if tool.placement is not None and not tool.placement.valid
+        ]
+        return [Finding("tools", Level.WARN, sentence) for sentence in said]
 
     def scale_source(self) -> str:
         """Where metres come from in the newest output."""

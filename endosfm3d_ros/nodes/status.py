@@ -12,6 +12,7 @@ from endosfm3d_ros.nodes.health import Finding, Health, Level
 from endosfm3d_ros.pipeline import Pipeline
 
 PARTS = ("input", "processing", "depth", "tracking", "output")
+STAGES = ("tissue", "tools")  # parts of a pipeline that has them
 
 
 def status_message(
@@ -55,8 +56,10 @@ def diagnostics_message(
 ) -> DiagnosticArray:
     """One entry per part, named `node: part` (REP 107)."""
     message = DiagnosticArray(header=header(stamp, ""))
+    timed = {stage.name for stage in status.stages}
     message.status = [
-        _entry(name, part, findings, _values(part, rejected, status)) for part in PARTS
+        _entry(name, part, findings, _values(part, rejected, status))
+        for part in (*PARTS, *(stage for stage in STAGES if stage in timed))
     ]
     return message
 
@@ -77,6 +80,9 @@ def _entry(
 
 def _values(part: str, rejected: Counter[str], status: PipelineStatus) -> dict[str, object]:
     """Key/value pairs of one part."""
+    if part in STAGES:
+        return {f"{stage.name}_p95_ms": f"{stage.p95_ms:.1f}" for stage in status.stages
+                if stage.name == part}  # fmt: skip
     if part == "input":
         reasons = {f"rejected: {reason}": count for reason, count in rejected.items()}
         rate = f"{status.input_rate_hz:.1f}"

@@ -7,6 +7,9 @@ so a frame never waits for one.
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -95,7 +98,8 @@ class ToolStage:
             self.config.engine,
         )
         self._tracker = ToolTracker(TrackerConfig(max_tools=self.config.max_tools))
-        self._workshop = ThreadPoolExecutor(1, "tool models")
+        step_back = _step_back if self.config.in_background else None
+        self._workshop = ThreadPoolExecutor(1, "tool models", step_back)
         self.reset()
 
     def reset(self) -> None:
@@ -159,6 +163,12 @@ class ToolStage:
         known.aligner = make_aligner(self.config.alignment, known.model)
         known.placement, known.note = None, ""
         known.count += 1
+
+
+def _step_back() -> None:
+    """Give this thread, and those that it starts, the lowest priority: frames come first."""
+    if sys.platform == "linux":  # where priorities belong to threads
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
 
 
 def observe(tool: int, update: SceneUpdate) -> ToolObservation:

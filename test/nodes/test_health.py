@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.nodes.health import Health, Level
+from endosfm3d_ros.tools.types import ToolPlacement
 from endosfm3d_ros.types import (
     CameraPose,
     DepthMap,
@@ -41,6 +45,25 @@ def health() -> Health:
 
 def levels(health: Health, now: float) -> dict[str, Level]:
     return {finding.part: finding.level for finding in health.findings(now)}
+
+
+def test_instruments_that_cannot_be_had_are_said_with_the_reason(health):
+    health.image_received(101.0)
+    placed = SimpleNamespace(
+        track=SimpleNamespace(id=2), placement=ToolPlacement.nowhere("mask of 9 pixels")
+    )
+    tracks = SimpleNamespace(usable=False, reason="mask covers 99% of the image")
+    tools = SimpleNamespace(tracks=tracks, notes=("density stays below the threshold",),
+                            tools=(placed,))  # fmt: skip
+    lost = SimpleNamespace(state=TrackingState.LOST)
+    health.scene_updated(replace(update(), tools=tools, tissue=lost), {}, 101.1)
+    said = [(f.part, f.level, f.sentence) for f in health.findings(101.2)]
+    assert said == [
+        ("tissue", Level.WARN, "lost: the map is held as it was"),
+        ("tools", Level.WARN, "masks cannot be used: mask covers 99% of the image"),
+        ("tools", Level.WARN, "no model: density stays below the threshold"),
+        ("tools", Level.WARN, "instrument 2 has no pose: mask of 9 pixels"),
+    ]
 
 
 def test_silence_before_the_first_image(health):
