@@ -19,6 +19,9 @@ def demo(
     ),
     frames: Annotated[int, typer.Option(min=5, help="Length of the clip at 10 fps.")] = 40,
     scene: Annotated[str, typer.Option(help="Scene of the simulator.")] = "moving",
+    depth_source: Annotated[
+        str, typer.Option(help="auto: both eyes; endosfm3d: one eye and the network.")
+    ] = "auto",
 ) -> None:
     """Generate a clip, play it as a bag through the real node over DDS, show what came back.
 
@@ -54,7 +57,11 @@ def demo(
         with Progress(console=console) as progress:
             task = progress.add_task("bag -> node -> depth", total=sum(written.values()))
             heard = chain.play_through_node(
-                out / "bag", "/endoscope", out / "node.log", lambda: progress.advance(task)
+                out / "bag",
+                "/endoscope",
+                out / "node.log",
+                lambda: progress.advance(task),
+                depth_source,
             )
     finally:
         rclpy.try_shutdown()
@@ -65,6 +72,7 @@ def demo(
         "clouds_received": len(heard.clouds),
         **({"latency_p50_ms": round(heard.status.latency_p50_ms, 1)} if heard.status else {}),
         **({"scale_source": heard.status.scale_source} if heard.status else {}),
+        **({"networks": heard.status.backend} if heard.status else {}),
         **{name: round(value, 3) for name, value in chain.scores(heard, clip).items()},
     }
     console.print_json(json.dumps(summary))

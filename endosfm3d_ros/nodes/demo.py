@@ -18,6 +18,7 @@ from tf2_msgs.msg import TFMessage
 
 from endosfm3d_ros.datasets.sequence import Sequence
 from endosfm3d_ros.errors import EndoError
+from endosfm3d_ros.evaluation.depth import score_image
 from endosfm3d_ros.msg import PipelineStatus
 from endosfm3d_ros.nodes.cloud_message import CLOUD_DTYPE
 from endosfm3d_ros.nodes.conversions import depth_array, matrix_of, nanoseconds
@@ -25,6 +26,7 @@ from endosfm3d_ros.nodes.player import BagPlayer
 from endosfm3d_ros.nodes.process import PipelineProcess
 from endosfm3d_ros.nodes.qos import OUTPUT
 from endosfm3d_ros.scene.pictures import depth_colours, depth_range
+from endosfm3d_ros.types import ScaleSource
 
 NODE = "/endosfm3d"
 START_TIMEOUT = 30.0  # s until the node listens
@@ -42,7 +44,11 @@ class Heard:
 
 
 def play_through_node(
-    bag: Path, camera_ns: str, log: Path, on_message: Callable[[], None]
+    bag: Path,
+    camera_ns: str,
+    log: Path,
+    on_message: Callable[[], None],
+    depth_source: str = "auto",
 ) -> Heard:
     """Play a bag to a pipeline process and collect its answers.
 
@@ -51,6 +57,7 @@ def play_through_node(
         camera_ns: namespace of both eyes.
         log: where the node's log goes.
         on_message: called for every message played.
+        depth_source: parameter of the node.
 
     Raises:
         EndoError: the node does not start to listen within 30 s.
@@ -60,7 +67,7 @@ def play_through_node(
         for eye, side in (("", "left"), ("right/", "right"))
         for topic in ("image_raw", "camera_info")
     }
-    process = PipelineProcess(log, {}, inputs)
+    process = PipelineProcess(log, {"depth_source": depth_source}, inputs)
     node = rclpy.create_node("endosfm3d_demo")
     heard = Heard()
     _subscribe(node, heard)
@@ -126,7 +133,12 @@ def _wait_until_quiet(heard: Heard) -> None:
 
 
 def scores(heard: Heard, clip: Sequence) -> dict[str, float]:
-    """What came back against the exact truth of a simulated clip; errors in millimetres."""
+    """What came back against the exact truth of a simulated clip.
+
+    Errors in millimetres; only the shape of the depth where it has no scale.
+    """
+    if heard.status is not None and heard.status.scale_source == ScaleSource.RELATIVE.value:
+        return {"depth_abs_rel_median_scaled": shape_error(heard, clip)}
     errors, positions = [], []
     for i, frame in enumerate(clip):
         if frame.stamp in heard.depth:
@@ -141,6 +153,17 @@ def scores(heard: Heard, clip: Sequence) -> dict[str, float]:
         if positions
         else float("nan"),
     }
+
+
+def shape_error(heard: Heard, clip: Sequence) -> float:
+    """Mean relative error of depth after the scale of each frame was fitted."""
+    each = [
+        score_image(heard.depth[frame.stamp], clip.reference_depth(i), metric=False)
+        for i, frame in enumerate(clip)
+        if frame.stamp in heard.depth
+    ]
+    known = [scores["abs_rel_median_scaled"] for scores in each if len(scores) > 1]
+    return float(np.mean(known)) if known else float("nan")
 
 
 def picture(heard: Heard, clip: Sequence) -> np.ndarray:
