@@ -30,7 +30,7 @@ class Surveyed:
 
     network: str
     backend: str
-    precision: str
+    precision: str  # empty where the back end as a whole does not run here
     engine: Engine | None  # None: it does not run here
     reason: str = ""  # why not
     memory_mib: float = 0.0  # growth of the process, or of what it holds on the GPU
@@ -38,7 +38,7 @@ class Surveyed:
     @property
     def name(self) -> str:
         """Key in tables."""
-        return f"{self.network}_{self.backend}_{self.precision}"
+        return "_".join(filter(None, (self.network, self.backend, self.precision)))
 
 
 def bench_engines(
