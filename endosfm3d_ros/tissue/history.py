@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -50,6 +52,18 @@ class History:
         skin = graph.skin(store.view("node_index"), store.view("node_weight"))
         back = skin @ (graph.travelled - then)
         return (store.view("means") - back).astype(np.float32)
+
+    @contextmanager
+    def rewound(
+        self, stamp: int, store: GaussianStore, graph: DeformationGraph
+    ) -> Iterator[np.ndarray]:
+        """Inside, the Gaussians are where they were; gives the pose (4x4). Raises KeyError."""
+        now = store.view("means").copy()
+        store.view("means")[:] = self.means(stamp, store, graph)
+        try:
+            yield self.pose(stamp)
+        finally:
+            store.view("means")[:] = now
 
     def _find(self, stamp: int) -> tuple[np.ndarray, np.ndarray]:
         for known, travelled, T in self._frames:

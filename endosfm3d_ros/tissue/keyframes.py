@@ -1,7 +1,8 @@
 """Views worth remembering: where the map was seen from, and what it looked like there.
 
 When nobody knows the camera any more, the image is compared with them by a small picture, and the
-best ones are tried as places to go on from (tiny images, after Klein and Murray 2008).
+best ones are tried as places to go on from (tiny images, after Klein and Murray 2008). Colours of
+tissue that the camera does not show now are refined on them, one view at a time.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 
 from endosfm3d_ros.geometry import se3
+from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.tissue.validity import Observation
 
 
@@ -29,12 +31,23 @@ class KeyframeConfig:
 
 
 @dataclass(frozen=True)
+class Replay:
+    """What of a view is kept for colours: a third of a megabyte."""
+
+    stamp: int  # ns
+    camera: PinholeCamera
+    rgb: np.ndarray  # (h, w, 3) uint8
+    shown: np.ndarray  # (h, w) bool; no instrument, not dark
+
+
+@dataclass(frozen=True)
 class Keyframe:
     """One remembered view."""
 
     T_map_camera: np.ndarray  # 4x4
     depth: float  # metres, median
     picture: np.ndarray  # (h, w) float32 grey, NaN where hidden
+    replay: Replay | None = None  # None after loading from a file
 
 
 class Keyframes:
@@ -47,22 +60,31 @@ class Keyframes:
     def __init__(self, config: KeyframeConfig) -> None:
         self.config = config
         self._frames: list[Keyframe] = []
+        self._turn = 0
 
     def __len__(self) -> int:
         return len(self._frames)
 
-    def consider(self, seen: Observation, T_map_camera: np.ndarray) -> None:
+    def consider(self, seen: Observation, T_map_camera: np.ndarray, stamp: int) -> None:
         """Remember a view where none is near."""
         known = np.isfinite(seen.depth)
         if not known.any() or seen.tool.mean() > self.config.most_hidden:
             return
         depth = float(np.median(seen.depth[known][::16]))
-        frame = Keyframe(T_map_camera.copy(), depth, self._picture(seen))
+        rgb = np.rint(255 * seen.rgb).astype(np.uint8)
+        replay = Replay(stamp, seen.camera, rgb, seen.color.copy())
+        frame = Keyframe(T_map_camera.copy(), depth, self._picture(seen), replay)
         if any(distance(frame, other) < self.config.apart for other in self._frames):
             return
         if len(self._frames) >= self.config.capacity:
             self._forget_one()
         self._frames.append(frame)
+
+    def in_turn(self, stamps: list[int]) -> Replay | None:
+        """The next view to look at again, of those whose stamps the map can be rewound to."""
+        known = [f.replay for f in self._frames if f.replay and f.replay.stamp in stamps]
+        self._turn += 1
+        return known[self._turn % len(known)] if known else None
 
     def alike(self, seen: Observation) -> list[np.ndarray]:
         """4x4 poses of the views that look most like an image, best first."""

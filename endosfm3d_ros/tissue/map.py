@@ -33,7 +33,13 @@ from endosfm3d_ros.tissue.growth import grow, seed
 from endosfm3d_ros.tissue.history import History
 from endosfm3d_ros.tissue.localisation import Given, Localiser
 from endosfm3d_ros.tissue.maintenance import maintain
-from endosfm3d_ros.tissue.refinement import Refiner, Target, coarse_target, full_target
+from endosfm3d_ros.tissue.refinement import (
+    Refiner,
+    Target,
+    coarse_target,
+    full_target,
+    remembered_target,
+)
 from endosfm3d_ros.tissue.rendering import Rendering, empty_view, render
 from endosfm3d_ros.tissue.snapshot import as_bytes, cloud_later
 from endosfm3d_ros.tissue.validity import Observation, observe, working_camera
@@ -121,12 +127,8 @@ class TissueMap:
 
         Raises KeyError.
         """
-        now = self.store.view("means").copy()
-        self.store.view("means")[:] = self.history.means(stamp, self.store, self.graph)
-        try:
-            return render(self.store, camera, self.history.pose(stamp))
-        finally:
-            self.store.view("means")[:] = now
+        with self.history.rewound(stamp, self.store, self.graph) as T:
+            return render(self.store, camera, T)
 
     def state(self) -> dict[str, np.ndarray]:
         """What a file keeps beside the Gaussians and the graph, for `restore`."""
@@ -221,7 +223,10 @@ class TissueMap:
         # 10 within the caps
         with clock.stage("maintain"):
             self._maintain(view, sight, place)
-        # 11 colours again, new Gaussians included, in the time that is left
+        # 11 now and then colours of what is out of sight, on a remembered view
+        with clock.stage("replay"):
+            self._replay(given)
+        # 12 colours again, new Gaussians included, in the time that is left
         with clock.stage("refine_more"):
             view = self._refine_more(given, target) or view
         self._remember(given)
@@ -257,6 +262,17 @@ class TissueMap:
         graph.learn(predicted + step, self._interval, measured)
         graph.tear()
 
+    def _replay(self, given: Given) -> None:
+        c, store = self.config.refinement, self.store
+        if self.graph is None or self.frame % c.replay_every:
+            return
+        unseen = (store.view("seen") < self.frame) & store.alive
+        view = self._localiser.keyframes.in_turn(self.history.stamps)
+        if view is None or unseen.sum() < c.replay_from * store.count:
+            return
+        with self.history.rewound(view.stamp, store, self.graph) as T:
+            self._refiner.replay(store, remembered_target(view), T, unseen, given.deadline)
+
     def _refine_more(self, given: Given, target: Target) -> Rendering | None:
         if self.graph is None:  # it was just decided to start anew
             return None
@@ -288,7 +304,7 @@ class TissueMap:
 
     def _remember(self, given: Given) -> None:
         if self.graph is not None:
-            self._localiser.keyframes.consider(given.seen, self.T_map_camera)
+            self._localiser.keyframes.consider(given.seen, self.T_map_camera, given.depth.stamp)
             self.history.record(given.depth.stamp, self.graph, self.T_map_camera)
 
     def _view(self, view: Rendering, given: Given) -> TissueView:

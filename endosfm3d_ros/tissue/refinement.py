@@ -14,6 +14,7 @@ import numpy as np
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.tissue.gaussians import GaussianStore
+from endosfm3d_ros.tissue.keyframes import Replay
 from endosfm3d_ros.tissue.rendering import Rendering, back_project
 from endosfm3d_ros.tissue.validity import Observation
 
@@ -29,6 +30,8 @@ class RefinementConfig:
     live_steps: int = 4  # at most, per frame
     offline_steps: int = 3  # per frame at the working size ...
     offline_full_steps: int = 3  # ... and at the size of the image
+    replay_every: int = 8  # frames between steps on a remembered view ...
+    replay_from: float = 0.15  # ... where this share of the map is out of sight
     clock_memory: float = 0.8  # of the running mean of what a step costs
 
 
@@ -93,6 +96,30 @@ class Refiner:
             self._timed_step(store, full, T_map_camera)
         return view
 
+    def replay(
+        self,
+        store: GaussianStore,
+        target: Target,
+        T_map_camera: np.ndarray,
+        unseen: np.ndarray,
+        deadline: float | None,
+    ) -> None:
+        """A step on a remembered view, where there is time for it.
+
+        Args:
+            store: the map as it was then.
+            target: that view.
+            T_map_camera: 4x4 its pose.
+            unseen: (N,) bool Gaussians that may learn from it; the others know better by now.
+            deadline: s, `perf_counter`; None for no limit.
+        """
+        if deadline is not None and perf_counter() + self._cost > deadline:
+            return
+        colors = store.view("colors")
+        now = colors[~unseen]
+        self._step(store, target, T_map_camera)
+        colors[~unseen] = now
+
     def _timed_step(
         self, store: GaussianStore, target: Target, T_map_camera: np.ndarray
     ) -> Rendering:
@@ -115,6 +142,12 @@ class Refiner:
 def coarse_target(seen: Observation) -> Target:
     """The working image."""
     return Target(seen.camera, seen.rgb, seen.color.astype(np.float32))
+
+
+def remembered_target(view: Replay) -> Target:
+    """A key frame."""
+    rgb = view.rgb.astype(np.float32) * np.float32(1 / 255)
+    return Target(view.camera, rgb, view.shown.astype(np.float32))
 
 
 def full_target(image: np.ndarray, camera: PinholeCamera, seen: Observation) -> Target:
