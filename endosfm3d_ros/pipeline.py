@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from endosfm3d_ros.sfm.estimator import Estimator, EstimatorConfig
 from endosfm3d_ros.timing import StageClock
 from endosfm3d_ros.tools.labels import without_tools
-from endosfm3d_ros.types import Frame, SceneUpdate, TissueView
+from endosfm3d_ros.types import Frame, ScaleSource, SceneUpdate, TissueView
 
 if TYPE_CHECKING:
     from endosfm3d_ros.tissue.map import TissueConfig, TissueMap
@@ -104,6 +104,9 @@ class Pipeline:
         return replace(update, timings=clock.milliseconds)
 
     def _map(self, update: SceneUpdate) -> TissueView:
+        relative = [each.scale == ScaleSource.RELATIVE for each in (self.tissue, update.depth)]
+        if self.tissue.graph is not None and relative[0] != relative[1]:
+            self.tissue.reset()  # the stream has become metric: the map's unit is gone
         return self.tissue.update(
             update.image,
             update.depth,

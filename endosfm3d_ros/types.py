@@ -108,6 +108,16 @@ class IntrinsicsEstimate:
 
 
 @dataclass(frozen=True)
+class ScaleEstimate:
+    """Metres per unit of the stream, and who says so."""
+
+    factor: float
+    sigma: float  # of its logarithm
+    source: ScaleSource
+    count: int  # measurements that it rests on
+
+
+@dataclass(frozen=True)
 class CameraPose:
     """Where the camera is. Both matrices map camera points into the named frame."""
 
@@ -174,4 +184,5 @@ class SceneUpdate:
     timings: dict[str, float] = field(default_factory=dict)  # stage -> milliseconds
     tissue: TissueView | None = None  # None where the map is switched off
     tools: ToolsView | None = None  # None where instruments are not looked for
+    scale: ScaleEstimate | None = None  # None while depth and motion are relative
     labels: np.ndarray | None = None  # (H, W) uint8 as Frame.tool_labels, of the pixels of `image`

@@ -23,6 +23,7 @@ from endosfm3d_ros.pipeline import PipelineConfig
 from endosfm3d_ros.sfm.endosfm3d import EndoSfM3DConfig
 from endosfm3d_ros.sfm.estimator import EstimatorConfig
 from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig
+from endosfm3d_ros.sfm.scale import ScaleConfig
 from endosfm3d_ros.sfm.stereo import StereoConfig
 
 if TYPE_CHECKING:
@@ -71,6 +72,14 @@ SPECS = (
         "estimate ignores camera_info, prior starts from it, fixed believes it",
         choices=("estimate", "prior", "fixed"),
     ),
+    Spec(
+        "scale_source",
+        "none",
+        "where metres come from if depth has none: the right eye now and then, endoscope_pose, the "
+        "8 mm shafts of instruments, or scale_constant",
+        choices=("none", "stereo", "kinematics", "tool_shaft", "constant"),
+    ),
+    Spec("scale_constant", 1.0, "factor on depth whose first median is 0.05", 1e-3, 1e3),
     Spec("weights", "", "name or folder of a weight set; empty takes the first installed"),
     Spec(
         "network_precision",
@@ -81,15 +90,15 @@ SPECS = (
     Spec("device", "auto", "what networks run on; auto takes the GPU if any", choices=DEVICES),
     Spec("allow_cpu", False, "device cuda may become cpu, with a warning, where CUDA is missing"),
     Spec("pose_every", 3, "frames from one run of the pose network to the next", 1, 100),
-    Spec("tissue_map", False, "keep a deforming map of the tissue, instruments removed"),
+    Spec("tissue_map", True, "keep a deforming map of the tissue, instruments removed"),
     Spec("tissue_budget", 0.035, "s that one update of the map may take", 0.005, 1.0),
     Spec("tissue_width", 320, "px; working width of the map", 80, 1920),
     Spec("tissue_capacity", 80_000, "Gaussians in the map at most", 1000, 1_000_000),
     Spec(
         "tools",
-        "off",
-        "where instrument masks come from; auto takes tool_mask where it is published, else the "
-        "network where one is installed, else colour; off looks for no instruments",
+        "auto",
+        "where instrument masks come from; auto takes tool_mask where it is published, else a "
+        "network, else colour; off looks for no instruments",
         choices=("off", "auto", "topic", "colour", "network"),
     ),
     Spec(
@@ -194,6 +203,7 @@ def pipeline_config(values: dict[str, Any]) -> PipelineConfig:
             stereo=stereo,
             network=network,
             intrinsics=IntrinsicsConfig(mode=values["intrinsics_mode"]),
+            scale=ScaleConfig(values["scale_source"], values["scale_constant"]),
             background=True,
         ),
         tools=_tools_config(values),

@@ -127,7 +127,8 @@ class FrameReceiver:
                 self._set_calibration()
 
     def _on_right(self, message: Image | CompressedImage) -> None:
-        if "right" in self.assembler.required and not self._health.paused:
+        wanted = "right" in self.assembler.required or self._values["scale_source"] == "stereo"
+        if wanted and not self._health.paused:
             self._add("right", message, _pixels(message))
 
     def _on_depth(self, message: Image) -> None:
@@ -158,7 +159,7 @@ class FrameReceiver:
     def _missing(self) -> list[str]:
         """Topics that somebody publishes calibration on and that have not spoken yet."""
         topics = {"left": "camera_info"}
-        if "right" in self.assembler.required:
+        if "right" in self.assembler.required or self._values["scale_source"] == "stereo":
             topics["right"] = "right/camera_info"
         published = self._subscriptions.published
         return [

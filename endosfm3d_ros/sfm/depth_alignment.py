@@ -54,6 +54,10 @@ class DepthAlignment:
             middle = self._log_factor + float(step)
         self._log_factor, self._known = middle, True
 
+    def rescale(self, factor: float) -> None:
+        """The points are now farther away by a factor."""
+        self._log_factor += float(np.log(factor))
+
     def apply(self, depth: DepthMap) -> DepthMap:
         """The map in the scale of the points."""
         return replace(depth, depth=depth.depth * np.float32(np.exp(self._log_factor)))

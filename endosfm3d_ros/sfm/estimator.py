@@ -17,7 +17,9 @@ from endosfm3d_ros.sfm.endosfm3d import EndoSfM3D, EndoSfM3DConfig
 from endosfm3d_ros.sfm.external import ExternalSource
 from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig, IntrinsicsFilter
 from endosfm3d_ros.sfm.motion import MotionConfig, MotionTracker
-from endosfm3d_ros.sfm.scale import ScaleNormaliser
+from endosfm3d_ros.sfm.scale import ScaleConfig
+from endosfm3d_ros.sfm.scale_sources import ScaleSourcesConfig
+from endosfm3d_ros.sfm.scale_stage import ScaleStage
 from endosfm3d_ros.sfm.shading import ShadingConfig, ShadingSource
 from endosfm3d_ros.sfm.source import DepthSource
 from endosfm3d_ros.sfm.stereo import StereoConfig, StereoSource
@@ -38,6 +40,8 @@ class EstimatorConfig:
     network: EndoSfM3DConfig = field(default_factory=EndoSfM3DConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
     intrinsics: IntrinsicsConfig = field(default_factory=IntrinsicsConfig)
+    scale: ScaleConfig = field(default_factory=ScaleConfig)
+    scale_sources: ScaleSourcesConfig = field(default_factory=ScaleSourcesConfig)
     background: bool = False  # live: slow refinement beside the frames instead of in them
 
 
@@ -78,7 +82,8 @@ class Estimator:
         }
         self._intrinsics = IntrinsicsFilter(self.config.intrinsics, self.config.background)
         self._motion = MotionTracker(self.config.motion, self.config.background)
-        self._scale = ScaleNormaliser()
+        c = self.config
+        self._scale = ScaleStage(c.scale, c.scale_sources, c.stereo, c.background)
         self._undistorter = Undistorter()
         self.source: DepthSource | None = None
 
@@ -125,12 +130,19 @@ class Estimator:
             with clock.stage("undistort"):
                 frame = self._undistorted(frame, intrinsics.camera)
         with clock.stage("depth"):
-            depth = self._scale.apply(self.source.estimate(frame, intrinsics.camera))
+            depth = self._scale.normalise(self.source.estimate(frame, intrinsics.camera))
         with clock.stage("motion"):
             pose = self._motion.track(frame, depth)
-            depth = self._motion.depth
+        with clock.stage("scale"):
+            growth = self._scale.observe(frame, self._motion.depth, pose)
+            if growth != 1.0:
+                self._motion.rescale(growth)
+                pose = self._motion.pose
+            depth = self._scale.claim(self._motion.depth)
         image, labels = self._seen_by(depth, frame)
-        return SceneUpdate(frame, image, depth, intrinsics, pose, labels=labels)
+        return SceneUpdate(
+            frame, image, depth, intrinsics, pose, labels=labels, scale=self._scale.estimate
+        )
 
     def _observe_intrinsics(self, frame: Frame, clock: StageClock) -> None:
         """Let the pose network look at the pair of this frame and the last."""
@@ -143,6 +155,9 @@ class Estimator:
 
     def notes(self) -> list[str]:
         """What the user should know about the choice of the source and of its back ends."""
+        return self._source_notes() + self._scale.notes()
+
+    def _source_notes(self) -> list[str]:
         if isinstance(self.source, EndoSfM3D):
             return self.source.notes + [
                 f"{engine.info.network} runs on {engine.info.backend}, not on {reason}"

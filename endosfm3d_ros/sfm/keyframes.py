@@ -88,6 +88,10 @@ class KeyframeWindow:
         self.views.clear()
         self._links = {}
 
+    def rescale(self, factor: float) -> None:
+        """The world becomes larger by a factor, about the origin of the map."""
+        self.views = deque((_grown(view, factor) for view in self.views), maxlen=self.config.views)
+
     def snapshot(self) -> tuple[Keyframe, ...]:
         """The views as they are now, for `solve`."""
         return tuple(self.views)
@@ -156,6 +160,15 @@ def rotated(covariance: np.ndarray, R: np.ndarray) -> np.ndarray:
     """(6, 6) covariance of translation and rotation in axes turned by R."""
     both = np.kron(np.eye(2), R)
     return both @ covariance @ both.T
+
+
+def _grown(view: Keyframe, factor: float) -> Keyframe:
+    lengths = np.diag([factor] * 3 + [1.0] * 3)
+    return replace(
+        view, T_map=se3.from_rotation(view.T_map[:3, :3], factor * view.T_map[:3, 3]),
+        points=factor * view.points, measured=factor * view.measured,
+        covariance=lengths @ view.covariance @ lengths,
+    )  # fmt: skip
 
 
 def _moved(view: Keyframe, improved: Improved) -> Keyframe:

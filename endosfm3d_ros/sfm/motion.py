@@ -115,6 +115,32 @@ class MotionTracker:
             self._refine_structure(view)
         return self._pose
 
+    def rescale(self, factor: float) -> None:
+        """The world becomes larger by a factor: the map at once, odometry from here on."""
+        self._alignment.rescale(factor)
+        if self.depth is not None:
+            self.depth = replace(self.depth, depth=self.depth.depth * np.float32(factor))
+        self._refinement.forget()
+        if self._keyframe is None:
+            return
+        T = self._T_camera_keyframe()
+        T = se3.from_rotation(T[:3, :3], factor * T[:3, 3])
+        self._window.rescale(factor)
+        self._tie(T)
+
+    def _tie(self, T_camera_keyframe: np.ndarray) -> None:
+        """Go on from the last pose of odometry with the newest key frame as it is now."""
+        keyframe = self._window.views[-1]
+        T_odom = se3.normalised(self._pose.T_odom_camera @ T_camera_keyframe)
+        self._window.views[-1] = self._keyframe = replace(keyframe, T_odom=T_odom)
+        T_map_odom = se3.normalised(keyframe.T_map @ se3.inverse(T_odom))
+        self._pose = replace(self._pose, T_map_odom=T_map_odom)
+
+    @property
+    def pose(self) -> CameraPose:
+        """Of the last frame."""
+        return self._pose
+
     def _align(self, view: View, depth: DepthMap) -> None:
         points = se3.transform(self._T_camera_keyframe(), self._keyframe.points[self._alive])
         rays = view.camera.unproject(self._pixels)
@@ -260,5 +286,4 @@ class MotionTracker:
             keyframe, self._alive, self._pixels, replace(view, depth=None), self.config.localisation
         )
         T, _ = refine_pose(self._T_camera_keyframe(), data)
-        keyframe = replace(keyframe, T_odom=se3.normalised(self._pose.T_odom_camera @ T))
-        self._window.views[-1] = self._keyframe = keyframe
+        self._tie(T)

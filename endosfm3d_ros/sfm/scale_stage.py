@@ -1,0 +1,135 @@
+"""Scale as one part of the estimator: who measures it when, and what follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from endosfm3d_ros.errors import InputError
+from endosfm3d_ros.sfm.background import Background
+from endosfm3d_ros.sfm.scale import MetricScale, ScaleConfig, ScaleNormaliser
+from endosfm3d_ros.sfm.scale_sources import (
+    KinematicScale,
+    Measurement,
+    ScaleSourcesConfig,
+    from_shafts,
+    from_stereo,
+)
+from endosfm3d_ros.sfm.stereo import StereoConfig, StereoSource
+from endosfm3d_ros.types import (
+    CameraPose,
+    DepthMap,
+    Frame,
+    ScaleEstimate,
+    ScaleSource,
+    TrackingState,
+)
+
+
+class ScaleStage:
+    """Before tracking `normalise`, after it `observe`, then `claim`.
+
+    Args:
+        config: which source is believed.
+        sources: how they measure.
+        stereo: settings of the occasional look at the right eye.
+        background: look at it on a thread of its own.
+    """
+
+    def __init__(
+        self,
+        config: ScaleConfig,
+        sources: ScaleSourcesConfig,
+        stereo: StereoConfig,
+        background: bool,
+    ) -> None:
+        self._config, self._sources = config, sources
+        self._stereo = StereoSource(stereo)
+        self._look: Background[Measurement | None] = Background(background)
+        self._normaliser = ScaleNormaliser()
+        self._metric = MetricScale(config)
+        self._kinematics = KinematicScale(sources)
+        self.reset()
+
+    def reset(self) -> None:
+        """A new stream."""
+        self._normaliser.reset()
+        self._metric.reset()
+        self._kinematics.reset()
+        self._stereo.reset()
+        self._look.forget()
+        self._applied = 1.0  # what depth and motion are multiplied by already
+        self._looked: int | None = None  # stamp of the last look at the right eye
+        self.estimate: ScaleEstimate | None = None
+
+    def normalise(self, depth: DepthMap) -> DepthMap:
+        """Depth before tracking, in the units that a stream starts with."""
+        return self._normaliser.apply(depth)
+
+    def observe(self, frame: Frame, depth: DepthMap, pose: CameraPose) -> float:
+        """Enter what this frame tells; returns the factor by which the scene must grow now.
+
+        `depth` is in the units of the map.
+        """
+        relative = depth.scale == ScaleSource.RELATIVE
+        if pose.state == TrackingState.TRACKING:
+            self._observe_robot(frame, pose)
+        if not relative:
+            self._metric.given(depth.scale)
+            self.estimate = ScaleEstimate(1.0, 0.0, depth.scale, 0)
+            return 1.0
+        self._observe_tools(frame, depth)
+        self._observe_right_eye(frame, depth)
+        self.estimate = self._metric.estimate()
+        if self.estimate is None:
+            return 1.0
+        growth = self.estimate.factor / self._applied
+        if growth != 1.0:
+            self._applied = self.estimate.factor
+            self._kinematics.reset()  # its path was measured in other units
+        return growth
+
+    def claim(self, depth: DepthMap) -> DepthMap:
+        """Depth with the scale that is believed."""
+        if depth.scale != ScaleSource.RELATIVE or self.estimate is None:
+            return depth
+        return replace(depth, scale=self.estimate.source)
+
+    def notes(self) -> list[str]:
+        """Sources that contradict each other."""
+        return self._metric.notes()
+
+    def _observe_robot(self, frame: Frame, pose: CameraPose) -> None:
+        if frame.pose is None:
+            return
+        measured = self._kinematics.add(pose.T_map_camera, frame.pose)
+        if measured is not None:
+            self._enter(ScaleSource.KINEMATICS, measured, instead=True)
+
+    def _observe_tools(self, frame: Frame, depth: DepthMap) -> None:
+        if frame.tool_labels is None:
+            return
+        for measured in from_shafts(depth, frame.tool_labels, self._sources):
+            self._enter(ScaleSource.TOOL_SHAFT, measured)
+
+    def _observe_right_eye(self, frame: Frame, depth: DepthMap) -> None:
+        """Now and then, where that is the chosen source: a look costs as much as stereo depth."""
+        measured = self._look.take()
+        if measured is not None:
+            self._enter(ScaleSource.STEREO, measured)
+        if self._config.source != "stereo" or frame.right_image is None or frame.stereo is None:
+            return
+        due = self._looked is None or frame.stamp - self._looked >= self._sources.stereo_every
+        if due and self._look.submit(lambda: self._compare(frame, depth)):
+            self._looked = frame.stamp
+
+    def _compare(self, frame: Frame, depth: DepthMap) -> Measurement | None:
+        try:
+            metric = self._stereo.estimate(frame, depth.camera)
+        except InputError:
+            return None  # eyes that do not fit: the stream stays relative, and says so
+        # in the units that held when the look began
+        return from_stereo(depth, metric, self._sources)
+
+    def _enter(self, source: ScaleSource, measured: Measurement, instead: bool = False) -> None:
+        factor, sigma = measured
+        self._metric.observe(source, self._applied * factor, sigma, instead)

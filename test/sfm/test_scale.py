@@ -1,0 +1,179 @@
+"""Metres from each source, and what happens to a stream that becomes metric."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.geometry import se3
+from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.sfm.scale import MetricScale, ScaleConfig
+from endosfm3d_ros.sfm.scale_sources import (
+    KinematicScale,
+    ScaleSourcesConfig,
+    from_shafts,
+    from_stereo,
+)
+from endosfm3d_ros.sfm.scale_stage import ScaleStage
+from endosfm3d_ros.sfm.stereo import StereoConfig
+from endosfm3d_ros.types import CameraPose, DepthMap, Frame, ScaleSource, TrackingState
+
+CAMERA = PinholeCamera(320, 256, 277.6, 277.6, 160.0, 128.0)
+
+
+def depth_map(depth: np.ndarray, scale: ScaleSource = ScaleSource.RELATIVE) -> DepthMap:
+    return DepthMap(depth.astype(np.float32), np.ones_like(depth), CAMERA, "test", scale, 0)
+
+
+def hilly(seed: int = 0) -> np.ndarray:
+    v, u = np.mgrid[0:256, 0:320]
+    return 0.05 + 0.01 * np.sin(u / 50 + seed) * np.cos(v / 40)
+
+
+def path(count: int = 60) -> np.ndarray:
+    t = np.arange(count) / 15
+    turns = 0.1 * np.column_stack([np.sin(t), np.cos(t), 0.5 * t])
+    places = 0.01 * np.column_stack([np.sin(t), np.sin(0.7 * t), np.cos(0.5 * t)])
+    return np.stack([se3.from_vectors(r, p) for r, p in zip(turns, places)])
+
+
+def shaft_picture(distance: float) -> tuple[np.ndarray, np.ndarray]:
+    """(labels, depth in metres) of an 8 mm cylinder that comes in from the right, parallel to
+    the image, its axis at `distance`."""
+    labels = np.zeros((256, 320), np.uint8)
+    z = hilly() + 0.05
+    half = round(CAMERA.fx * 0.004 / distance)
+    rows = np.arange(-half, half + 1)
+    surface = distance - np.sqrt(np.maximum(0.004**2 - (rows * distance / CAMERA.fx) ** 2, 0))
+    labels[128 - half : 128 + half + 1, 150:] = 1
+    z[128 - half : 128 + half + 1, 150:] = surface[:, None]
+    return labels, z
+
+
+@pytest.mark.parametrize("factor", [0.5, 3.0])
+def test_the_right_eye_gives_the_factor(factor):
+    rng = np.random.default_rng(0)
+    noisy = hilly() * np.exp(0.05 * rng.normal(size=(256, 320)))
+    noisy[:80] = np.nan
+    found = from_stereo(
+        depth_map(hilly() / factor), depth_map(noisy, ScaleSource.STEREO), ScaleSourcesConfig()
+    )
+    assert found[0] == pytest.approx(factor, rel=0.01)
+
+
+def test_the_robot_gives_the_factor_in_any_frame():
+    truth = path()
+    base = se3.from_vectors((0.4, -1.0, 0.3), (0.3, 0.1, -0.2))
+    rng = np.random.default_rng(0)
+    kinematics = KinematicScale()
+    for T in truth:
+        mine = se3.from_rotation(T[:3, :3], T[:3, 3] / 2.5)
+        robot = base @ T
+        robot[:3, 3] += 1e-4 * rng.normal(size=3)
+        found = kinematics.add(mine, robot)
+    assert found[0] == pytest.approx(2.5, rel=0.02)
+    assert abs(np.log(found[0] / 2.5)) < 3 * found[1]
+
+
+def test_a_robot_that_stands_still_gives_nothing():
+    kinematics = KinematicScale()
+    assert all(kinematics.add(T, np.eye(4)) is None for T in path())
+
+
+@pytest.mark.parametrize("distance", [0.05, 0.09])
+def test_the_shaft_of_an_instrument_gives_the_factor(distance):
+    labels, z = shaft_picture(distance)
+    (found,) = from_shafts(depth_map(z / 2), labels, ScaleSourcesConfig())
+    assert found[0] == pytest.approx(2, rel=0.04)
+
+
+def test_what_is_no_shaft_gives_nothing():
+    blob = np.zeros((256, 320), np.uint8)
+    blob[100:160, 260:] = 1
+    assert from_shafts(depth_map(hilly()), blob, ScaleSourcesConfig()) == []
+    assert from_shafts(depth_map(hilly()), np.full_like(blob, 255), ScaleSourcesConfig()) == []
+
+
+def test_outliers_do_not_move_the_factor_and_it_is_held_against_small_changes():
+    rng = np.random.default_rng(0)
+    scale = MetricScale(ScaleConfig("tool_shaft"))
+    held = []
+    for i in range(60):
+        wrong = 3.0 if i % 6 == 0 else 1.0
+        scale.observe(ScaleSource.TOOL_SHAFT, 2 * wrong * np.exp(0.1 * rng.normal()), 0.1)
+        held.append(scale.estimate())
+    assert held[0] is None
+    factors = [estimate.factor for estimate in held if estimate]
+    assert factors[-1] == pytest.approx(2, rel=0.05)
+    assert len(set(factors)) <= 3
+    assert 0.005 <= held[-1].sigma < 0.05
+
+
+def test_contradicting_sources_are_reported():
+    scale = MetricScale(ScaleConfig("kinematics"))
+    scale.observe(ScaleSource.KINEMATICS, 2.0, 0.01)
+    scale.observe(ScaleSource.STEREO, 2.02, 0.01)
+    scale.estimate()
+    assert scale.notes() == []
+    scale.observe(ScaleSource.STEREO, 2.4, 0.01, instead=True)
+    assert "1.20 times that from kinematics" in scale.notes()[0]
+
+
+def test_choices_are_checked():
+    with pytest.raises(ConfigurationError, match="'sonar'"):
+        ScaleConfig("sonar")
+    with pytest.raises(ConfigurationError, match="positive"):
+        ScaleConfig("constant", constant=0.0)
+
+
+def stage(source: str, **more) -> ScaleStage:
+    return ScaleStage(ScaleConfig(source, **more), ScaleSourcesConfig(), StereoConfig(), False)
+
+
+def tracked(T: np.ndarray) -> CameraPose:
+    return CameraPose(T, np.eye(4), np.zeros((6, 6)), TrackingState.TRACKING, 100)
+
+
+def test_a_stream_becomes_metric_when_the_robot_has_moved():
+    part = stage("kinematics")
+    image = np.zeros((256, 320, 3), np.uint8)
+    grown, depth = 1.0, depth_map(hilly() / 2)
+    for i, T in enumerate(path()):
+        mine = se3.from_rotation(T[:3, :3], grown * T[:3, 3] / 2)
+        frame = Frame(i, image, pose=T)
+        now = replace(depth, depth=depth.depth * np.float32(grown))
+        if i == 0:
+            assert part.claim(now).scale == ScaleSource.RELATIVE
+        grown *= part.observe(frame, now, tracked(mine))
+    assert part.claim(now).scale == ScaleSource.KINEMATICS
+    assert grown == pytest.approx(2, rel=0.02)
+    assert part.estimate.source == ScaleSource.KINEMATICS
+
+
+def test_without_a_source_a_stream_stays_relative():
+    part = stage("none")
+    for i, T in enumerate(path()):
+        frame = Frame(i, np.zeros((256, 320, 3), np.uint8), pose=T)
+        assert part.observe(frame, depth_map(hilly()), tracked(T)) == 1.0
+    assert part.estimate is None
+    assert part.claim(depth_map(hilly())).scale == ScaleSource.RELATIVE
+
+
+def test_a_constant_holds_from_the_first_frame():
+    part = stage("constant", constant=1.5)
+    frame = Frame(0, np.zeros((256, 320, 3), np.uint8))
+    assert part.observe(frame, depth_map(hilly()), tracked(np.eye(4))) == 1.5
+    assert part.claim(depth_map(hilly())).scale == ScaleSource.CONSTANT
+    assert part.observe(frame, depth_map(hilly()), tracked(np.eye(4))) == 1.0
+
+
+def test_metric_depth_is_compared_with_the_robot():
+    part = stage("none")
+    for i, T in enumerate(path()):
+        robot = se3.from_rotation(T[:3, :3], 1.3 * T[:3, 3])
+        frame = Frame(i, np.zeros((256, 320, 3), np.uint8), pose=robot)
+        assert part.observe(frame, depth_map(hilly(), ScaleSource.STEREO), tracked(T)) == 1.0
+    assert "scale from kinematics is 1.30 times that from stereo" in part.notes()[0]
