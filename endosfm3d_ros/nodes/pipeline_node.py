@@ -30,6 +30,7 @@ from endosfm3d_ros.nodes import parameters, status
 from endosfm3d_ros.nodes.configuring import build_unless
 from endosfm3d_ros.nodes.guard import Guard
 from endosfm3d_ros.nodes.health import Finding, Health, Level
+from endosfm3d_ros.nodes.intrinsics_service import IntrinsicsService
 from endosfm3d_ros.nodes.map_services import MapServices
 from endosfm3d_ros.nodes.outputs import SceneOutputs
 from endosfm3d_ros.nodes.qos import OUTPUT
@@ -91,6 +92,7 @@ class PipelineNode(LifecycleNode):
             self.create_service(SetBool, "~/pause", self._on_pause),
         ]
         self._map_services = MapServices(self, lambda: self._live)
+        self._intrinsics_service = IntrinsicsService(self, lambda: self._live)
         self._configured = True
         settings = ", ".join(f"{name}={value!r}" for name, value in self._values.items())
         self.get_logger().info(f"configured: {settings}")
@@ -155,6 +157,7 @@ class PipelineNode(LifecycleNode):
         for service in self._offered:
             self.destroy_service(service)
         self._map_services.destroy()
+        self._intrinsics_service.destroy()
         self._pipeline.close()
         del self._pipeline
 
