@@ -7,6 +7,8 @@ from functools import cached_property
 
 import cv2
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from endosfm3d_ros.tools.tracking.axis import Axis
@@ -54,18 +56,13 @@ class Region:
 
     def entries(self, gap: float) -> list[tuple[np.ndarray, float]]:
         """Places where it comes in from the border, more than `gap` px apart: centre x y, width."""
-        rest, places = self.border_pixels.astype(np.float64), []
-        while len(rest):
-            place, tree = np.zeros(len(rest), bool), cKDTree(rest)
-            found = {0}
-            while found:
-                place[list(found)] = True
-                near = tree.query_ball_point(rest[list(found)], gap)
-                found = {k for group in near for k in group if not place[k]}
-            points, rest = rest[place], rest[~place]
-            width = float(np.hypot(*np.ptp(points, axis=0)))
-            places.append((points.mean(axis=0), max(width, 2.0)))
-        return places
+        pixels = self.border_pixels.astype(np.float64)
+        if not len(pixels):
+            return []
+        near = cKDTree(pixels).query_pairs(gap, output_type="ndarray")  # (M, 2)
+        links = coo_array((np.ones(len(near)), near.T), (len(pixels), len(pixels)))
+        count, place = connected_components(links, directed=False)
+        return [_centre_and_width(pixels[place == k]) for k in range(count)]
 
     def enters_beside(self, other: Region, gap: float) -> bool:
         """Whether both come in from the border at most `gap` px apart."""
@@ -82,6 +79,11 @@ class Region:
         """(h, w) bool: at most that many px away by rows and columns."""
         kernel = np.ones((2 * distance + 1, 2 * distance + 1), np.uint8)
         return cv2.dilate(self.mask.astype(np.uint8), kernel) > 0
+
+
+def _centre_and_width(points: np.ndarray) -> tuple[np.ndarray, float]:
+    """Mean of (N, 2) pixels and the diagonal of their extent, at least 2 px."""
+    return points.mean(axis=0), max(float(np.hypot(*np.ptp(points, axis=0))), 2.0)
 
 
 def regions_of_mask(mask: np.ndarray, config: TrackerConfig) -> list[Region]:
