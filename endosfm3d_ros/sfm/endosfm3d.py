@@ -277,7 +277,8 @@ class EndoSfM3D:
             translation = outputs["translation"][0]
         if not np.isfinite([axisangle, translation]).all():
             return None
-        camera = camera_of(outputs["q"], self._pose_size)
+        known = self.weights is None or self.weights.knows_cameras
+        camera = camera_of(outputs["q"], self._pose_size) if known else None
         return NetworkMotion(
             T_current_previous=se3.from_vectors(axisangle, translation),
             camera=camera.resized(size[1], size[0]) if camera else None,

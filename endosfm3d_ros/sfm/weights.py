@@ -8,6 +8,7 @@ A `weights.json` beside them may say what cannot be seen from the tensors:
     {"network": "student", "input_size": [128, 160]}      `networks.students` in place of those
                                     published: `depth.safetensors`, perhaps `pose.safetensors`
     {"note": "..."}                 shown with the results
+    {"camera": false}               what its pose network says about the camera is not used
 """
 
 from __future__ import annotations
@@ -69,6 +70,11 @@ class WeightSet:
     def note(self) -> str:
         """What whoever sees results of this set should know; mostly empty."""
         return str(self._card.get("note", ""))
+
+    @property
+    def knows_cameras(self) -> bool:
+        """Whether the intrinsics of its pose network are worth a look."""
+        return self._card.get("camera", True) is not False
 
     @cached_property
     def input_size(self) -> tuple[int, int]:

@@ -33,6 +33,9 @@ def starter(tmp_path):
     rendered = {"height": SIZE[0], "width": SIZE[1]}
     for name, made in (("depth", DepthStudent()), ("pose", PoseStudent(size=SIZE))):
         network = fill_with_generated_weights(made)
+        if name == "pose":
+            torch.nn.init.zeros_(network.camera.weight)  # always fx = 0.8 W, fy = 1.2 H
+            network.camera.bias.data = torch.tensor([0.3, 0.7, 0.0, 0.0])
         card = ModelCard.of(network, rendered, Schedule(steps=1), "none", 0.0)
         export(network, folder / f"{name}.safetensors", card)
     (folder / "weights.json").write_text(
@@ -74,6 +77,17 @@ def test_a_whole_stream_runs(starter, tmp_path):
     assert np.isfinite(depth.depth).all()
     assert depth.confidence.min() >= 0 and depth.confidence.max() <= 1
     assert prior[0].shape == (4, 4)
+
+
+def test_a_set_may_keep_its_cameras_to_itself(starter, tmp_path):
+    path = starter.folder / "weights.json"
+    settings = EngineSettings(cache_dir=tmp_path / "cache", backends=("torch",))
+    image = np.random.default_rng(0).integers(40, 200, (128, 192, 3), np.uint8)
+    for said, silent in (({}, False), ({"camera": False}, True)):
+        path.write_text(json.dumps({"network": "student", "input_size": list(SIZE)} | said))
+        config = EndoSfM3DConfig(weights=str(starter.folder), engines=settings)
+        motion = EndoSfM3D.installed(config).motion(image, image)
+        assert (motion.camera is None) == silent
 
 
 def test_another_size_is_refused(starter):
