@@ -64,6 +64,15 @@ def slanted_planes(seed, count, frames, height, width, device):
     return Rendered(images, depth, parts, parts, K.repeat(count, 1, 1), poses)
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """As the commands train: threads that wait for each other are slow on small images."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def bank(tmp_path):
     def make(frames=1, render=slanted_planes, samples=256):
