@@ -29,7 +29,7 @@ BASELINES = {
     for measure in MEASURES
 }
 METRIC_DEPTH = {"abs_rel_metric", "median_rel_err", "sq_rel", "rmse_mm"}
-POSE = {"rpe_rot_deg", "snippet5_ate", "lost_frames", "ate_sim3_of_path"}
+POSE = {"ate_rot_deg", "rpe_rot_deg", "snippet5_ate", "lost_frames", "ate_sim3_of_path"}
 METRIC_POSE = {"ate_se3_mm", "ate_sim3_mm", "path_mm", "rpe_trans_mm"}
 
 
@@ -161,9 +161,8 @@ def test_a_clip_without_frames_is_an_input_error(clip):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"what": ("depth", "poses")}, "'poses': accepted are depth, pose, intrinsics"),
-        ({"what": ("tools",)}, "'tools' is not built yet: accepted are"),
-        ({"what": ()}, "nothing: accepted are depth, pose, intrinsics"),
+        ({"what": ("depth", "poses")}, "'poses': accepted are depth, pose, pairs"),
+        ({"what": ()}, "nothing: accepted are depth, pose, pairs"),
         ({"mode": "fast"}, "'fast': accepted are live, offline"),
     ],
 )
