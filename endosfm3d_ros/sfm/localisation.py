@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,9 +10,10 @@ from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.sfm.alignment import Correspondences, PosePrior, ransac_pose, refine_pose
 from endosfm3d_ros.sfm.keyframes import Keyframe
+from endosfm3d_ros.sfm.point_tracks import tracking_image
 from endosfm3d_ros.sfm.sampling import depth_along
 from endosfm3d_ros.sfm.tracks import follow, follow_unrolled
-from endosfm3d_ros.types import DepthMap
+from endosfm3d_ros.types import DepthMap, Frame, ScaleSource
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,19 @@ class Located:
     covariance: np.ndarray  # (6, 6) of a small motion on the left
     index: np.ndarray  # (K,) rows of the key frame
     pixels: np.ndarray  # (K, 2) float32
+
+
+def view_of(frame: Frame, depth: DepthMap, max_width: int, depth_sigma: float) -> View:
+    """Grey image and its camera (distorted where the image is), at most `max_width` wide."""
+    height, width = frame.image.shape[:2]
+    scale = min(1.0, max_width / width)
+    size = round(width * scale), round(height * scale)
+    lens = frame.stereo.left if frame.stereo is not None else depth.camera
+    camera = replace(depth.camera.resized(*size), distortion=lens.distortion)
+    # The depth of one eye is put right by the points, so it must not judge them.
+    relative = depth.scale == ScaleSource.RELATIVE
+    grey = tracking_image(frame.image, max_width)
+    return View(grey, camera, None if relative else depth, depth_sigma)
 
 
 def coarse(

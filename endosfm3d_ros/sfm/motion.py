@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-import cv2
 import numpy as np
 
 from endosfm3d_ros.geometry import se3
@@ -25,7 +24,9 @@ from endosfm3d_ros.sfm.localisation import (
     coarse,
     correspondences,
     fine,
+    view_of,
 )
+from endosfm3d_ros.sfm.relocalisation import KeyframeMemory, RelocalisationConfig
 from endosfm3d_ros.sfm.sampling import depth_along, resized_mask, tissue_mask
 from endosfm3d_ros.sfm.tracks import corners
 from endosfm3d_ros.types import CameraPose, DepthMap, Frame, ScaleSource, TrackingState
@@ -54,6 +55,8 @@ class MotionConfig:
     )
     relative_depth_sigma: float = 0.2  # relative; of a single eye, until it is put right
     lost_inflation: float = 4.0  # factor on the covariance for every frame that is lost
+    adrift: int = 20  # key frames after a start anew, in which a place from before is looked for
+    relocalisation: RelocalisationConfig = field(default_factory=RelocalisationConfig)
     localisation: LocalisationConfig = field(default_factory=LocalisationConfig)
     window: WindowConfig = field(default_factory=WindowConfig)
 
@@ -77,6 +80,8 @@ class MotionTracker:
         self.depth: DepthMap | None = None  # of the last frame, in the scale of the map
         self._window = KeyframeWindow(self.config.window)
         self._alignment = DepthAlignment()
+        self._memory = KeyframeMemory(self.config.relocalisation)
+        self._adrift = 0  # key frames since a start anew, whose place in the map is a guess
         self._refinement.forget()
         self._keyframe: Keyframe | None = None
         self._grey: np.ndarray | None = None
@@ -91,8 +96,9 @@ class MotionTracker:
 
     def track(self, frame: Frame, depth: DepthMap) -> CameraPose:
         """Pose of this frame's camera; where it cannot be found the last one is held as LOST."""
-        relative = depth.scale == ScaleSource.RELATIVE
-        view = self._view(frame, depth)
+        c, relative = self.config, depth.scale == ScaleSource.RELATIVE
+        sigma = c.relative_depth_sigma if relative else c.metric_depth_sigma
+        view = view_of(frame, depth, c.max_width, sigma)
         self.depth = self._alignment.apply(depth) if relative else depth
         # 1 start, or start anew
         if self._keyframe is None or self._keyframe.grey.shape != view.grey.shape:
@@ -101,19 +107,59 @@ class MotionTracker:
         self._take_refinement(view)
         # 3 roughly from the last image, precisely from the key frame
         located = self._locate(view)
-        if located is None or not self._plausible(located):
+        if located is not None and not self._plausible(located):
+            located = None
+        # 4 lost for more than a frame: perhaps it looks at something that it has seen before
+        if located is None and self._lost:
+            located = self._recognised(view)
+        if located is None:
             return self._hold()
-        # 4 accept; depth of one eye takes the scale of the points
+        # 5 accept; depth of one eye takes the scale of the points
         self._accept(view, located)
         if relative:
             self._align(view, depth)
-        # 5 replace the key frame when it is left behind
+        # 6 replace the key frame when it is left behind
         if self._left_behind():
+            if self._adrift:
+                self._reconnect(view)
+            else:
+                self._memory.remember(self._keyframe)
             self._make_keyframe(view, frame)
             self._refine(self._window.snapshot())
         elif relative:
             self._refine_structure(view)
         return self._pose
+
+    def _recognised(self, view: View) -> Located | None:
+        """The pose from a remembered key frame, which takes the place of the current one.
+
+        Odometry goes on from where it was held; it is the map that jumps.
+        """
+        found = self._memory.recognise(view)
+        if found is None:
+            return None
+        T, c = found.T_camera_keyframe, self.config.localisation
+        located = fine(T, found.keyframe, view, c, T)
+        if located is None:
+            return None
+        T_odom = se3.normalised(self._pose.T_odom_camera @ located.T_camera_keyframe)
+        self._keyframe = replace(found.keyframe, T_odom=T_odom)
+        self._window.clear()
+        self._window.add(self._keyframe)
+        self._refinement.forget()
+        self._adrift = 0
+        return located
+
+    def _reconnect(self, view: View) -> None:
+        """After a start anew: is this a place from before?"""
+        located = self._recognised(view)
+        if located is not None:
+            self._accept(view, located)
+            return
+        self._adrift += 1
+        if self._adrift > self.config.adrift:
+            self._memory.clear()
+            self._adrift = 0
 
     def rescale(self, factor: float) -> None:
         """The world becomes larger by a factor: the map at once, odometry from here on."""
@@ -121,6 +167,7 @@ class MotionTracker:
         if self.depth is not None:
             self.depth = replace(self.depth, depth=self.depth.depth * np.float32(factor))
         self._refinement.forget()
+        self._memory.clear()  # of places in other units
         if self._keyframe is None:
             return
         T = self._T_camera_keyframe()
@@ -146,24 +193,6 @@ class MotionTracker:
         rays = view.camera.unproject(self._pixels)
         self._alignment.observe(points[:, 2], depth_along(rays, depth))
         self.depth = self._alignment.apply(depth)
-
-    def _view(self, frame: Frame, depth: DepthMap) -> View:
-        """Grey image and its camera (distorted where the image is) at the tracking size."""
-        c = self.config
-        height, width = frame.image.shape[:2]
-        scale = min(1.0, c.max_width / width)
-        size = round(width * scale), round(height * scale)
-        grey = cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY)
-        if scale < 1:
-            grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-        lens = frame.stereo.left if frame.stereo is not None else depth.camera
-        camera = replace(depth.camera.resized(*size), distortion=lens.distortion)
-        # The depth of one eye is put right by the points, so it must not judge them.
-        relative = depth.scale == ScaleSource.RELATIVE
-        return View(
-            grey, camera, None if relative else depth,
-            c.relative_depth_sigma if relative else c.metric_depth_sigma,
-        )  # fmt: skip
 
     def _start(self, view: View, frame: Frame) -> CameraPose:
         self._alive = np.empty(0, np.int64)
@@ -208,13 +237,15 @@ class MotionTracker:
 
     def _hold(self) -> CameraPose:
         """Keep the last pose, say that it is not believed any more, and maybe start anew."""
+        if not self._lost and not self._adrift and self._keyframe is not None:
+            self._memory.remember(self._keyframe)
         self._lost += 1
         doubt = self._pose.covariance * self.config.lost_inflation + np.eye(6) * 1e-8
         self._pose = replace(
             self._pose, covariance=np.minimum(doubt, 1.0), state=TrackingState.LOST, inliers=0
         )
         if self._lost >= self.config.restart_after:
-            self._keyframe = None
+            self._keyframe, self._adrift = None, max(self._adrift, 1)
         return self._pose
 
     # --- key frames --------------------------------------------------------------------------
@@ -231,30 +262,33 @@ class MotionTracker:
 
     def _make_keyframe(self, view: View, frame: Frame) -> bool:
         """New key frame at the current pose; False (and nothing changed) with too few points."""
-        depth = self.depth
         # 1 corners where depth is believed
-        c, shape = self.config, view.grey.shape
-        mask = resized_mask(depth.confidence > c.min_confidence, shape)
-        mask &= tissue_mask(frame, shape, c.highlight, c.dark)
-        pixels = corners(view.grey, mask.astype(np.uint8), c.points, c.quality, c.spacing)
-        rays = view.camera.unproject(pixels)
-        measured = depth_along(rays, depth)
-        known = np.isfinite(measured)
-        if known.sum() < c.localisation.min_inliers:
+        pixels, points = self._corners(view, frame)
+        if len(pixels) < self.config.localisation.min_inliers:
             return False
         # 2 from now on images are compared with this one
         self._keyframes += 1
-        pixels, rays, measured = pixels[known], rays[known], measured[known]
         self._keyframe = Keyframe(
             self._keyframes, self._pose.T_odom_camera, self._pose.T_map_camera,
-            self._pose.covariance, view.grey, view.camera, pixels, rays * measured[:, None],
-            measured, view.depth_sigma, view.depth,
+            self._pose.covariance, view.grey, view.camera, pixels, points,
+            points[:, 2].copy(), view.depth_sigma, view.depth,
         )  # fmt: skip
         self._window.add(self._keyframe)
         self._grey, self._pixels = view.grey, pixels
         self._alive = np.arange(len(self._pixels))
         self._next_refinement = self.config.first_refinement
         return True
+
+    def _corners(self, view: View, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
+        """(N, 2) float32 pixels and (N, 3) points in the camera frame, where depth is believed."""
+        c, shape = self.config, view.grey.shape
+        mask = resized_mask(self.depth.confidence > c.min_confidence, shape)
+        mask &= tissue_mask(frame, shape, c.highlight, c.dark)
+        pixels = corners(view.grey, mask.astype(np.uint8), c.points, c.quality, c.spacing)
+        rays = view.camera.unproject(pixels)
+        measured = depth_along(rays, self.depth)
+        known = np.isfinite(measured)
+        return pixels[known], rays[known] * measured[known, None]
 
     # --- refinement --------------------------------------------------------------------------
 

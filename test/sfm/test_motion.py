@@ -134,3 +134,34 @@ def test_odometry_goes_on_without_a_step_where_the_map_is_corrected(clip):
     ]
     assert max(corrections) > 0
     assert max(steps) < 3 * np.median(steps)
+
+
+def test_a_lost_camera_is_found_again_elsewhere_without_a_step_of_odometry(clip):
+    """Seen from the first frames on; lost; back at a view from the beginning."""
+    sequence, frames = clip
+    tracker = MotionTracker(MotionConfig(keyframe_flow=5.0, max_step=1e-3))
+    for pair in frames[:20]:
+        tracker.track(*pair)
+    frame, depth = frames[20]
+    held = tracker.track(replace(frame, image=np.zeros_like(frame.image)), depth)
+    assert held.state == TrackingState.LOST
+    again = tracker.track(*frames[1])
+    assert again.state == TrackingState.TRACKING
+    assert np.allclose(again.T_odom_camera, held.T_odom_camera)
+    truth = se3.inverse(sequence.reference_pose(0)) @ sequence.reference_pose(1)
+    assert np.linalg.norm(again.T_map_camera[:3, 3] - truth[:3, 3]) < 3e-4
+
+
+def test_a_start_anew_is_joined_to_the_map_when_a_place_is_recognised(clip):
+    sequence, frames = clip
+    tracker = MotionTracker(MotionConfig(keyframe_flow=3.0, restart_after=1))
+    for pair in frames[:12]:
+        tracker.track(*pair)
+    frame, depth = frames[12]
+    tracker.track(replace(frame, image=np.zeros_like(frame.image)), depth)
+    # starts anew at the held pose although the camera is elsewhere, then comes back
+    for i in range(16, -1, -1):
+        pose = tracker.track(*frames[i])
+    truth = se3.inverse(sequence.reference_pose(0)) @ sequence.reference_pose(0)
+    assert pose.state == TrackingState.TRACKING
+    assert np.linalg.norm(pose.T_map_camera[:3, 3] - truth[:3, 3]) < 5e-4
