@@ -16,7 +16,8 @@ from endosfm3d_ros.geometry.undistortion import Undistorter
 from endosfm3d_ros.sfm.endosfm3d import EndoSfM3D, EndoSfM3DConfig
 from endosfm3d_ros.sfm.external import ExternalSource
 from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig, IntrinsicsFilter
-from endosfm3d_ros.sfm.motion import MotionConfig, MotionTracker
+from endosfm3d_ros.sfm.motion import MotionTracker
+from endosfm3d_ros.sfm.motion_config import MotionConfig
 from endosfm3d_ros.sfm.scale import ScaleConfig
 from endosfm3d_ros.sfm.scale_sources import ScaleSourcesConfig
 from endosfm3d_ros.sfm.scale_stage import ScaleStage
@@ -124,7 +125,8 @@ class Estimator:
         if self.source is None:
             self.source = self._sources[self._choose(frame)]
         self._observe_intrinsics(frame, clock)
-        intrinsics = self._intrinsics.update(frame)
+        with clock.stage("intrinsics"):
+            intrinsics = self._intrinsics.update(frame)
         if self.source.name != StereoSource.name:
             # One eye: everything after this sees the image that a pinhole would have taken.
             with clock.stage("undistort"):

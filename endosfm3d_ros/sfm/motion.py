@@ -8,7 +8,7 @@ odometry goes on as if nothing had happened.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,9 +16,8 @@ from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.sfm.alignment import refine_pose
 from endosfm3d_ros.sfm.background import Background
 from endosfm3d_ros.sfm.depth_alignment import DepthAlignment
-from endosfm3d_ros.sfm.keyframes import Improved, Keyframe, KeyframeWindow, WindowConfig, rotated
+from endosfm3d_ros.sfm.keyframes import Improved, Keyframe, KeyframeWindow, rotated
 from endosfm3d_ros.sfm.localisation import (
-    LocalisationConfig,
     Located,
     View,
     coarse,
@@ -26,39 +25,11 @@ from endosfm3d_ros.sfm.localisation import (
     fine,
     view_of,
 )
-from endosfm3d_ros.sfm.relocalisation import KeyframeMemory, RelocalisationConfig
+from endosfm3d_ros.sfm.motion_config import MotionConfig
+from endosfm3d_ros.sfm.relocalisation import KeyframeMemory
 from endosfm3d_ros.sfm.sampling import depth_along, resized_mask, tissue_mask
 from endosfm3d_ros.sfm.tracks import corners
 from endosfm3d_ros.types import CameraPose, DepthMap, Frame, ScaleSource, TrackingState
-
-
-@dataclass(frozen=True)
-class MotionConfig:
-    """Values for 5 to 60 frames a second at 640 px; lengths in px refer to that width."""
-
-    max_width: int = 640  # px; wider images are tracked at this width
-    points: int = 400  # corners per key frame
-    spacing: float = 10.0  # px between two corners
-    quality: float = 0.005  # share of the strongest corner's response
-    keyframe_share: float = 0.6  # fewer of its points still seen make a new key frame
-    keyframe_flow: float = 64.0  # px; so does a larger median motion since
-    first_refinement: float = 8.0  # px of flow at which the depth of a single eye is put right
-    refinement_growth: float = 1.6  # and again at each larger flow by this factor
-    max_step: float = 0.03  # m between two frames: a scope does not move faster
-    max_turn: float = 0.35  # rad between two frames
-    min_confidence: float = 0.05  # of the depth under a corner
-    highlight: int = 230  # grey level of the darkest channel
-    dark: int = 12  # grey level of the brightest channel
-    restart_after: int = 15  # lost frames after which tracking starts anew at the held pose
-    metric_depth_sigma: float = (
-        0.002  # relative; stereo, whose errors are independent of the tracks'
-    )
-    relative_depth_sigma: float = 0.2  # relative; of a single eye, until it is put right
-    lost_inflation: float = 4.0  # factor on the covariance for every frame that is lost
-    adrift: int = 20  # key frames after a start anew, in which a place from before is looked for
-    relocalisation: RelocalisationConfig = field(default_factory=RelocalisationConfig)
-    localisation: LocalisationConfig = field(default_factory=LocalisationConfig)
-    window: WindowConfig = field(default_factory=WindowConfig)
 
 
 class MotionTracker:

@@ -9,7 +9,8 @@ import pytest
 from endosfm3d_ros.datasets.simulator import SimulatedSequence
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.sfm.keyframes import WindowConfig
-from endosfm3d_ros.sfm.motion import MotionConfig, MotionTracker
+from endosfm3d_ros.sfm.motion import MotionTracker
+from endosfm3d_ros.sfm.motion_config import MotionConfig
 from endosfm3d_ros.types import DepthMap, ScaleSource, TrackingState
 
 
