@@ -57,9 +57,9 @@ def weights(tmp_path, recipe, monkeypatch):
     """A weight set whose depth network is the small one; nothing else is installed."""
     (tmp_path / "depth_model.pth").write_bytes(b"")
     monkeypatch.setattr(network_list, "depth_recipe", lambda _weights: recipe)
-    for variable in ("ENDOSFM3D_TOOLS", "ENDOSFM3D_LRM", "ENDOSFM3D_WEIGHTS"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.delenv("ENDOSFM3D_WEIGHTS", raising=False)
+    for variable in ("ENDOSFM3D_TOOLS", "ENDOSFM3D_LRM"):
+        monkeypatch.setenv(variable, str(tmp_path / "nothing"))
     return str(tmp_path)
 
 
@@ -84,6 +84,7 @@ def test_build_names_back_ends_that_were_refused(run, weights):
 def test_build_without_weights_is_one_sentence(run, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.delenv("ENDOSFM3D_WEIGHTS", raising=False)
+    monkeypatch.setenv("ENDOSFM3D_TOOLS", str(tmp_path / "nothing"))
     monkeypatch.setattr("endosfm3d_ros.sfm.weights.files", lambda _: tmp_path)
     error = run("build").exception
     assert isinstance(error, ConfigurationError)
