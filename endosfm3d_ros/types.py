@@ -102,7 +102,7 @@ class IntrinsicsEstimate:
 
     camera: PinholeCamera
     covariance: np.ndarray  # (4, 4) of fx fy cx cy in px^2
-    state: str  # uninitialised | converging | converged | changed | fixed
+    state: str  # uninitialised | unobservable | converging | converged | changed | fixed
     count: int  # observations fused
     mode: str  # estimate | prior | fixed
 
