@@ -77,7 +77,7 @@ def test_the_second_start_is_ready_within_five_seconds(start_node, weights):
 def test_missing_cuda_fails_configure_unless_the_processor_is_allowed(start_node, allow):
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    node = start_node(device="cuda", allow_cpu=str(allow).lower(), depth_source="stereo")
+    node = start_node(device="cuda", allow_cpu=allow, depth_source="stereo")
     if allow:
         wait_for(node, "configured:", 60)
         assert "networks run on the processor: there is no NVIDIA driver" in node.log
