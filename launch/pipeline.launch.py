@@ -33,8 +33,8 @@ ARGUMENTS = {
     "rviz": ("false", "start RViz with the package's configuration"),
     "use_sim_time": ("false", "take time from /clock"),
     "depth_source": ("auto", "auto, topic, stereo, endosfm3d or shading"),
-    "tissue_map": ("false", "keep a deforming map of the tissue"),
-    "tools": ("off", "off, topic, colour or network: where instrument masks come from"),
+    "tissue_map": ("", "true or false: keep a deforming map of the tissue; empty: as params_file"),
+    "tools": ("", "off, auto, topic, colour or network: source of masks; empty: as params_file"),
     "log_level": ("info", "debug, info, warn, error"),
     "autostart": ("true", "configure and activate at once"),
     "large_messages": ("true", "use the Fast DDS profile with 16 MB of shared memory"),
@@ -69,9 +69,11 @@ def actions(context: LaunchContext) -> list[Action]:
         "use_sim_time": sim_time,
         "depth_source": value["depth_source"],
         "autostart": value["autostart"] == "true",
-        "tissue_map": value["tissue_map"] == "true",
-        "tools": value["tools"],
     }
+    if value["tissue_map"]:
+        overrides["tissue_map"] = value["tissue_map"] == "true"
+    if value["tools"]:
+        overrides["tools"] = value["tools"]
     node = Node(
         package="endosfm3d_ros",
         executable="pipeline",

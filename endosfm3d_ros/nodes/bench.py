@@ -15,7 +15,7 @@ from endosfm3d_ros.errors import EndoError
 from endosfm3d_ros.evaluation.timing import Result
 from endosfm3d_ros.msg import PipelineStatus
 from endosfm3d_ros.nodes.conversions import camera_info_message, image_message, nanoseconds
-from endosfm3d_ros.nodes.process import PipelineProcess
+from endosfm3d_ros.nodes.process import WITHOUT_STAGES, PipelineProcess
 from endosfm3d_ros.nodes.qos import OUTPUT
 from endosfm3d_ros.nodes.transport import use_large_messages
 from endosfm3d_ros.types import Frame
@@ -36,7 +36,7 @@ def bench_node(frames: list[Frame], rounds: int) -> Result:
     """
     use_large_messages()
     with tempfile.TemporaryDirectory() as folder:
-        process = PipelineProcess(Path(folder, "log"), {"max_points": 40000})
+        process = PipelineProcess(Path(folder, "log"), WITHOUT_STAGES | {"max_points": 40000})
         rclpy.init()
         try:
             feed = _Feed()

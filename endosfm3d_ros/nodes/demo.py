@@ -23,7 +23,7 @@ from endosfm3d_ros.msg import PipelineStatus
 from endosfm3d_ros.nodes.cloud_message import CLOUD_DTYPE
 from endosfm3d_ros.nodes.conversions import depth_array, matrix_of, nanoseconds
 from endosfm3d_ros.nodes.player import BagPlayer
-from endosfm3d_ros.nodes.process import PipelineProcess
+from endosfm3d_ros.nodes.process import WITHOUT_STAGES, PipelineProcess
 from endosfm3d_ros.nodes.qos import OUTPUT
 from endosfm3d_ros.scene.pictures import depth_colours, depth_range
 from endosfm3d_ros.types import ScaleSource
@@ -67,7 +67,7 @@ def play_through_node(
         for eye, side in (("", "left"), ("right/", "right"))
         for topic in ("image_raw", "camera_info")
     }
-    process = PipelineProcess(log, {"depth_source": depth_source}, inputs)
+    process = PipelineProcess(log, WITHOUT_STAGES | {"depth_source": depth_source}, inputs)
     node = rclpy.create_node("endosfm3d_demo")
     heard = Heard()
     _subscribe(node, heard)

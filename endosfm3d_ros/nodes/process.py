@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+
+WITHOUT_STAGES = {"tissue_map": False, "tools": "off"}  # depth, camera and pose alone
 
 
 class PipelineProcess:
@@ -23,7 +26,11 @@ class PipelineProcess:
         self, log: Path, parameters: dict[str, object], remappings: dict[str, str] | None = None
     ) -> None:
         self._path = log
-        settings = [f"{name}:={value}" for name, value in parameters.items()]
+        # Quoted, because YAML takes off for false.
+        settings = [
+            f"{name}:={json.dumps(value) if isinstance(value, str) else value}"
+            for name, value in parameters.items()
+        ]
         arguments = [item for setting in settings for item in ("-p", setting)]
         for inside, outside in (remappings or {}).items():
             arguments += ["-r", f"{inside}:={outside}"]

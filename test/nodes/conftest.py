@@ -17,7 +17,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from node_harness import Probe  # noqa: E402
 
-from endosfm3d_ros.nodes.process import PipelineProcess  # noqa: E402
+from endosfm3d_ros.nodes.process import WITHOUT_STAGES, PipelineProcess  # noqa: E402
 
 
 @pytest.fixture
@@ -30,12 +30,15 @@ def probe() -> Iterator[Probe]:
 
 @pytest.fixture
 def start_node(tmp_path: Path) -> Iterator[Callable[..., PipelineProcess]]:
-    """Starts the pipeline as a process of its own; stopped at the end of the test."""
+    """Starts the pipeline as a process of its own; stopped at the end of the test.
+
+    Map and instruments are off unless a test asks for them: they have tests of their own.
+    """
     started: list[PipelineProcess] = []
 
     def start(**parameters: object) -> PipelineProcess:
         log = tmp_path / f"node_{len(started)}.log"
-        started.append(PipelineProcess(log, parameters))
+        started.append(PipelineProcess(log, WITHOUT_STAGES | parameters))
         return started[-1]
 
     yield start

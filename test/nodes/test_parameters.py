@@ -42,7 +42,10 @@ def test_choices_are_checked(name):
 def test_the_table_makes_the_settings_of_the_core():
     config = pipeline_config(defaults() | {"tissue_map": True, "tools": "colour"})
     assert config.tissue is not None
-    assert pipeline_config(defaults()).tools is None
+    assert pipeline_config(defaults()).tools.masks == "auto"  # the complete scene by default
+    assert pipeline_config(defaults()).tissue is not None
+    without = pipeline_config(defaults() | {"tissue_map": False, "tools": "off"})
+    assert without.tools is None and without.tissue is None
     assert config.tissue == TissueConfig()
     assert config.tools == ToolsConfig(masks="colour")
     with pytest.raises(ConfigurationError, match="min_depth"):

@@ -97,9 +97,10 @@ def test_the_map_shows_the_tissue_with_its_stamp_and_depth(start_node, listening
 def test_an_instrument_becomes_a_model_a_marker_and_a_part_of_the_cloud(
     start_node, listening, clip
 ):
-    start_node(tissue_map=True, tools="topic")
+    start_node(tissue_map=True, tools="auto")  # as shipped
     listening.connect(*STEREO_TOPICS, "tool_mask")
     played(listening, clip, with_mask=True)
+    assert listening.messages["tools/models"][-1].mask_source == "topic"
     tools = listening.messages["tools/models"][-1].tools
     assert len(tools) == 1
     assert tools[0].visible
