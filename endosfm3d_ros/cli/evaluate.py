@@ -46,11 +46,18 @@ def register(app: typer.Typer) -> None:
         ] = "offline",
         masks: Annotated[
             str,
-            typer.Option(help="auto, topic, colour or network: masks that the pipeline makes."),
+            typer.Option(
+                help="auto, topic, colour or network: masks that the pipeline makes; reference: "
+                "the clip's own are given to it."
+            ),
         ] = "auto",
         tool_models: Annotated[str, typer.Option(help="capsule, mesh or lrm.")] = "capsule",
         tool_model_path: Annotated[
-            str, typer.Option(help="Mesh file in metres, or folder of reconstruction weights.")
+            str,
+            typer.Option(
+                help="Mesh file in metres or folder of such (default: the clip's tools/), or "
+                "folder of reconstruction weights."
+            ),
         ] = "",
         align: Annotated[
             str,
@@ -79,6 +86,8 @@ def register(app: typer.Typer) -> None:
         if json_file is not None and not json_file.parent.is_dir():
             raise ConfigurationError(f"--json {json_file}: folder {json_file.parent} is missing")
         names = [name.strip() for name in what.split(",")]
+        if tool_models == "mesh" and not tool_model_path and (clip / "tools").is_dir():
+            tool_model_path = str(clip / "tools")
         tools = tools_protocol(tool_models, tool_model_path, align, lpips_weights)
         config = configuration(names, depth_source, intrinsics, mode, masks, tools)
         if pictures is not None:
@@ -101,7 +110,7 @@ def configuration(
 ) -> EvaluationConfig:
     """The settings that the options stand for; each checks its own values.
 
-    The pipeline has the stages that the parts need; a live one has the map beside them.
+    The pipeline has the stages that the parts need; clearance of tools needs the map too.
     """
     from endosfm3d_ros.evaluation.evaluate import EvaluationConfig
     from endosfm3d_ros.pipeline import PipelineConfig
@@ -111,7 +120,9 @@ def configuration(
     from endosfm3d_ros.tools.stage import ToolsConfig
 
     live, unique = mode == "live", tuple(dict.fromkeys(name for name in what if name))
-    stage = ToolsConfig(masks, tools.models, tools.model_path, tools.alignment, in_background=live)
+    given = masks == "reference"
+    source = "topic" if given else masks
+    stage = ToolsConfig(source, tools.models, tools.model_path, tools.alignment, in_background=live)
     pipeline = PipelineConfig(
         sfm=EstimatorConfig(
             depth_source=depth_source,
@@ -119,9 +130,11 @@ def configuration(
             background=live,
         ),
         tools=stage if {"masks", "tools"} & set(unique) else None,
-        tissue=TissueConfig() if live and "tissue" in unique else None,
+        tissue=TissueConfig() if "tools" in unique or (live and "tissue" in unique) else None,
     )
-    return EvaluationConfig(what=unique, mode=mode, pipeline=pipeline, tools=tools)
+    return EvaluationConfig(
+        what=unique, mode=mode, pipeline=pipeline, tools=tools, given_masks=given
+    )
 
 
 def tools_protocol(models: str, path: str, align: str, lpips_weights: Path | None) -> ToolsProtocol:

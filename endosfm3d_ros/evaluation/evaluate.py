@@ -11,6 +11,7 @@ import psutil
 
 from endosfm3d_ros.datasets.sequence import Sequence
 from endosfm3d_ros.errors import ConfigurationError, InputError
+from endosfm3d_ros.evaluation.given_masks import GivenMasks
 from endosfm3d_ros.evaluation.masks_part import MasksPart
 from endosfm3d_ros.evaluation.pairs_part import PairsPart
 from endosfm3d_ros.evaluation.parts import DepthPart, IntrinsicsPart, Part, PosePart
@@ -44,6 +45,7 @@ class EvaluationConfig:
     live_depth_maps: int = 100  # held until a live run is over; 130 MB at 640 x 512
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
     tools: ToolsProtocol = field(default_factory=ToolsProtocol)
+    given_masks: bool = False  # the pipeline gets the clip's masks with its frames
     pictures: Path | None = None  # folder for pictures of the parts that make some
 
     def __post_init__(self) -> None:
@@ -53,6 +55,10 @@ class EvaluationConfig:
                 raise ConfigurationError(f"evaluation of {name!r}: {accepted}")
         if MasksPart.name in self.what and self.pipeline.tools is None:
             raise ConfigurationError("evaluation of 'masks': the pipeline must look for tools")
+        if MasksPart.name in self.what and self.given_masks:
+            raise ConfigurationError(
+                "evaluation of 'masks': the clip's masks cannot be scored against themselves"
+            )
         if not self.what:
             raise ConfigurationError(f"evaluation of nothing: {accepted}")
         if self.mode not in get_args(Mode):
@@ -79,7 +85,8 @@ def evaluate(
     parts = [_part(name, sequence, pipeline, config) for name in config.what]
     observer = Observer(parts, len(sequence), settle=not live)
     play: Callable[..., Played] = play_live if live else play_offline
-    played = play(sequence, pipeline, observer.updated, on_frame)
+    frames = GivenMasks(sequence) if config.given_masks else sequence
+    played = play(frames, pipeline, observer.updated, on_frame)
     if not played.processed:
         raise InputError(f"{sequence.name} has no frames")
     for part in parts:

@@ -22,18 +22,21 @@ from time import perf_counter
 
 import cv2
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from endosfm3d_ros.datasets.sequence import Sequence
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.evaluation.images import psnr, ssim
 from endosfm3d_ros.evaluation.masks import scored_region
 from endosfm3d_ros.evaluation.tool_rendering import PlacedMesh, drawn, splatted
+from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.geometry.undistortion import Undistorter
 from endosfm3d_ros.sfm.estimator import Estimator, EstimatorConfig
 from endosfm3d_ros.sfm.stereo import StereoSource
 from endosfm3d_ros.timing import StageClock
 from endosfm3d_ros.tools.labels import labels_at
+from endosfm3d_ros.tools.mesh_file import GREY, MeshSource
 from endosfm3d_ros.tools.models import ModelSource, model_source
 from endosfm3d_ros.tools.opjpo import Aligner, make_aligner
 from endosfm3d_ros.tools.silhouette import silhouette
@@ -75,6 +78,7 @@ class ToolsResult:
 
     columns: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     align_ms: list[float] = field(default_factory=list)
+    pose_errors: list[tuple[float, float]] = field(default_factory=list)  # mm, deg per tool-frame
     source: str = ""
     notes: set[str] = field(default_factory=set)  # why a tool has no pose
 
@@ -112,7 +116,7 @@ def evaluate_tools(
     protocol = protocol or ToolsProtocol()
     source = model_source(protocol.models, protocol.model_path)
     result = ToolsResult(source=source.name)
-    known: dict[int, _Followed] = {}
+    known = _true_models(sequence, protocol)
     for i, update, labels, ignore in _frames(sequence, protocol.sfm):
         frozen, remade = {}, {}
         for tool in np.unique(labels[labels > 0]).tolist():
@@ -120,6 +124,7 @@ def evaluate_tools(
                 continue
             observation = _observed(update, labels, ignore, tool)
             frozen[tool] = _followed(tool, observation, known, source, protocol, result)
+            _score_pose(sequence.tool_poses(i).get(tool), known.get(tool), update, result)
             remade[tool] = _remade(observation, source, protocol)
         if sequence.mask_valid(i) and ((labels > 0) & ~ignore).any():
             _score_each(labels, ignore, frozen, update.depth.camera, result)
@@ -128,6 +133,46 @@ def evaluate_tools(
             )
             on_frame(_score(i, update, labels > 0, ignore, placed, again, protocol, result))
     return result
+
+
+def _true_models(sequence: Sequence, protocol: ToolsProtocol) -> dict[int, _Followed]:
+    """The clip's own meshes by instrument, where meshes are asked for and it has some."""
+    meshes = sequence.tool_meshes() if protocol.models == MeshSource.name else {}
+    models = {
+        tool: ToolModel(
+            mesh.vertices.astype(np.float32),
+            mesh.faces.astype(np.int32),
+            np.full(mesh.vertices.shape, GREY, np.uint8),
+            MeshSource.name,
+            True,
+        )
+        for tool, mesh in meshes.items()
+    }
+    return {
+        tool: _Followed(model, make_aligner(protocol.alignment, model))
+        for tool, model in models.items()
+    }
+
+
+def _score_pose(
+    truth: np.ndarray | None, followed: _Followed | None, update: SceneUpdate, result: ToolsResult
+) -> None:
+    """Mean distance of the vertices within the image to where they are, and the rotation's error.
+
+    Only a mesh has the frame that the truth is given in, and only metric scenes have millimetres.
+    """
+    if truth is None or followed is None or followed.model.source != MeshSource.name:
+        return
+    placement = followed.last
+    if update.depth.scale == ScaleSource.RELATIVE or placement is None or not placement.valid:
+        return
+    vertices = followed.model.vertices
+    true = se3.transform(truth, vertices)
+    pixels = update.depth.camera.project(true)
+    shown = ((pixels >= 0) & (pixels < update.depth.camera.size)).all(axis=1) & (true[:, 2] > 0)
+    apart = np.linalg.norm(placement.points(vertices) - true, axis=1)[shown]
+    turn = Rotation.from_matrix(placement.R @ truth[:3, :3].T).magnitude()
+    result.pose_errors.append((1e3 * float(apart.mean()), float(np.degrees(turn))))
 
 
 def _frames(

@@ -1,4 +1,4 @@
-"""A tool model from a file: STL, OBJ, PLY or DAE (Collada), in metres."""
+"""Tool models from files: STL, OBJ, PLY or DAE (Collada), in metres."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from scipy.spatial import cKDTree
 
 from endosfm3d_ros.errors import ConfigurationError, InputError
 from endosfm3d_ros.tools.mesh import decimated
+from endosfm3d_ros.tools.opjpo.joint import JointAligner
 from endosfm3d_ros.tools.types import ToolModel, ToolObservation
 
 SUFFIXES = (".stl", ".obj", ".ply", ".dae")
@@ -19,7 +20,7 @@ GREY = 150
 
 
 class MeshSource:
-    """One mesh for every tool.
+    """The mesh of a file for every tool, or of a folder the one that covers a tool best.
 
     Raises:
         ConfigurationError: no such file, an unknown kind of file, or one that is too large.
@@ -29,11 +30,30 @@ class MeshSource:
     name = "mesh"
 
     def __init__(self, path: Path) -> None:
-        self._model = read_model(path)
+        self._models = [read_model(file) for file in mesh_files(path)]
 
     def model(self, observation: ToolObservation) -> ToolModel:
-        """The mesh; it is the same for every observation."""
-        return self._model
+        """The only mesh, or the one whose silhouette overlaps most with the mask."""
+        if len(self._models) == 1:
+            return self._models[0]
+        fits = [JointAligner(model).place(observation).iou for model in self._models]
+        return self._models[int(np.argmax(fits))]
+
+
+def mesh_files(path: Path) -> list[Path]:
+    """The file itself, or those of a folder in the order of their names.
+
+    Raises:
+        ConfigurationError: a folder without such files.
+    """
+    if not path.is_dir():
+        return [path]
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+    if not files:
+        raise ConfigurationError(
+            f"tool meshes {path} is a folder without {', '.join(SUFFIXES)} files"
+        )
+    return files
 
 
 def read_model(path: Path) -> ToolModel:
