@@ -36,7 +36,7 @@ from endosfm3d_ros.sfm.estimator import Estimator, EstimatorConfig
 from endosfm3d_ros.sfm.stereo import StereoSource
 from endosfm3d_ros.timing import StageClock
 from endosfm3d_ros.tools.labels import labels_at
-from endosfm3d_ros.tools.mesh_file import GREY, MeshSource
+from endosfm3d_ros.tools.mesh_file import MeshSource, model_of
 from endosfm3d_ros.tools.models import ModelSource, model_source
 from endosfm3d_ros.tools.opjpo import Aligner, make_aligner
 from endosfm3d_ros.tools.silhouette import silhouette
@@ -138,16 +138,7 @@ def evaluate_tools(
 def _true_models(sequence: Sequence, protocol: ToolsProtocol) -> dict[int, _Followed]:
     """The clip's own meshes by instrument, where meshes are asked for and it has some."""
     meshes = sequence.tool_meshes() if protocol.models == MeshSource.name else {}
-    models = {
-        tool: ToolModel(
-            mesh.vertices.astype(np.float32),
-            mesh.faces.astype(np.int32),
-            np.full(mesh.vertices.shape, GREY, np.uint8),
-            MeshSource.name,
-            True,
-        )
-        for tool, mesh in meshes.items()
-    }
+    models = {tool: model_of(mesh.vertices, mesh.faces) for tool, mesh in meshes.items()}
     return {
         tool: _Followed(model, make_aligner(protocol.alignment, model))
         for tool, model in models.items()

@@ -79,6 +79,17 @@ def read_model(path: Path) -> ToolModel:
     return ToolModel(few, faces, colors, MeshSource.name, True)
 
 
+def model_of(vertices: np.ndarray, faces: np.ndarray) -> ToolModel:
+    """A grey model in metres of (V, 3) vertices and (F, 3) faces; equal vertices are merged."""
+    import trimesh
+
+    mesh = trimesh.Trimesh(vertices, faces, process=False)
+    mesh.merge_vertices()
+    colors = np.full(mesh.vertices.shape, GREY, np.uint8)
+    vertices, faces = mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32)
+    return ToolModel(vertices, faces, colors, MeshSource.name, True)
+
+
 def read_triangles(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(V, 3) float32 vertices, (F, 3) int32 faces, (V, 3) uint8 colours; equal vertices merged."""
     import trimesh

@@ -40,7 +40,7 @@ def test_live_is_a_mode(clip_folder):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--what", "depht"], "'depht': accepted are depth, pose, intrinsics"),
+        (["--what", "depht"], "'depht': accepted are depth, pose,"),
         (["--what", "tools", "--align", "best"], "'best': accepted are default, paper, none"),
         (["--what", "masks", "--masks", "magic"], "'magic': accepted are auto"),
         (["--depth-source", "lidar"], "'lidar': accepted are"),

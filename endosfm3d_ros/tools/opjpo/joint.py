@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from endosfm3d_ros.tools.mesh import decimated
+from endosfm3d_ros.tools.opjpo.entering import EnteringConfig, WorkingEnd, entering_poses
 from endosfm3d_ros.tools.opjpo.pose import UnitPose
 from endosfm3d_ros.tools.opjpo.refine import RefineConfig, Refined, Refiner
 from endosfm3d_ros.tools.opjpo.scale import Scale, ScaleConfig, scale_of
@@ -21,7 +22,7 @@ from endosfm3d_ros.tools.opjpo.search import (
     search,
 )
 from endosfm3d_ros.tools.opjpo.target import MaskTarget
-from endosfm3d_ros.tools.opjpo.trust import TrustConfig, doubts, long_axis, unusable
+from endosfm3d_ros.tools.opjpo.trust import TrustConfig, doubts, long_axis, reach, unusable
 from endosfm3d_ros.tools.silhouette import SilhouetteMesh
 from endosfm3d_ros.tools.types import ToolModel, ToolObservation, ToolPlacement
 
@@ -41,6 +42,8 @@ class JointConfig:
     lost_iou: float = 0.6  # of a tracked pose, below which the tool is searched anew ..
     lost_drop: float = 0.1  # .. if its overlap fell by this much since the last frame
     search: SearchConfig = field(default_factory=SearchConfig)
+    entering: EnteringConfig = field(default_factory=EnteringConfig)
+    entering_refine: RefineConfig = field(default_factory=lambda: RefineConfig(iterations=10))
     refine: RefineConfig = field(default_factory=RefineConfig)
     tracking: RefineConfig = field(
         default_factory=lambda: RefineConfig(
@@ -61,13 +64,20 @@ class JointAligner:
 
     def __init__(self, model: ToolModel, config: JointConfig | None = None) -> None:
         self.model, self.config = model, config or JointConfig()
-        self.centre = model.centre
+        self.axis = long_axis(model.vertices - model.centre, self.config.trust.long)
+        self.end = self.working_end()
+        self.centre = self.end.pivot(self.config.entering) if self.end else model.centre
         centred = model.vertices - self.centre.astype(np.float32)
         counts = (self.config.fine_faces, self.config.faces, self.config.search_faces)
         self.fine_mesh, self.mesh, self.small_mesh = (
             SilhouetteMesh(*decimated(centred, model.faces, count)) for count in counts
         )
-        self.axis = long_axis(centred, self.config.trust.long)
+
+    def working_end(self) -> WorkingEnd | None:
+        """Of a long mesh in metres that may be seen from anywhere."""
+        if self.model.birth is not None or not self.model.metric or not self.axis.any():
+            return None
+        return WorkingEnd.of(self.model, self.axis, self.config.entering)
 
     def place(
         self, observation: ToolObservation, previous: ToolPlacement | None = None
@@ -103,6 +113,13 @@ class JointAligner:
         camera, config = observation.camera, self.config
         low = MaskTarget.of(observation, config.search.resolution)
         expected = last or self.birth_pose()
+        if self.end and not expected and reach(observation.mask) < np.inf:
+            poses = entering_poses(self.small_mesh, self.end, observation, config.entering)
+            target = MaskTarget.of(observation, config.entering.resolution)
+            refiner = Refiner(self.small_mesh, camera, target, config.entering_refine)
+            refined = sorted((refiner.run(pose) for pose in poses), key=lambda each: -each.iou)
+            poses = [each.pose for each in refined[: config.search.kept]]
+            return self.refined_found(observation, poses, expected)
         if expected:
             rotations = orientations_around(expected.R, config.search)
             position = expected.position
@@ -110,6 +127,13 @@ class JointAligner:
             rotations = all_orientations(self.axis, low.mask, config.search)
             position = np.array([0.0, 0.0, config.distance * self.model.extent])
         poses = search(self.small_mesh, rotations, position, camera, low, config.search)
+        return self.refined_found(observation, poses, expected)
+
+    def refined_found(
+        self, observation: ToolObservation, poses: list[UnitPose], expected: UnitPose | None
+    ) -> Refined:
+        """The best pose after refinement, at growing resolution."""
+        config = self.config
         refined = self.refined(self.mesh, observation, poses, expected, config.resolution)
         poses = [each.pose for each in refined[: config.finalists]]
         for resolution in config.fine_resolutions:
