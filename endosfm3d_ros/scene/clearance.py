@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
 from endosfm3d_ros.tissue.snapshot import in_camera
+from endosfm3d_ros.tools.silhouette import silhouette
 from endosfm3d_ros.tools.stage import PlacedTool
 from endosfm3d_ros.types import Cloud, CloudLabel, ScaleSource, SceneUpdate, TrackingState
 
@@ -19,6 +21,8 @@ KINDS = {
 MIN_CONFIDENCE = 0.2
 DEPTH_SIGMA = 0.01  # relative, of tissue depth
 ONE_SIDED_95 = 1.645  # standard deviations
+OVERHANG_PERCENTILE = 99.5  # of the mask's pixels: single ones are noise
+MASK_NOISE = 2.0  # px, of a mask's outline
 
 
 @dataclass(frozen=True)
@@ -48,12 +52,10 @@ def clearances(update: SceneUpdate) -> list[Clearance]:
     if reason:
         return [Clearance.invalid(tool.track.id, reason) for tool in update.tools.tools]
     tissue = in_camera(update.tissue.cloud, update.tissue.T_map_camera)
-    good = tissue.confidence > MIN_CONFIDENCE
-    if not good.any():
-        no_tissue = "no tissue is known well enough"
-        return [Clearance.invalid(tool.track.id, no_tissue) for tool in update.tools.tools]
-    tree = cKDTree(tissue.points[good])
-    return [_clearance(tool, tree, tissue, np.flatnonzero(good)) for tool in update.tools.tools]
+    if not len(tissue.points):
+        return [Clearance.invalid(tool.track.id, "the map is empty") for tool in update.tools.tools]
+    tree = cKDTree(tissue.points)  # of all: what is in doubt may be the nearest
+    return [_clearance(tool, tree, tissue, update) for tool in update.tools.tools]
 
 
 def _scene_fault(update: SceneUpdate) -> str:
@@ -67,19 +69,35 @@ def _scene_fault(update: SceneUpdate) -> str:
     return ""
 
 
-def _clearance(tool: PlacedTool, tree: cKDTree, tissue: Cloud, index: np.ndarray) -> Clearance:
+def _clearance(tool: PlacedTool, tree: cKDTree, tissue: Cloud, update: SceneUpdate) -> Clearance:
     placement = tool.placement
     if placement is None or not placement.valid:
         return Clearance.invalid(tool.track.id, "the tool has no pose in this image")
     if not placement.trusted:
         return Clearance.invalid(tool.track.id, f"the pose is not trusted: {placement.reason}")
-    distances, nearest = tree.query(placement.points(tool.model.vertices))
+    surface = placement.points(tool.model.vertices)
+    distances, nearest = tree.query(surface)
     best = int(np.argmin(distances))
-    row = index[nearest[best]]
+    row = nearest[best]
     point, kind = tissue.points[row], KINDS[CloudLabel(int(tissue.labels[row]))]
     if kind == "inferred":
         return Clearance.invalid(tool.track.id, "the nearest tissue is inferred")
+    if tissue.confidence[row] <= MIN_CONFIDENCE:
+        return Clearance.invalid(tool.track.id, "the nearest tissue is not known well enough")
     sigma = np.hypot(np.sqrt(np.trace(placement.covariance[3:, 3:])), DEPTH_SIGMA * float(point[2]))
     distance = float(distances[best])
-    bound = max(0.0, distance - ONE_SIDED_95 * float(sigma))
+    missing = overhang(tool, update, float(surface[best, 2]))
+    bound = max(0.0, distance - ONE_SIDED_95 * float(sigma) - missing)
     return Clearance(tool.track.id, point.astype(np.float64), distance, bound, kind, True)
+
+
+def overhang(tool: PlacedTool, update: SceneUpdate, depth: float) -> float:
+    """Metres, at a depth, by which a tool reaches beyond its model: open jaws of a capsule."""
+    mask, camera = update.labels == tool.track.id, update.depth.camera
+    points = tool.placement.points(tool.model.vertices)
+    solid = silhouette(points, tool.model.faces, camera)
+    outside = cv2.distanceTransform((~solid).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)[mask]
+    if not len(outside):
+        return 0.0
+    pixels = float(np.percentile(outside, OVERHANG_PERCENTILE))
+    return max(0.0, pixels - MASK_NOISE) * max(depth, 0.0) / camera.fx
