@@ -6,6 +6,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+PARTS_TOGETHER = 4  # parts that survive a common reduction: a shaft and two jaws overlap by .999
 MIN_FACES = 24  # of a part of its own
 AGGRESSIVENESS = 3  # of the decimation; from 5 on thin jaws collapse (silhouette overlap 0.86)
 
@@ -14,13 +15,13 @@ def decimated(vertices: np.ndarray, faces: np.ndarray, count: int) -> tuple[np.n
     """(v, 3) float32 vertices and (f, 3) int32 faces of about `count` triangles, or more.
 
     Quadric error metrics (Garland and Heckbert 1997), which stop before thin parts collapse; a
-    mesh that is small enough stays. Separate parts are reduced one by one, each at its own size:
-    errors that are nothing on a shaft would be the end of a jaw.
+    mesh that is small enough stays. Many separate parts are reduced one by one, each at its own
+    size: errors that are nothing on a shaft would be the end of a jaw.
     """
     if len(faces) <= count:
         return np.asarray(vertices, np.float32), np.asarray(faces, np.int32)
     parts = separate_parts(vertices, faces)
-    if len(parts) == 1:
+    if len(parts) <= PARTS_TOGETHER:
         return _simplified(vertices, faces, count)
     weights = np.sqrt([surface(*part) for part in parts])
     shares = np.maximum(count * weights / weights.sum(), MIN_FACES).astype(int)
