@@ -6,6 +6,8 @@ import importlib
 import logging
 import pkgutil
 from abc import ABC, abstractmethod
+from functools import cache
+from types import ModuleType
 from typing import ClassVar
 
 import numpy as np
@@ -16,7 +18,7 @@ from endosfm3d_ros.engines.settings import EngineSettings
 from endosfm3d_ros.engines.source import BackEndError, BuildSource
 from endosfm3d_ros.errors import ConfigurationError
 
-__all__ = ["BackEnd", "BackEndError", "BuildSource", "backend_names", "find_backend"]
+__all__ = ["BackEnd", "BackEndError", "BuildSource", "backend_names", "find_backend", "required"]
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +71,21 @@ class BackEnd(ABC):
     ) -> Engine:
         """An engine from `to_bytes` of the same version and device; `blob` is (N,) uint8."""
         raise BackEndError(f"{self.name} engines cannot be stored")
+
+
+@cache
+def required(package: str) -> ModuleType:
+    """The package of that import name, imported when it is first needed.
+
+    Raises:
+        BackEndError: it is not installed.
+    """
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise BackEndError(
+            f"the package {package} is not installed: pip install {package}"
+        ) from error
 
 
 def backend_names() -> list[str]:

@@ -71,6 +71,40 @@ class Improved:
     links: dict[tuple[int, int], Link]  # host, target
 
 
+def found_again(
+    host: Keyframe,
+    T: np.ndarray,
+    grey: np.ndarray,
+    camera: PinholeCamera,
+    *,
+    window: int,
+    round_trip: float,
+    gate: float,
+) -> Link:
+    """Points of a key frame in another image, patch by patch, without the camera's roll.
+
+    Args:
+        host: the key frame.
+        T: 4x4 T_camera_host, roughly.
+        grey: (H, W) uint8 the other image.
+        camera: of that image.
+        window: side of the compared patch in px.
+        round_trip: px, see `tracks.follow`.
+        gate: px from where `T` puts the point.
+    """
+    expected = camera.project(se3.transform(T, host.points))
+    height, width = grey.shape
+    seen = ((expected > 0) & (expected < (width - 1, height - 1))).all(axis=1)
+    index = np.flatnonzero(seen)
+    H = camera.K @ T[:3, :3] @ np.linalg.inv(host.camera.K)
+    pixels, good = follow_unrolled(
+        host.grey, grey, host.pixels[index], expected[index].astype(np.float32), H,
+        window=window, levels=1, round_trip=round_trip,
+    )  # fmt: skip
+    good &= np.linalg.norm(pixels - expected[index], axis=1) < gate
+    return Link(index[good], pixels[good])
+
+
 class KeyframeWindow:
     """The last key frames. `solve` may run on another thread than the rest."""
 
@@ -135,17 +169,10 @@ class KeyframeWindow:
     def _match(self, host: Keyframe, target: Keyframe) -> Link:
         c = self.config
         T = se3.inverse(target.T_map) @ host.T_map
-        expected = target.camera.project(se3.transform(T, host.points))
-        height, width = target.grey.shape
-        seen = ((expected > 0) & (expected < (width - 1, height - 1))).all(axis=1)
-        index = np.flatnonzero(seen)
-        H = target.camera.K @ T[:3, :3] @ np.linalg.inv(host.camera.K)
-        pixels, good = follow_unrolled(
-            host.grey, target.grey, host.pixels[index], expected[index].astype(np.float32), H,
-            window=c.patch, levels=1, round_trip=c.round_trip,
+        return found_again(
+            host, T, target.grey, target.camera,
+            window=c.patch, round_trip=c.round_trip, gate=c.gate,
         )  # fmt: skip
-        good &= np.linalg.norm(pixels - expected[index], axis=1) < c.gate
-        return Link(index[good], pixels[good])
 
     def apply(self, improved: Improved) -> None:
         """Take over what was solved, for the views that are still here."""

@@ -6,13 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.sfm.alignment import Correspondences, PosePrior, ransac_pose, refine_pose
-from endosfm3d_ros.sfm.keyframes import Keyframe
+from endosfm3d_ros.sfm.keyframes import Keyframe, found_again
 from endosfm3d_ros.sfm.point_tracks import tracking_image
 from endosfm3d_ros.sfm.sampling import depth_along
-from endosfm3d_ros.sfm.tracks import follow, follow_unrolled
+from endosfm3d_ros.sfm.tracks import follow
 from endosfm3d_ros.types import DepthMap, Frame, ScaleSource
 
 
@@ -109,26 +108,18 @@ def fine(
     `expected_pose` (4x4 T_camera_keyframe) decides directions that the points leave open.
     """
     c = config
-    # 1 where its points should be in this image
-    expected = view.camera.project(se3.transform(T, keyframe.points))
-    height, width = view.grey.shape
-    seen = ((expected > 0) & (expected < (width - 1, height - 1))).all(axis=1)
-    index = np.flatnonzero(seen)
-    # 2 where they are: compared without the camera's roll
-    H = view.camera.K @ T[:3, :3] @ np.linalg.inv(keyframe.camera.K)
-    pixels, good = follow_unrolled(
-        keyframe.grey, view.grey, keyframe.pixels[index], expected[index].astype(np.float32), H,
-        window=c.window, levels=1, round_trip=c.round_trip,
+    # 1 where its points are in this image
+    link = found_again(
+        keyframe, T, view.grey, view.camera,
+        window=c.window, round_trip=c.round_trip, gate=3 * c.ransac,
     )  # fmt: skip
-    good &= np.linalg.norm(pixels - expected[index], axis=1) < 3 * c.ransac
-    if good.sum() < c.min_inliers:
+    if len(link.index) < c.min_inliers:
         return None
-    index, pixels = index[good], pixels[good]
-    # 3 the pose that explains them
-    middle = float(np.median(keyframe.points[index, 2]))
+    # 2 the pose that explains them
+    middle = float(np.median(keyframe.points[link.index, 2]))
     prior = PosePrior(expected_pose, c.prior_translation * middle, c.prior_rotation)
-    data = correspondences(keyframe, index, pixels, view, c)
-    return Located(*refine_pose(T, data, prior), index, pixels)
+    data = correspondences(keyframe, link.index, link.pixels, view, c)
+    return Located(*refine_pose(T, data, prior), link.index, link.pixels)
 
 
 def correspondences(

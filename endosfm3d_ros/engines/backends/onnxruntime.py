@@ -5,12 +5,11 @@ Stored is the ONNX file: sessions are optimised again at each start, which takes
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from endosfm3d_ros.engines.backend import BackEnd, BackEndError, BuildSource
+from endosfm3d_ros.engines.backend import BackEnd, BackEndError, BuildSource, required
 from endosfm3d_ros.engines.device import processor_signature
 from endosfm3d_ros.engines.engine import Engine, TensorSpec
 from endosfm3d_ros.engines.settings import EngineSettings
@@ -46,7 +45,7 @@ class OnnxRuntimeBackEnd(BackEnd):
 
     def version(self) -> str:
         """Version of ONNX Runtime."""
-        return _onnxruntime().__version__
+        return required("onnxruntime").__version__
 
     def device(self) -> str:
         """The processor."""
@@ -79,7 +78,7 @@ class OnnxRuntimeBackEnd(BackEnd):
         outputs: tuple[TensorSpec, ...],
         settings: EngineSettings,
     ) -> Engine:
-        runtime = _onnxruntime()
+        runtime = required("onnxruntime")
         options = runtime.SessionOptions()
         options.log_severity_level = 3  # errors
         options.intra_op_num_threads = settings.threads
@@ -90,22 +89,6 @@ class OnnxRuntimeBackEnd(BackEnd):
         except (RuntimeError, ValueError) as error:  # its errors are subclasses of these
             raise BackEndError(f"ONNX Runtime: {str(error).splitlines()[0]}") from error
         return OnnxRuntimeEngine(session, inputs, outputs, model)
-
-
-@cache
-def _onnxruntime() -> Any:
-    """The package.
-
-    Raises:
-        BackEndError: it is not installed.
-    """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise BackEndError(
-            "the package onnxruntime is not installed: pip install onnxruntime"
-        ) from error
-    return onnxruntime
 
 
 def create() -> BackEnd:

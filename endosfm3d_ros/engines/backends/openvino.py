@@ -8,12 +8,12 @@ compiling its graph again (24 M parameters, 2 cores).
 from __future__ import annotations
 
 import logging
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from endosfm3d_ros.engines.backend import BackEnd, BackEndError, BuildSource
+from endosfm3d_ros.engines.backend import BackEnd, BackEndError, BuildSource, required
 from endosfm3d_ros.engines.device import processor_signature
 from endosfm3d_ros.engines.engine import Engine, TensorSpec
 from endosfm3d_ros.engines.quantisation import quantised
@@ -51,7 +51,7 @@ class OpenVinoBackEnd(BackEnd):
 
     def version(self) -> str:
         """Version and build of OpenVINO."""
-        return _openvino().get_version()
+        return required("openvino").get_version()
 
     def device(self) -> str:
         """The processor: compiled models hold code paths chosen for its instructions."""
@@ -91,7 +91,7 @@ class OpenVinoBackEnd(BackEnd):
     ) -> Engine:
         """The compiled model as it was stored."""
         try:
-            tensor = _openvino().Tensor(blob)
+            tensor = required("openvino").Tensor(blob)
             model = self._core.import_model(tensor, "CPU", self._options(settings, precision))
         except RuntimeError as error:
             raise BackEndError(f"OpenVINO: {_reason(error)}") from error
@@ -99,7 +99,7 @@ class OpenVinoBackEnd(BackEnd):
 
     @cached_property
     def _core(self) -> Core:
-        return _openvino().Core()
+        return required("openvino").Core()
 
     @property
     def _has_bf16(self) -> bool:
@@ -121,20 +121,6 @@ def _reason(error: RuntimeError) -> str:
     """The last line of OpenVINO's message, which is the one that says what happened."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else "unknown error"
-
-
-@cache
-def _openvino() -> Any:
-    """The package.
-
-    Raises:
-        BackEndError: it is not installed.
-    """
-    try:
-        import openvino
-    except ImportError as error:
-        raise BackEndError("the package openvino is not installed: pip install openvino") from error
-    return openvino
 
 
 def create() -> BackEnd:
