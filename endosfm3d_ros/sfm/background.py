@@ -35,8 +35,9 @@ class Background(Generic[T]):
         if not self._threaded:
             self._run(function, generation)
             return True
+        # Not a daemon: the interpreter must not end under compiled code that still computes.
         self._thread = threading.Thread(
-            target=self._run, args=(function, generation), name="refine", daemon=True
+            target=self._run, args=(function, generation), name="refine"
         )
         self._thread.start()
         return True

@@ -1,0 +1,59 @@
+"""Jobs beside the frames."""
+
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from endosfm3d_ros.sfm.background import Background
+
+
+def test_an_answer_is_taken_once_and_a_second_job_waits_for_it():
+    jobs = Background(threaded=True)
+    may_end = threading.Event()
+    assert jobs.submit(lambda: may_end.wait(30) and 7)
+    assert not jobs.submit(lambda: 8)
+    assert jobs.take() is None
+    may_end.set()
+    assert waited_for(jobs) == 7
+    assert jobs.take() is None
+    assert not jobs.busy
+
+
+def test_a_forgotten_answer_is_not_handed_out():
+    jobs = Background(threaded=False)
+    jobs.submit(lambda: 7)
+    jobs.forget()
+    assert jobs.take() is None
+    assert jobs.submit(lambda: 8)
+    assert jobs.take() == 8
+
+
+@pytest.mark.parametrize("threaded", [False, True])
+def test_what_a_job_raises_reaches_whoever_takes_the_answer(threaded):
+    def fail():
+        raise ValueError("no parallax")
+
+    jobs = Background(threaded)
+    jobs.submit(fail)
+    with pytest.raises(ValueError, match="no parallax"):
+        waited_for(jobs)
+
+
+def test_the_interpreter_ends_after_a_running_job():
+    """Compiled code that still computes while the interpreter ends would abort the process."""
+    program = (
+        "import time; from endosfm3d_ros.sfm.background import Background;"
+        "Background(True).submit(lambda: (time.sleep(0.5), print('computed')))"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (0, "computed\n")
+
+
+def waited_for(jobs: Background):
+    while jobs.busy:
+        answer = jobs.take()
+        if answer is not None:
+            return answer
+    return None
