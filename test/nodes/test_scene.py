@@ -67,7 +67,7 @@ def played(probe, clip, with_mask: bool = False) -> None:
             labels = image_message(mask.astype(np.uint8), "mono8", frame.stamp, LEFT)
             probe.publisher("tool_mask", Image).publish(labels)
         probe.send_stereo(frame)
-        assert probe.wait(lambda stamp=frame.stamp: stamp in probe.stamps("depth/image"))
+        assert probe.answered(frame.stamp)
         probe.spin(0.12)
 
 
@@ -75,6 +75,8 @@ def test_the_map_shows_the_tissue_with_its_stamp_and_depth(start_node, listening
     start_node(tissue_map=True)
     listening.connect(*STEREO_TOPICS)
     played(listening, clip)
+    count = len(clip)
+    assert listening.wait(lambda: len(listening.stamps("tissue/depth")) == count)
     assert listening.stamps("tissue/depth") == listening.stamps("depth/image")
     message = listening.messages["tissue/depth"][-1]
     assert message.header.frame_id == LEFT
@@ -100,6 +102,8 @@ def test_an_instrument_becomes_a_model_a_marker_and_a_part_of_the_cloud(
     start_node(tissue_map=True, tools="auto")  # as shipped
     listening.connect(*STEREO_TOPICS, "tool_mask")
     played(listening, clip, with_mask=True)
+    last = listening.stamps("depth/image")[-1]
+    assert listening.wait(lambda: last in listening.stamps("tools/clearance"))
     assert listening.messages["tools/models"][-1].mask_source == "topic"
     tools = listening.messages["tools/models"][-1].tools
     assert len(tools) == 1
@@ -131,7 +135,7 @@ def test_without_scale_there_is_no_clearance(start_node, listening, clip):
         labels = image_message(mask.astype(np.uint8), "mono8", frame.stamp, LEFT)
         listening.publisher("tool_mask", Image).publish(labels)
         listening.send_image(frame.image, frame.stamp)
-        assert listening.wait(lambda s=frame.stamp: s in listening.stamps("depth/image"))
+        assert listening.answered(frame.stamp)
     assert listening.wait(lambda: listening.messages["tools/clearance"])
     for message in listening.messages["tools/clearance"]:
         assert not message.valid
@@ -150,10 +154,12 @@ def test_a_tool_that_left_is_deleted(start_node, listening, clip):
         nothing = image_message(np.zeros((256, 320), np.uint8), "mono8", frame.stamp, LEFT)
         listening.publisher("tool_mask", Image).publish(nothing)
         listening.send_stereo(frame)
-        assert listening.wait(lambda s=frame.stamp: s in listening.stamps("depth/image"))
-    listening.spin(0.3)
-    actions = [m.action for a in listening.messages["tools/markers"][8:] for m in a.markers]
-    assert Marker.DELETE in actions
+        assert listening.answered(frame.stamp)
+
+    def actions() -> set[int]:
+        return {m.action for a in listening.messages["tools/markers"][8:] for m in a.markers}
+
+    assert listening.wait(lambda: Marker.DELETE in actions())
 
 
 def test_clearance_is_withdrawn_when_images_stop(start_node, listening, clip):

@@ -14,23 +14,27 @@ from endosfm3d_ros.types import Frame
 IMAGE = np.zeros((4, 4, 3), np.uint8)
 
 
-class Slow:
-    """Stands for a pipeline whose frames take a while."""
+class Recording:
+    """Stands for a pipeline; what it is busy with takes until `may_go_on` is set."""
 
-    def __init__(self, seconds: float = 0.0) -> None:
-        self.seconds = seconds
+    def __init__(self) -> None:
         self.seen: list[int] = []
-        self.resets = 0
+        self.busy, self.may_go_on = threading.Event(), threading.Event()
+        self.may_go_on.set()
 
     def process(self, frame: Frame) -> Frame:
-        time.sleep(self.seconds)
+        self.busy.set()
+        assert self.may_go_on.wait(30)
         if frame.stamp < 0:
             raise RuntimeError("broken frame")
         self.seen.append(frame.stamp)
         return frame
 
-    def reset(self) -> None:
-        self.resets += 1
+    def hold(self, running: LivePipeline, stamp: int) -> None:
+        """Have it busy with a frame."""
+        self.may_go_on.clear()
+        running.slot.put(Frame(stamp, IMAGE))
+        assert self.busy.wait(30)
 
 
 @pytest.fixture
@@ -47,7 +51,7 @@ def live():
         assert one.stop()
 
 
-def until(condition, timeout: float = 3.0) -> bool:
+def until(condition, timeout: float = 20.0) -> bool:
     end = time.monotonic() + timeout
     while not condition() and time.monotonic() < end:
         time.sleep(0.002)
@@ -64,19 +68,19 @@ def test_the_slot_keeps_the_newest_and_counts_the_rest():
 
 
 def test_a_slow_pipeline_works_on_the_latest_frame(live):
-    slow = Slow(0.05)
+    slow = Recording()
     running = live(slow)
-    for stamp in range(20):
+    slow.hold(running, 0)
+    for stamp in range(1, 20):
         running.slot.put(Frame(stamp, IMAGE))
-        time.sleep(0.01)
-    assert until(lambda: slow.seen and slow.seen[-1] == 19)
-    assert len(slow.seen) < 10
-    assert len(slow.seen) + running.slot.dropped == 20
-    assert slow.seen == sorted(slow.seen)
+    slow.may_go_on.set()
+    assert until(lambda: len(slow.seen) == 2)
+    assert slow.seen == [0, 19]
+    assert running.slot.dropped == 18
 
 
 def test_an_exception_reaches_the_handler_and_the_thread_goes_on(live):
-    slow, errors = Slow(), []
+    slow, errors = Recording(), []
     running = live(slow, on_error=lambda frame, error: errors.append((frame.stamp, str(error))))
     running.slot.put(Frame(-1, IMAGE))
     assert until(lambda: errors == [(-1, "broken frame")])
@@ -90,23 +94,23 @@ def test_an_exception_in_the_handler_of_results_does_not_stop_the_thread(live):
     def broken(update):
         raise OSError("no publisher")
 
-    running = live(Slow(), broken, lambda frame, error: errors.append(error))
+    running = live(Recording(), broken, lambda frame, error: errors.append(error))
     for stamp in (1, 2):
         running.slot.put(Frame(stamp, IMAGE))
         assert until(lambda n=stamp: len(errors) == n)
 
 
 def test_reset_happens_on_the_thread_and_drops_what_waits(live):
-    slow, threads = Slow(0.05), []
+    slow, threads = Recording(), []
     slow.reset = lambda: threads.append(threading.current_thread().name)
     running = live(slow)
-    running.slot.put(Frame(1, IMAGE))
-    time.sleep(0.02)
+    slow.hold(running, 1)
     running.slot.put(Frame(2, IMAGE))
     running.reset()
     running.slot.put(Frame(3, IMAGE))
-    assert until(lambda: 3 in slow.seen)
-    assert 2 not in slow.seen
+    slow.may_go_on.set()
+    assert until(lambda: len(slow.seen) == 2)
+    assert slow.seen == [1, 3]
     assert threads == ["pipeline"]
 
 
@@ -114,7 +118,7 @@ def test_hundred_starts_and_stops_leave_no_thread(live):
     """Fault row 19 at the level of the thread."""
     before = threading.active_count()
     for _ in range(100):
-        one = LivePipeline(Slow(), lambda update: None, lambda frame, error: None)
+        one = LivePipeline(Recording(), lambda update: None, lambda frame, error: None)
         one.start()
         assert one.stop()
     assert threading.active_count() == before
@@ -122,7 +126,7 @@ def test_hundred_starts_and_stops_leave_no_thread(live):
 
 def test_actions_are_done_between_frames_on_the_same_thread():
     names = []
-    live = LivePipeline(Slow(), lambda update: None, lambda frame, error: None)
+    live = LivePipeline(Recording(), lambda update: None, lambda frame, error: None)
     live.start()
     live.between_frames(lambda pipeline: names.append(threading.current_thread().name))
     live.stop()

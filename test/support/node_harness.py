@@ -28,6 +28,7 @@ from endosfm3d_ros.types import Frame
 
 LEFT = "endoscope_left_optical_frame"
 OUTPUT_QOS = QoSProfile(depth=200)
+EVERY_FRAME = ("odometry", "camera_pose", "camera_info", "depth/image", "depth/confidence")
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -60,13 +61,29 @@ class Probe:
         while (left := end - time.monotonic()) > 0:
             self._executor.spin_once(timeout_sec=left)
 
-    def wait(self, condition: Callable[[], Any], timeout: float = 10.0) -> bool:
+    def wait(self, condition: Callable[[], Any], timeout: float = 20.0) -> bool:
+        """Whether it comes true; generous, for machines that do much else."""
         end = time.monotonic() + timeout
         while not condition():
             if time.monotonic() > end:
                 return False
             self._executor.spin_once(timeout_sec=0.02)
         return True
+
+    def answered(self, stamp: int) -> bool:
+        """Whether all that the node says of every frame has come for this one, now or soon."""
+
+        def complete() -> bool:
+            moved = any(nanoseconds(t.header.stamp) == stamp for m in self.messages["/tf"]
+                        for t in m.transforms)  # fmt: skip
+            return moved and all(stamp in self.stamps(topic) for topic in EVERY_FRAME)
+
+        return self.wait(complete)
+
+    def status_says(self, text: str) -> bool:
+        """Whether the newest status holds these words, now or soon."""
+        heard = self.messages["status"]
+        return self.wait(lambda: heard and text in heard[-1].message)
 
     def stamps(self, topic: str) -> list[int]:
         """Stamps of what came on an output, in order of arrival."""
