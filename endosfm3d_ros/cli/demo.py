@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.progress import Progress
+
+if TYPE_CHECKING:
+    from endosfm3d_ros.datasets.clip import ClipSequence
+    from endosfm3d_ros.nodes.demo import Heard
 
 
 def register(app: typer.Typer) -> None:
@@ -18,7 +24,7 @@ def demo(
         "out/demo"
     ),
     frames: Annotated[int, typer.Option(min=5, help="Length of the clip at 10 fps.")] = 40,
-    scene: Annotated[str, typer.Option(help="Scene of the simulator.")] = "moving",
+    scene: Annotated[str, typer.Option(help="Scene of the simulator.")] = "instruments",
     depth_source: Annotated[
         str, typer.Option(help="auto: both eyes; endosfm3d: one eye and the network.")
     ] = "auto",
@@ -30,54 +36,73 @@ def demo(
     import json
 
     import cv2
-    import rclpy
-    from rich.console import Console
-    from rich.progress import Progress
 
-    from endosfm3d_ros.cli.convert import write_bag
     from endosfm3d_ros.cli.main import NOTICE
-    from endosfm3d_ros.datasets.clip import ClipSequence
-    from endosfm3d_ros.datasets.clip_writer import write_clip
-    from endosfm3d_ros.datasets.simulator import SimulatedSequence
-    from endosfm3d_ros.nodes import demo as chain
-    from endosfm3d_ros.nodes.transport import use_large_messages
+    from endosfm3d_ros.nodes.demo_picture import picture
 
     console = Console()
     console.print(NOTICE, style="yellow")
+    clip = rendered(scene, frames, out / "clip", console)
+    heard = played(clip, out, depth_source, console)
+    console.print_json(json.dumps(summary(heard, clip)))
+    if not heard.depth:
+        console.print(f"nothing came back; the node's log is {out / 'node.log'}", style="red")
+        raise typer.Exit(1)
+    cv2.imwrite(str(out / "demo.png"), picture(heard, clip)[..., ::-1])
+    console.print(f"picture of the scene: {out / 'demo.png'}")
+
+
+def rendered(scene: str, frames: int, folder: Path, console: Console) -> ClipSequence:
+    """A clip of a named scene on disk."""
+    from endosfm3d_ros.datasets.clip import ClipSequence
+    from endosfm3d_ros.datasets.clip_writer import write_clip
+    from endosfm3d_ros.datasets.simulator import SimulatedSequence
+
     simulated = SimulatedSequence(scene, frames=frames, fps=10.0)
     with Progress(console=console) as progress:
         task = progress.add_task("rendering a clip", total=frames)
         advance = lambda count: progress.update(task, completed=count)  # noqa: E731
-        write_clip(simulated, out / "clip", force=True, on_frame=advance)
-    clip = ClipSequence(out / "clip", start=10**9)
-    written = write_bag(clip, out / "bag", "/endoscope", "raw", None, force=True)
+        write_clip(simulated, folder, force=True, on_frame=advance)
+    return ClipSequence(folder, start=10**9)
+
+
+def played(clip: ClipSequence, out: Path, depth_source: str, console: Console) -> Heard:
+    """What the node answers to the clip, played as a bag."""
+    import rclpy
+
+    from endosfm3d_ros.cli.convert import write_bag
+    from endosfm3d_ros.nodes.demo import play_through_node
+    from endosfm3d_ros.nodes.transport import use_large_messages
+
+    camera, bag = "/endoscope", out / "bag"
+    written = write_bag(clip, bag, camera, "raw", None, force=True)
     use_large_messages()
     rclpy.init()
     try:
         with Progress(console=console) as progress:
-            task = progress.add_task("bag -> node -> depth", total=sum(written.values()))
-            heard = chain.play_through_node(
-                out / "bag",
-                "/endoscope",
-                out / "node.log",
-                lambda: progress.advance(task),
-                depth_source,
-            )
+            task = progress.add_task("bag -> node -> scene", total=sum(written.values()))
+            advance = lambda: progress.advance(task)  # noqa: E731
+            return play_through_node(bag, camera, out / "node.log", advance, depth_source)
     finally:
         rclpy.try_shutdown()
-    summary = {
-        "frames_sent": frames,
+
+
+def summary(heard: Heard, clip: ClipSequence) -> dict[str, Any]:
+    """What was sent, what came back, and how far it is from the truth."""
+    from endosfm3d_ros.nodes.demo_picture import figures
+
+    counts = {
+        "frames_sent": len(clip),
         "depth_images_received": len(heard.depth),
         "poses_received": len(heard.poses),
         "clouds_received": len(heard.clouds),
-        **({"latency_p50_ms": round(heard.status.latency_p50_ms, 1)} if heard.status else {}),
-        **({"scale_source": heard.status.scale_source} if heard.status else {}),
-        **({"networks": heard.status.backend} if heard.status else {}),
-        **{name: round(value, 3) for name, value in chain.scores(heard, clip).items()},
+        "tissue_images_received": len(heard.tissue),
+        "tool_labels_received": len(heard.labels),
     }
-    console.print_json(json.dumps(summary))
-    if not heard.depth:
-        console.print(f"nothing came back; the node's log is {out / 'node.log'}", style="red")
-        raise typer.Exit(1)
-    cv2.imwrite(str(out / "demo.png"), chain.picture(heard, clip)[..., ::-1])
-    console.print(f"picture (image, depth, cloud from the side): {out / 'demo.png'}")
+    said = heard.status and {
+        "latency_p50_ms": round(heard.status.latency_p50_ms, 1),
+        "scale_source": heard.status.scale_source,
+        "networks": heard.status.backend,
+    }
+    errors = {name: round(value, 3) for name, value in figures(heard, clip).items()}
+    return counts | (said or {}) | errors
