@@ -75,8 +75,11 @@ def _clearance(tool: PlacedTool, tree: cKDTree, tissue: Cloud, update: SceneUpda
         return Clearance.invalid(tool.track.id, "the tool has no pose in this image")
     if not placement.trusted:
         return Clearance.invalid(tool.track.id, f"the pose is not trusted: {placement.reason}")
-    surface = placement.points(tool.model.vertices)
-    distances, nearest = tree.query(surface)
+    corners = placement.points(tool.model.vertices)
+    at_most = tree.query(corners)[0].min()
+    # between the corners: only what is nearer than any of them is searched, which is quick
+    surface = np.concatenate([corners, placement.points(tool.model.surface.points)])
+    distances, nearest = tree.query(surface, distance_upper_bound=np.nextafter(at_most, np.inf))
     best = int(np.argmin(distances))
     row = nearest[best]
     point, kind = tissue.points[row], KINDS[CloudLabel(int(tissue.labels[row]))]

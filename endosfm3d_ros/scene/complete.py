@@ -23,18 +23,18 @@ def complete_cloud(update: SceneUpdate, max_points: int) -> Cloud:
 
 
 def tool_clouds(update: SceneUpdate) -> list[Cloud]:
-    """The vertices of every placed and trusted tool, labelled 16 + id."""
+    """The surface of every placed and trusted tool, all around, labelled 16 + id."""
     clouds = []
     for tool in update.tools.tools if update.tools else ():
         if tool.placement is None or not (tool.placement.valid and tool.placement.trusted):
             continue
-        points = tool.placement.points(tool.model.vertices).astype(np.float32)
-        count = len(points)
+        surface = tool.model.surface
+        count = len(surface.points)
         clouds.append(
             Cloud(
-                points=points,
-                colors=tool.model.colors,
-                normals=np.full((count, 3), np.nan, np.float32),
+                points=tool.placement.points(surface.points).astype(np.float32),
+                colors=surface.colors,
+                normals=(surface.normals @ tool.placement.R.T).astype(np.float32),
                 confidence=np.full(count, tool.placement.iou, np.float32),
                 labels=np.full(count, min(255, CloudLabel.TOOL + tool.track.id), np.uint8),
             )

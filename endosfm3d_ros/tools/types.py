@@ -13,6 +13,7 @@ import numpy as np
 
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.tools.surface_points import SurfacePoints
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ class ToolModel:
     def extent(self) -> float:
         """Diagonal of the bounding box in model units."""
         return float(np.linalg.norm(np.ptp(self.vertices, axis=0)))
+
+    @cached_property
+    def surface(self) -> SurfacePoints:
+        """Points all over the mesh, in model units."""
+        return SurfacePoints.of_mesh(self.vertices, self.faces, self.colors)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,109 @@
+"""Clearance on geometry whose distances are known."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import trimesh
+
+from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.scene.clearance import clearances
+from endosfm3d_ros.scene.cloud import joined
+from endosfm3d_ros.scene.complete import tool_clouds
+from endosfm3d_ros.tools.stage import PlacedTool
+from endosfm3d_ros.tools.types import ToolModel, ToolPlacement
+from endosfm3d_ros.types import Cloud, CloudLabel, ScaleSource, TrackingState
+
+CAMERA = PinholeCamera(width=320, height=256, fx=300.0, fy=300.0, cx=160.0, cy=128.0)
+RADIUS = 0.004  # m, of the rod
+AXIS = 0.06  # m, its distance along the view
+
+
+@pytest.fixture
+def rod() -> ToolModel:
+    """An instrument across the view: all its corners are at its two ends, 100 mm apart."""
+    mesh = trimesh.creation.cylinder(RADIUS, 0.1, sections=32)
+    turned = np.asarray(mesh.vertices)[:, [2, 0, 1]].astype(np.float32)
+    colors = np.full(turned.shape, 150, np.uint8)
+    return ToolModel(turned, np.asarray(mesh.faces, np.int32), colors, "mesh", True)
+
+
+def tissue(points: np.ndarray, label: CloudLabel = CloudLabel.MEASURED) -> Cloud:
+    count = len(points)
+    return Cloud(
+        points=points.astype(np.float32),
+        colors=np.zeros((count, 3), np.uint8),
+        normals=np.zeros((count, 3), np.float32),
+        confidence=np.ones(count, np.float32),
+        labels=np.full(count, label, np.uint8),
+    )
+
+
+def an_update(model: ToolModel, cloud: Cloud, trusted=True, **changes):
+    t, covariance = np.array([0, 0, AXIS]), np.zeros((6, 6))
+    reason = "" if trusted else "half of it is hidden"
+    placement = ToolPlacement(np.eye(3), t, 1.0, 0.9, covariance, 0.0, trusted, reason)
+    tool = PlacedTool(SimpleNamespace(id=2), model, placement, 1)
+    parts = {
+        "depth": SimpleNamespace(scale=ScaleSource.STEREO, camera=CAMERA),
+        "pose": SimpleNamespace(state=TrackingState.TRACKING),
+        "tissue": SimpleNamespace(
+            cloud=cloud, T_map_camera=np.eye(4), state=TrackingState.TRACKING
+        ),
+        "tools": SimpleNamespace(tools=(tool,)),
+        "labels": np.zeros((256, 320), np.uint8),
+    }
+    return SimpleNamespace(**(parts | changes))
+
+
+@pytest.mark.parametrize("gap", [0.0015, 0.006])
+@pytest.mark.parametrize("along", [-0.03, 0.0, 0.017])
+def test_the_side_of_a_shaft_is_as_near_as_it_is(rod, gap, along):
+    """A fold of tissue below the middle of the rod, far from every corner of its mesh."""
+    fold = np.array([[along, 0.0, AXIS + RADIUS + gap], [along, 0.05, 0.2]])
+    (found,) = clearances(an_update(rod, tissue(fold)))
+    assert found.valid
+    assert found.id == 2
+    assert found.distance == pytest.approx(gap, abs=2e-4)
+    assert found.lower_bound_95 <= found.distance
+    np.testing.assert_allclose(found.nearest, fold[0], atol=1e-6)
+
+
+def test_the_cloud_of_a_tool_lies_on_it_all_around_and_leaves_no_gap(rod):
+    (cloud,) = tool_clouds(an_update(rod, tissue(np.zeros((1, 3)))))
+    sides = cloud.points[np.abs(cloud.points[:, 0]) < 0.049] - (0, 0, AXIS)
+    radius = np.linalg.norm(sides[:, 1:], axis=1)
+    np.testing.assert_allclose(radius, RADIUS, rtol=0.01)
+    angles = np.arctan2(sides[:, 1], sides[:, 2])
+    cells, *_ = np.histogram2d(sides[:, 0], angles, bins=(33, 8))  # 3 mm x 3 mm
+    assert cells.min() > 0
+    assert (cloud.labels == CloudLabel.TOOL + 2).all()
+    outwards = (cloud.normals[np.abs(cloud.points[:, 0]) < 0.049][:, 1:] * sides[:, 1:]).sum(axis=1)
+    assert (outwards > 0.9 * RADIUS).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"depth": SimpleNamespace(scale=ScaleSource.RELATIVE)}, "scale is relative"),
+        ({"tissue": None}, "no tissue map"),
+        ({"pose": SimpleNamespace(state=TrackingState.LOST)}, "tracking is lost"),
+        ({"trusted": False}, "half of it is hidden"),
+    ],
+)
+def test_no_distance_without_what_it_rests_on(rod, changes, reason):
+    (found,) = clearances(an_update(rod, tissue(np.zeros((1, 3))), **changes))
+    assert not found.valid
+    assert np.isnan(found.distance) and np.isnan(found.lower_bound_95)
+    assert reason in found.reason
+
+
+def test_tissue_that_nobody_saw_gives_no_distance(rod):
+    """Not the farther tissue that was seen either: what is in doubt may be in the way."""
+    seen = tissue(np.array([[0, 0, 0.08]]))
+    guessed = tissue(np.array([[0, 0, 0.07]]), CloudLabel.INFERRED)
+    (found,) = clearances(an_update(rod, joined([seen, guessed])))
+    assert not found.valid
+    assert "inferred" in found.reason
