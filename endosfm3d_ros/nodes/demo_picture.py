@@ -106,7 +106,7 @@ def outlined(image: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
 _COLOURS = ((60, 220, 255), (255, 210, 60), (120, 255, 120), (255, 120, 220))  # RGB
 
 
-def side_view(message: PointCloud2, width: int, height: int, angle: float = 0.7) -> np.ndarray:
+def side_view(message: PointCloud2, width: int, height: int, angle: float = 0.5) -> np.ndarray:
     """(H, W, 3) uint8 RGB of a cloud, turned about its middle by `angle` radians."""
     cloud = np.frombuffer(message.data, CLOUD_DTYPE)
     points = np.stack([cloud["x"], cloud["y"], cloud["z"]], axis=1)
