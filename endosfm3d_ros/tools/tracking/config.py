@@ -41,7 +41,8 @@ class TrackerConfig:
     fit_steps: tuple[float, ...] = (10.0, 10.0, 5.0, 5.0, 2.5)  # px, of bases and tips, in turn
     fit_reluctance: float = 0.002  # of the region, that a step must gain
     explained: float = 2.0  # half widths from an axis, within which an entry is that of its tool
-    newcomer_gain: float = 0.6  # of what is not covered, that may be left with one tool more
+    shaped: float = 0.1  # of a region, that straight strips need not cover: jaws, ragged outlines
+    newcomer_gain: float = 0.75  # of what is not covered, that may be left with one tool more
     hidden: float = 0.85  # share of a tool behind another one, from which it is not seen
     smoothing: float = 0.4  # share of a new frame in velocity and score
     mapping_margin: int = 47  # px at a width of 1280: side of the dilation of EndoLRMGS

@@ -54,15 +54,15 @@ class Region:
         pixels = self.border_pixels
         return pixels.mean(axis=0) if len(pixels) else None
 
-    def entries(self, gap: float) -> list[tuple[np.ndarray, float]]:
-        """Places where it comes in from the border, more than `gap` px apart: centre x y, width."""
+    def entries(self, gap: float) -> list[np.ndarray]:
+        """(2,) x y each: middles of where it comes in from the border, more than `gap` px apart."""
         pixels = self.border_pixels.astype(np.float64)
         if not len(pixels):
             return []
         near = cKDTree(pixels).query_pairs(gap, output_type="ndarray")  # (M, 2)
         links = coo_array((np.ones(len(near)), near.T), (len(pixels), len(pixels)))
         count, place = connected_components(links, directed=False)
-        return [_centre_and_width(pixels[place == k]) for k in range(count)]
+        return [pixels[place == k].mean(axis=0) for k in range(count)]
 
     def enters_beside(self, other: Region, gap: float) -> bool:
         """Whether both come in from the border at most `gap` px apart."""
@@ -79,11 +79,6 @@ class Region:
         """(h, w) bool: at most that many px away by rows and columns."""
         kernel = np.ones((2 * distance + 1, 2 * distance + 1), np.uint8)
         return cv2.dilate(self.mask.astype(np.uint8), kernel) > 0
-
-
-def _centre_and_width(points: np.ndarray) -> tuple[np.ndarray, float]:
-    """Mean of (N, 2) pixels and the diagonal of their extent, at least 2 px."""
-    return points.mean(axis=0), max(float(np.hypot(*np.ptp(points, axis=0))), 2.0)
 
 
 def regions_of_mask(mask: np.ndarray, config: TrackerConfig) -> list[Region]:

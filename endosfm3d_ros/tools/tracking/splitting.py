@@ -83,8 +83,8 @@ def _with_newcomers(region: Region, known: list[Axis], config: TrackerConfig) ->
         return known
     before = known if known else [region.axis]
     new = [
-        Axis(centre, region.centre, width / 2, True).within(region.mask.shape)
-        for centre, width in places
+        Axis.of(part, centre)
+        for centre, part in zip(places, _nearest_parts(region, places))
         if alone or all(axis.distance(*centre) > config.explained for axis in known)
     ]
     if alone and new:  # nothing is known of who is where
@@ -95,4 +95,13 @@ def _with_newcomers(region: Region, known: list[Axis], config: TrackerConfig) ->
         return first
     second = fitted([*known, *new], region.mask, config)
     left = [uncovered(axes, region.mask, config) for axes in (first, second)]
-    return second if left[1] < config.newcomer_gain * left[0] else (first if not alone else known)
+    if left[0] > config.shaped and left[1] < config.newcomer_gain * left[0]:
+        return second
+    return known if alone else first
+
+
+def _nearest_parts(region: Region, places: list[np.ndarray]) -> list[np.ndarray]:
+    """(h, w) bool each: the pixels of a region that are nearer to one place than to the others."""
+    y, x = np.mgrid[: region.mask.shape[0], : region.mask.shape[1]].astype(np.float32)
+    nearest = np.argmin([np.hypot(x - u, y - v) for u, v in places], axis=0)
+    return [region.mask & (nearest == k) for k in range(len(places))]
