@@ -30,6 +30,7 @@ ARGUMENTS = {
     "params_file": (str(SHARE / "config" / "pipeline.yaml"), "parameters of the node"),
     "bag": ("", "bag to play; sets use_sim_time"),
     "bag_rate": ("1.0", "speed of the bag"),
+    "bag_loop": ("false", "play the bag again and again; each round is a new scene"),
     "rviz": ("false", "start RViz with the package's configuration"),
     "use_sim_time": ("false", "take time from /clock"),
     "depth_source": ("auto", "auto, topic, stereo, endosfm3d or shading"),
@@ -82,11 +83,12 @@ def actions(context: LaunchContext) -> list[Action]:
         output="screen",
         parameters=[value["params_file"], overrides],
         remappings=remappings,
-        arguments=["--ros-args", "--log-level", value["log_level"]],
+        ros_arguments=["--log-level", value["log_level"]],
     )
     # The delay lets the node start listening before the first image.
     play = ["ros2", "bag", "play", value["bag"], "--delay", "3", "--clock", "200"]
     play += ["--rate", value["bag_rate"], "--read-ahead-queue-size", "1000"]
+    play += ["--loop"] * (value["bag_loop"] == "true")
     rviz = Node(
         package="rviz2",
         executable="rviz2",
