@@ -173,3 +173,11 @@ class Health:
     def scale_source(self) -> str:
         """Where metres come from in the newest output."""
         return (self.update.depth.scale if self.update else ScaleSource.RELATIVE).value
+
+    def scale(self) -> tuple[float, float]:
+        """Metres per unit and their relative sigma; NaN where relative, or where nobody measured."""
+        estimate = self.update.scale if self.update else None
+        if estimate is None:
+            return float("nan"), float("nan")
+        measured = estimate.count and estimate.source != ScaleSource.CONSTANT
+        return estimate.factor, estimate.sigma if measured else float("nan")

@@ -27,6 +27,8 @@ def status_message(
         message="; ".join(finding.sentence for finding in findings) or "running",
         depth_source=update.depth.source if update else "none",
         scale_source=health.scale_source(),
+        scale_factor=health.scale()[0],
+        scale_sigma=health.scale()[1],
         backend=pipeline.sfm.backend(),
         tracking=update.pose.state.value if update else "initialising",
         intrinsics_mode=pipeline.sfm.intrinsics_mode,

@@ -16,6 +16,7 @@ from endosfm3d_ros.types import (
     DepthMap,
     Frame,
     IntrinsicsEstimate,
+    ScaleEstimate,
     ScaleSource,
     SceneUpdate,
     TrackingState,
@@ -114,6 +115,20 @@ def test_lost_tracking_and_little_depth_are_said(health):
     health.image_received(101.0)
     health.scene_updated(update(TrackingState.LOST, valid=0.1), {}, 101.0)
     assert levels(health, 101.1) == {"tracking": Level.WARN, "depth": Level.WARN}
+
+
+@pytest.mark.parametrize(
+    ("estimate", "said"),
+    [
+        (None, (np.nan, np.nan)),
+        (ScaleEstimate(1.2, 0.03, ScaleSource.KINEMATICS, 9), (1.2, 0.03)),
+        (ScaleEstimate(1.2, 0.0, ScaleSource.CONSTANT, 1), (1.2, np.nan)),
+        (ScaleEstimate(1.0, 0.0, ScaleSource.STEREO, 0), (1.0, np.nan)),
+    ],
+)
+def test_the_doubt_about_the_scale_is_said_only_where_it_was_measured(health, estimate, said):
+    health.scene_updated(replace(update(), scale=estimate), {}, 101.0)
+    np.testing.assert_equal(health.scale(), said)
 
 
 def test_memory_is_bounded(health):

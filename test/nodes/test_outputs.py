@@ -102,6 +102,7 @@ def test_one_eye_gives_depth_and_says_that_it_is_relative(start_node, probe, sta
     status = probe.messages["status"][-1]
     expected = "endosfm3d" if source == "auto" else source
     assert (status.depth_source, status.scale_source) == (expected, "relative")
+    assert np.isnan([status.scale_factor, status.scale_sigma]).all()
     assert status.backend.startswith(runs)
     first = depth_array(probe.messages["depth/image"][0])
     assert np.nanmedian(first) == pytest.approx(0.05, rel=1e-3)
