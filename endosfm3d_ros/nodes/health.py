@@ -175,7 +175,7 @@ class Health:
         return (self.update.depth.scale if self.update else ScaleSource.RELATIVE).value
 
     def scale(self) -> tuple[float, float]:
-        """Metres per unit and their relative sigma; NaN where relative, or where nobody measured."""
+        """Metres per unit, relative sigma; NaN where it is relative, or where nobody measured."""
         estimate = self.update.scale if self.update else None
         if estimate is None:
             return float("nan"), float("nan")
