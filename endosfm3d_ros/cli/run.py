@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from endosfm3d_ros.datasets.sequence import Sequence
-    from endosfm3d_ros.pipeline import Pipeline
+    from endosfm3d_ros.pipeline import Pipeline, PipelineConfig
+    from endosfm3d_ros.tools.stage import ToolsConfig
 
 
 def register(app: typer.Typer) -> None:
@@ -56,22 +57,15 @@ def run(
     from endosfm3d_ros.cli.main import NOTICE
     from endosfm3d_ros.datasets.atomic import atomic_folder
     from endosfm3d_ros.datasets.sequence import open_sequence
-    from endosfm3d_ros.pipeline import Pipeline, PipelineConfig
-    from endosfm3d_ros.sfm.estimator import EstimatorConfig
-    from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig
-    from endosfm3d_ros.tissue.config import TissueConfig
+    from endosfm3d_ros.pipeline import Pipeline
     from endosfm3d_ros.tools.stage import ToolsConfig
 
     console = Console()
     console.print(NOTICE, style="yellow")
     sequence = open_sequence(source)
-    sfm = EstimatorConfig(depth_source=depth_source, intrinsics=IntrinsicsConfig(mode=intrinsics))
     stage = ToolsConfig(tools, tool_models, tool_model_path, align, in_background=live)
-    config = PipelineConfig(
-        sfm=sfm,
-        tools=None if tools == "off" else stage,
-        tissue=TissueConfig() if tissue_map else None,
-        tissue_budget=PipelineConfig.tissue_budget if live else None,
+    config = configuration(
+        depth_source, intrinsics, tissue_map, None if tools == "off" else stage, live
     )
     pipeline = Pipeline(config, report=console.print)
     with atomic_folder(out, "summary.json", force) as folder:
@@ -83,6 +77,27 @@ def run(
         console.print(note, style="yellow", highlight=False)
     console.print_json(json.dumps(summary))
     console.print(f"written to {out}", highlight=False)
+
+
+def configuration(
+    depth_source: str, intrinsics: str, tissue_map: bool, tools: ToolsConfig | None, live: bool
+) -> PipelineConfig:
+    """The settings that the options stand for; each checks its own values."""
+    from endosfm3d_ros.pipeline import PipelineConfig
+    from endosfm3d_ros.sfm.estimator import EstimatorConfig
+    from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig
+    from endosfm3d_ros.tissue.config import TissueConfig
+
+    return PipelineConfig(
+        sfm=EstimatorConfig(
+            depth_source=depth_source,
+            intrinsics=IntrinsicsConfig(mode=intrinsics),
+            background=live,
+        ),
+        tools=tools,
+        tissue=TissueConfig() if tissue_map else None,
+        tissue_budget=PipelineConfig.tissue_budget if live else None,
+    )
 
 
 def record(
