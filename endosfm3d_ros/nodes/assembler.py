@@ -47,7 +47,8 @@ class FrameAssembler:
         emit: called with each complete frame.
         on_jump: called with the size of a time jump in nanoseconds, before the frame after it.
         required: names of parts without which a frame is not emitted: right, depth.
-        optional: names of parts that are waited for until the next left image comes: labels.
+        optional: parts that are waited for until the next left image comes, and how long, in
+            nanoseconds, the last frame that had one must be past: {"labels": 0} for every frame.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class FrameAssembler:
     ) -> None:
         self.config = config or AssemblerConfig()
         self.required: set[str] = set()
-        self.optional: set[str] = set()
+        self.optional: dict[str, int] = {}
         self.waits_for_calibration = False  # hold frames until `set_calibration` was called
         self.rejected: Counter[str] = Counter()
         self._emit = emit
@@ -73,6 +74,7 @@ class FrameAssembler:
         self._pending: OrderedDict[int, Parts] = OrderedDict()
         self._companions: dict[str, OrderedDict[int, np.ndarray]] = {}
         self._last: int | None = None
+        self._had: dict[str, int] = {}  # stamp of the last frame with each part
         self._late = 0
         self._frame_id: str | None = None
 
@@ -160,12 +162,21 @@ class FrameAssembler:
             parts = self._pending[stamp]
             newest = next(reversed(self._pending)) == stamp
             if self.required <= parts.others.keys():
-                if newest and not self.optional <= parts.others.keys():
+                if newest and not self._awaited(stamp) <= parts.others.keys():
                     continue
                 self._discard_before(stamp)
                 del self._pending[stamp]
+                self._had.update(dict.fromkeys(parts.others, stamp))
                 self._emit(self._frame(parts))
         self._limit()
+
+    def _awaited(self, stamp: int) -> set[str]:
+        """Optional parts that are due."""
+        return {
+            name
+            for name, every in self.optional.items()
+            if name not in self._had or stamp - self._had[name] >= every
+        }
 
     def _discard_before(self, stamp: int) -> None:
         for other in [key for key in self._pending if key < stamp]:

@@ -19,6 +19,7 @@ from endosfm3d_ros.nodes.frame_names import sanitised
 from endosfm3d_ros.nodes.guard import Guard
 from endosfm3d_ros.nodes.health import Health
 from endosfm3d_ros.nodes.inputs import Input, InputSubscriptions
+from endosfm3d_ros.sfm.scale_sources import ScaleSourcesConfig
 from endosfm3d_ros.types import Frame
 
 CALIBRATION_WAIT = 1.0  # s that the first images wait for a camera_info that somebody publishes
@@ -79,7 +80,9 @@ class FrameReceiver:
         elif source in ("auto", "stereo") and published("right/image_raw"):
             required = {"right"}
         self.assembler.required = required
-        self.assembler.optional = {"labels"} if published("tool_mask") else set()
+        self.assembler.optional = {"labels": 0} if published("tool_mask") else {}
+        if self._wants_right() and published("right/image_raw"):
+            self.assembler.optional["right"] = ScaleSourcesConfig.stereo_every
         self._wait_for_calibration()
 
     def _inputs(self) -> list[Input]:
@@ -127,9 +130,12 @@ class FrameReceiver:
                 self._set_calibration()
 
     def _on_right(self, message: Image | CompressedImage) -> None:
-        wanted = "right" in self.assembler.required or self._values["scale_source"] == "stereo"
-        if wanted and not self._health.paused:
+        if self._wants_right() and not self._health.paused:
             self._add("right", message, _pixels(message))
+
+    def _wants_right(self) -> bool:
+        """For depth from it, or to measure the scale now and then."""
+        return "right" in self.assembler.required or self._values["scale_source"] == "stereo"
 
     def _on_depth(self, message: Image) -> None:
         self._add("depth", message, conversions.depth_array(message))
@@ -159,7 +165,7 @@ class FrameReceiver:
     def _missing(self) -> list[str]:
         """Topics that somebody publishes calibration on and that have not spoken yet."""
         topics = {"left": "camera_info"}
-        if "right" in self.assembler.required or self._values["scale_source"] == "stereo":
+        if self._wants_right():
             topics["right"] = "right/camera_info"
         published = self._subscriptions.published
         return [

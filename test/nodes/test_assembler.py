@@ -115,7 +115,7 @@ def test_skipping_waits_until_time_is_newer(out, jumps):
 
 
 def test_labels_are_waited_for_but_not_for_ever(assembler, out):
-    assembler.optional = {"labels"}
+    assembler.optional = {"labels": 0}
     labels = np.ones((4, 4), np.uint8)
     assembler.add_image(0, "camera", IMAGE)
     assert out == []
@@ -125,6 +125,19 @@ def test_labels_are_waited_for_but_not_for_ever(assembler, out):
     assembler.add_image(2 * STEP, "camera", IMAGE)
     assert stamps(out) == [0, STEP]
     assert out[1].tool_labels is None
+
+
+def test_an_occasional_part_is_waited_for_only_when_it_is_due(assembler, out):
+    """The right eye comes after the left one, and for every fourth frame only."""
+    assembler.optional = {"right": 3 * STEP}
+    for i in range(9):
+        assembler.add_image(i * STEP, "camera", IMAGE)
+        emitted_at_once = stamps(out)[-1:] == [i * STEP]
+        assert emitted_at_once == (i % 4 in (1, 2)), i
+        if i % 4 == 0:
+            assembler.add_companion("right", i * STEP, IMAGE)
+    assert stamps(out) == [i * STEP for i in range(9)]
+    assert [frame.right_image is not None for frame in out] == [i % 4 == 0 for i in range(9)]
 
 
 def test_first_images_wait_for_their_calibration(assembler, out):

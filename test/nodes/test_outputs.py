@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from node_harness import LEFT, STEREO_TOPICS
@@ -108,6 +110,29 @@ def test_one_eye_gives_depth_and_says_that_it_is_relative(start_node, probe, sta
     assert np.nanmedian(first) == pytest.approx(0.05, rel=1e-3)
     confidence = np.frombuffer(probe.messages["depth/confidence"][0].data, np.float32)
     assert 0 < confidence.max() <= (0.3 if source == "shading" else 1)
+
+
+def test_a_right_eye_at_a_lower_rate_gives_the_scale(start_node, probe, static):
+    """It comes after the left one, and for every fourth frame only."""
+    start_node(depth_source="shading", scale_source="stereo", intrinsics_mode="fixed")
+    probe.connect(*STEREO_TOPICS)
+
+    def said() -> list:
+        return [m for m in probe.messages["status"] if m.scale_source == "stereo"]
+
+    for i in range(100):
+        frame = replace(static[i % 4], stamp=START + i * 10**8)
+        if i % 4 == 0:
+            probe.send_stereo(frame, right_last=True)
+        else:
+            probe.send_image(frame.image, frame.stamp)
+        probe.spin(0.1)
+        if said():
+            break
+    status = said()[-1]
+    assert status.depth_source == "shading"
+    assert status.scale_factor > 0
+    assert 0 < status.scale_sigma < 0.05
 
 
 def test_intrinsics_do_not_read_the_calibration_unless_asked(start_node, probe, static):

@@ -139,14 +139,15 @@ class Probe:
         message = camera_info_message(camera, stamp, LEFT, R=R, P=P)
         self.publisher(topic, CameraInfo).publish(message)
 
-    def send_stereo(self, frame: Frame) -> None:
+    def send_stereo(self, frame: Frame, right_last: bool = False) -> None:
         """Both eyes of a frame with their calibration."""
         pair = frame.stereo
         self.send_info(pair.left, frame.stamp, pair.P_left, pair.R_left)
         right_info = "right/camera_info"
         self.send_info(pair.right, frame.stamp, pair.P_right, pair.R_right, topic=right_info)
-        self.send_image(frame.right_image, frame.stamp, topic="right/image_raw")
-        self.send_image(frame.image, frame.stamp)
+        eyes = [(frame.right_image, "right/image_raw"), (frame.image, "image_raw")]
+        for image, topic in reversed(eyes) if right_last else eyes:
+            self.send_image(image, frame.stamp, topic=topic)
 
     # --- services ------------------------------------------------------------------------------
 
