@@ -76,6 +76,11 @@ class Pipeline:
         if self.tools is not None:
             self.tools.close()
 
+    def backend(self) -> str:
+        """What runs the networks of all stages; "none" where none run."""
+        stages = [self.sfm.backend(), self.tools.backend() if self.tools else "none"]
+        return "; ".join(said for said in stages if said != "none") or "none"
+
     def process(self, frame: Frame) -> SceneUpdate:
         """One frame through all stages.
 

@@ -123,7 +123,7 @@ def record(
         "frames_processed": played.processed,
         "frames_dropped": played.dropped,
         "rate_hz": played.processed / max(played.seconds, 1e-9),
-        "backend": pipeline.sfm.backend(),
+        "backend": pipeline.backend(),
         "k_seen_by": pipeline.sfm.k_seen_by(),
         **recorder.finish(),
     }

@@ -46,6 +46,10 @@ class EngineInfo:
     cached: bool = False
     refused: tuple[str, ...] = ()  # why the back ends before this one were not taken
 
+    def __str__(self) -> str:
+        """Network, back end, precision and the result of the comparison."""
+        return f"{self.network} {self.backend} {self.precision} ({self.parity})"
+
     @property
     def parity(self) -> str:
         """The result of the comparison with torch, in words."""

@@ -150,7 +150,7 @@ class Observer:
             input_hz=played.input_hz,
             clip_hz=sequence.fps,
             rss_mb_max=self._rss_max / 1e6,
-            backend=pipeline.sfm.backend(),
+            backend=pipeline.backend(),
             depth_source=self._depth_source,
             scale_source=self._scale_source(),
             latency_ms=self._latency.percentiles(),

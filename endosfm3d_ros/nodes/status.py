@@ -29,7 +29,7 @@ def status_message(
         scale_source=health.scale_source(),
         scale_factor=health.scale()[0],
         scale_sigma=health.scale()[1],
-        backend=pipeline.sfm.backend(),
+        backend=pipeline.backend(),
         tracking=update.pose.state.value if update else "initialising",
         intrinsics_mode=pipeline.sfm.intrinsics_mode,
         k_seen_by=pipeline.sfm.k_seen_by(),

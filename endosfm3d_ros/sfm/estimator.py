@@ -174,11 +174,7 @@ class Estimator:
         if not isinstance(self.source, EndoSfM3D):
             return "none"
         weights = f"{self.source.weights.name}: " if self.source.weights else ""
-        return weights + ", ".join(
-            f"{engine.info.network} {engine.info.backend} {engine.info.precision} "
-            f"({engine.info.parity})"
-            for engine in self.source.engines
-        )
+        return weights + ", ".join(str(engine.info) for engine in self.source.engines)
 
     def k_seen_by(self) -> str:
         """Which stages read the given calibration, comma separated."""

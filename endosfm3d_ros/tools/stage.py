@@ -102,6 +102,10 @@ class ToolStage:
         self._workshop = ThreadPoolExecutor(1, "tool models", step_back)
         self.reset()
 
+    def backend(self) -> str:
+        """What runs the network of the masks; "none" where there is none."""
+        return ", ".join(str(engine.info) for engine in self._masks.engines) or "none"
+
     def reset(self) -> None:
         """Forget all tools; ids start again at 1."""
         self._masks.reset()

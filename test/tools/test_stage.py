@@ -109,3 +109,10 @@ def test_depth_that_is_nan_under_the_tool_is_no_obstacle(pipeline):
     blind[:8] = 0.08
     update = pipeline.process(replace(a_frame(4, shaft()), depth=blind))
     assert np.isfinite(update.tools.tools[0].placement.t).all()
+
+
+@pytest.mark.parametrize(("masks", "runs"), [("colour", "none"), ("network", "f32 (within ")])
+def test_the_pipeline_names_what_runs_the_network_of_the_masks(masks, runs):
+    made = Pipeline(PipelineConfig(EstimatorConfig("topic"), ToolsConfig(masks)))
+    assert runs in made.backend()
+    made.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from endosfm3d_ros.engines import EngineSettings
+from endosfm3d_ros.engines import Engine, EngineSettings
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.tools.segmentation.colour import ColourSource
 from endosfm3d_ros.tools.segmentation.network import NetworkSource
@@ -33,6 +33,11 @@ class AutomaticSource:
     def name(self) -> str:
         """Of the source in use."""
         return self._chosen.name
+
+    @property
+    def engines(self) -> tuple[Engine, ...]:
+        """What runs the network, where the source in use has one."""
+        return self._chosen.engines
 
     def reset(self) -> None:
         """Forget the stream."""

@@ -58,6 +58,7 @@ class ColourSource:
     """
 
     name = "colour"
+    engines = ()
 
     def __init__(self, config: ColourConfig | None = None) -> None:
         self.config = config or ColourConfig()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from endosfm3d_ros.engines import EngineSettings
+from endosfm3d_ros.engines import Engine, EngineSettings
 from endosfm3d_ros.tools.segmentation.card import TOOL, ModelCard, find_model
 from endosfm3d_ros.tools.segmentation.network_engines import tool_engine
 from endosfm3d_ros.tools.segmentation.plausibility import implausible, unlit
@@ -29,6 +29,11 @@ class NetworkSource:
     def __init__(self, folder: str = "", settings: EngineSettings | None = None) -> None:
         self.model, self.card = find_model(folder)
         self._engine = tool_engine(self.model, self.card, settings)
+
+    @property
+    def engines(self) -> tuple[Engine, ...]:
+        """What runs the network."""
+        return (self._engine,)
 
     def reset(self) -> None:
         """Nothing is remembered."""

@@ -18,6 +18,7 @@ class TopicSource:
     """
 
     name = "topic"
+    engines = ()
 
     def reset(self) -> None:
         """Nothing is remembered."""
