@@ -5,6 +5,7 @@ They are quick on a processor without GPU, and small enough to be trained on one
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from endosfm3d_ros.networks.residual import BLOCK
@@ -33,6 +34,24 @@ class DepthStudent(nn.Module):
         """
         maps = self.unet(image)
         return maps[:, :1], maps[:, 1:]
+
+
+class MirroredDepth(nn.Module):
+    """A `DepthStudent` that also looks into a mirror, and answers with the mean of both views.
+
+    A scene and its mirror image are equally likely: what differs between the answers is error
+    (test-time flipping; Godard et al. 2017, section 4.4).
+    """
+
+    def __init__(self, network: DepthStudent) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """(1, 3, H, W) to the two (1, 1, H, W) maps of the network."""
+        maps = self.network(torch.cat([image, image.flip(3)]))
+        logit, log_error = ((each[:1] + each[1:].flip(3)) / 2 for each in maps)
+        return logit, log_error
 
 
 class ToolStudent(nn.Module):

@@ -96,8 +96,9 @@ def _student_depth_recipe(weights: WeightSet, size: tuple[int, int]) -> NetworkR
 
     def load() -> nn.Module:
         from endosfm3d_ros.networks.student_checkpoints import load_depth_student
+        from endosfm3d_ros.networks.students import MirroredDepth
 
-        return load_depth_student(weights.folder / STUDENT_DEPTH)
+        return MirroredDepth(load_depth_student(weights.folder / STUDENT_DEPTH)).eval()
 
     def prepare(images: list[np.ndarray]) -> list[dict[str, np.ndarray]]:
         return [{"image": network_tensor(resized_image(image, size))} for image in images]
@@ -109,7 +110,7 @@ def _student_depth_recipe(weights: WeightSet, size: tuple[int, int]) -> NetworkR
         fingerprint=fingerprint_of(weights.depth_files, CODE),
         load=load,
         description=DESCRIPTION | {"weights": weights.name},
-        full_precision=("unet.head",),
+        full_precision=("network.unet.head",),
         float_nodes=(".*/head/.*",),
         prepare=prepare,
         depth=lambda outputs: 1 / inverse_depth(outputs["logit"]),

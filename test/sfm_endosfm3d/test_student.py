@@ -131,10 +131,22 @@ def test_expected_errors_become_belief():
     np.testing.assert_allclose(expected_agreement(log_error, 0.1), [0.990, 0.5, 0.0099], atol=1e-3)
 
 
+def test_the_answer_to_a_mirror_image_is_the_mirror_image_of_the_answer(starter):
+    torch.manual_seed(0)
+    image = torch.rand(1, 3, *SIZE)
+    seen_twice = depth_recipe(starter).load()
+    with torch.inference_mode():
+        straight, mirrored = seen_twice(image), seen_twice(image.flip(3))
+        once = seen_twice.network(image)[0]
+    for one, other in zip(straight, mirrored):
+        torch.testing.assert_close(other.flip(3), one, atol=1e-5, rtol=1e-4)
+    assert (once - straight[0]).abs().max() > 1e-3  # a single look is not symmetrical
+
+
 def test_half_precision_on_disk_changes_little(starter):
     torch.manual_seed(0)
     image = torch.rand(1, 3, *SIZE)
-    stored = depth_recipe(starter).load()
+    stored = depth_recipe(starter).load().network
     original = fill_with_generated_weights(DepthStudent())
     with torch.inference_mode():
         difference = (stored(image)[0] - original(image)[0]).abs().max()
