@@ -28,7 +28,7 @@ class CalibrationWindowConfig:
     min_views: int = 3  # that see a point
     min_points: int = 30
     pixel_sigma: float = 0.5  # px
-    depth_sigma: float = 0.5  # relative; of the flat start, it only keeps the unit of length
+    depth_sigma: float = 1.0  # relative; of the flat start, it only keeps the unit of length
     bundle: BundleConfig = field(
         default_factory=lambda: BundleConfig(iterations=25, tolerance=1e-5)
     )

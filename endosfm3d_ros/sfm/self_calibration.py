@@ -7,6 +7,7 @@ that is known: points that fit another focal length better show that somebody ha
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,6 +38,7 @@ class SelfCalibrationConfig:
     patience: int = 30  # frames without a second view before the camera is called unobservable
     converged: float = 0.035  # of log f
     min_views: int = 4
+    scatter: int = 10  # solutions that must agree: tissue that gives way bends each one differently
     tracks: PointTracksConfig = field(default_factory=PointTracksConfig)
     window: CalibrationWindowConfig = field(default_factory=CalibrationWindowConfig)
     zoom: ZoomConfig = field(default_factory=ZoomConfig)
@@ -63,15 +65,14 @@ class SelfCalibration:
         self._tracks = PointTracks(self.config.tracks)
         self._window = CalibrationWindow(self.config.window)
         self._prior = self.belief = self._solution = start
-        self._structure: Structure | None = None
         self._size: tuple[int, int] | None = None
-        self._views = 0  # since the prior was renewed
         self._step = 0.0  # motion since the last frame as a share of the width
         self._waited = 0  # frames since the last view
         self.count = 0  # views that were solved for
         self.state = "uninitialised"
         self._zoom_watch = ZoomWatch(self.config.zoom)
         self._submitted = 0  # stamp of the last view that is being solved
+        self._forget_views()
 
     def observe(self, frame: Frame) -> None:
         """Enter one image; `belief`, `state` and `count` tell what is known after it."""
@@ -88,6 +89,7 @@ class SelfCalibration:
             return
         # 3 a view that shows the scene from elsewhere is worth solving again
         if self._window.due(tracks):
+            tracks = self._tracks.renew()
             self._window.add(tracks)
             self._views += 1
             self._waited = 0
@@ -120,6 +122,7 @@ class SelfCalibration:
         self._window.clear()
         self._solver.forget()
         self._structure, self._views = None, 0
+        self._past: deque[np.ndarray] = deque(maxlen=self.config.scatter)
 
     def _submit(self, stamp: int, tracks: Tracks) -> None:
         views, width = self._window.snapshot(), tracks.size[0]
@@ -138,10 +141,13 @@ class SelfCalibration:
         own = np.sqrt(np.diag(solved.covariance) * c.correlation)
         sigma = np.maximum(own / (solved.structure.lens[0], width, width), c.floor)
         sigma = np.minimum(sigma, self._prior.sigma)
+        self._past.append(LensBelief.of_lens(solved.structure.lens, sigma, width).mean)
+        sigma = np.maximum(sigma, np.std(self._past, axis=0))
         self._solution = LensBelief.of_lens(solved.structure.lens, sigma, width)
         self.count += 1
         self._judge()
-        self._zoom_watch.remember(self._submitted, solved.structure, self.belief)
+        if self.state != "unobservable":  # what is not known cannot be seen to change
+            self._zoom_watch.remember(self._submitted, solved.structure, self.belief)
         if self._views >= c.window.views:  # all views are new: what they say becomes the prior
             self._views = 0
             grown = np.hypot(self._solution.sigma, c.drift)

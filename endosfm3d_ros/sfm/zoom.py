@@ -1,7 +1,7 @@
 """Noticing that somebody zooms: known points that fit another focal length better.
 
-The structure compared with is at least half a second old, so that views taken while the optics
-already move have no say in it.
+The structure compared with is half a second old where the picture moves slowly enough, so that views
+taken while the optics already move have no say in it.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ class ZoomConfig:
 
     age: int = 500_000_000  # ns of the structure that images are compared with
     change: float = 0.08  # smaller changes are left to the window
-    sigmas: float = 4.0
+    sigmas: float = 4.0  # of what this image says
+    doubts: float = 2.0  # standard deviations of the focal length that it is compared with
     frames: int = 3  # in a row
-    points: int = 15  # that must be known
+    points: int = 10  # that must be known
     pixel_sigma: float = 0.5  # px
     focal_sigma: float = 0.25  # of a change, before the points are looked at
     settled: float = 0.015  # spread over the frames after a zoom
     settled_frames: int = 6
-    settled_sigma: float = 0.03  # of what these frames say
+    repeated: float = 1.5  # factor on what these frames state: errors of a structure repeat in each
     useless: float = 0.06  # sigma above which an image says nothing about the change
     lost_sigma: float = 0.12  # and where the points went out of sight before
 
@@ -72,7 +73,7 @@ class ZoomWatch:
     def look(self, stamp: int, tracks: Tracks) -> Zoom | None:
         """None while the image fits the focal length, or nothing is known."""
         if self._ratios is None and self._strange == 0:
-            self._choose_reference(stamp)
+            self._choose_reference(stamp, tracks)
         if self._reference is None:
             return None
         found = self._change(tracks)
@@ -86,7 +87,7 @@ class ZoomWatch:
         if self._ratios is None and not self._noticed(*found):
             return None
         # 3 follow until the optics stand still
-        return self._followed(found[0])
+        return self._followed(*found)
 
     def _change(self, tracks: Tracks) -> tuple[float, float] | None:
         """(logarithm of the factor, its sigma) since the reference; None where it is unknown."""
@@ -102,11 +103,12 @@ class ZoomWatch:
 
     def _noticed(self, ratio: float, sigma: float) -> bool:
         c = self.config
-        strange = abs(ratio) > max(c.change, c.sigmas * sigma)
+        doubt = self._reference.belief.sigma[0]
+        strange = abs(ratio) > max(c.change, c.sigmas * sigma, c.doubts * doubt)
         self._strange = self._strange + 1 if strange else 0
         return self._strange >= c.frames
 
-    def _followed(self, ratio: float) -> Zoom:
+    def _followed(self, ratio: float, sigma: float) -> Zoom:
         c = self.config
         if self._ratios is None:
             self._ratios = deque(maxlen=c.settled_frames)
@@ -114,14 +116,19 @@ class ZoomWatch:
         still = len(self._ratios) == c.settled_frames and np.ptp(self._ratios) < c.settled
         if not still:
             return self._zoom(ratio, c.lost_sigma, over=False)
-        return self._zoom(float(np.median(self._ratios)), c.settled_sigma)
+        return self._zoom(float(np.median(self._ratios)), c.repeated * sigma)
 
-    def _choose_reference(self, stamp: int) -> None:
-        """The newest of what is old enough; in it, the camera starts from its last view."""
-        old = [known for known in self._history if stamp - known.stamp >= self.config.age]
-        if old and old[-1] is not self._reference:
-            self._reference = old[-1]
-            self._pose = self._reference.structure.T_view_world[-1]
+    def _choose_reference(self, stamp: int, tracks: Tracks) -> None:
+        """The newest of what is old enough, or else the oldest, of which enough is still seen."""
+        seen = [known for known in self._history if self._sees(known, tracks)]
+        old = [known for known in seen if stamp - known.stamp >= self.config.age]
+        chosen = old[-1:] or seen[:1]
+        if chosen and chosen[0] is not self._reference:
+            self._reference = chosen[0]
+            self._pose = self._reference.structure.T_view_world[-1]  # where it was last
+
+    def _sees(self, known: _Known, tracks: Tracks) -> bool:
+        return np.isin(known.structure.ids, tracks.ids).sum() >= self.config.points
 
     def _zoom(self, ratio: float, sigma: float, over: bool = True) -> Zoom:
         before = self._reference.belief

@@ -22,13 +22,12 @@ STEP = 66_666_667  # ns
 
 @pytest.fixture(scope="module")
 def dots() -> tuple[np.ndarray, np.ndarray]:
-    """(N, 3) metres and (N,) grey levels."""
+    """(N, 3) metres and (N,) grey levels, on a surface with relief."""
     rng = np.random.default_rng(0)
-    count = 450
-    points = np.column_stack([
-        rng.uniform(-0.05, 0.05, (count, 2)), rng.uniform(0.035, 0.075, count)
-    ])  # fmt: skip
-    return points, rng.integers(120, 220, count)
+    count = 1800
+    x, y = rng.uniform(-0.08, 0.08, (2, count))
+    z = 0.055 + 0.015 * np.sin(70 * x) * np.cos(55 * y)  # hills and valleys, as tissue has
+    return np.column_stack([x, y, z]), rng.integers(120, 220, count)
 
 
 def picture(dots, T_world_camera: np.ndarray, camera: PinholeCamera) -> np.ndarray:
@@ -40,7 +39,9 @@ def picture(dots, T_world_camera: np.ndarray, camera: PinholeCamera) -> np.ndarr
     for (u, v), z, level in zip(camera.project(local)[order], local[order, 2], levels[order]):
         if z > 0.01 and np.isfinite(u) and abs(u) < 2 * WIDTH and abs(v) < 2 * HEIGHT:
             centre = round(u * 16), round(v * 16)
-            cv2.circle(image, centre, round(16 * 0.1 / z), int(level), -1, cv2.LINE_AA, 4)
+            cv2.circle(
+                image, centre, round(16 * camera.fx / 3000 / z), int(level), -1, cv2.LINE_AA, 4
+            )
     return cv2.cvtColor(cv2.GaussianBlur(image, (0, 0), 0.8), cv2.COLOR_GRAY2RGB)
 
 
