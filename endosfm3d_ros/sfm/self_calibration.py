@@ -121,7 +121,8 @@ class SelfCalibration:
     def _forget_views(self) -> None:
         self._window.clear()
         self._solver.forget()
-        self._structure, self._views = None, 0
+        self._structure: Structure | None = None
+        self._views = 0  # since the prior was renewed
         self._past: deque[np.ndarray] = deque(maxlen=self.config.scatter)
 
     def _submit(self, stamp: int, tracks: Tracks) -> None:

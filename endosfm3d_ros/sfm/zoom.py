@@ -1,7 +1,7 @@
 """Noticing that somebody zooms: known points that fit another focal length better.
 
-The structure compared with is half a second old where the picture moves slowly enough, so that views
-taken while the optics already move have no say in it.
+The structure compared with is half a second old where the picture moves slowly enough, so that
+views taken while the optics already move have no say in it.
 """
 
 from __future__ import annotations

@@ -24,7 +24,8 @@ def tissue() -> np.ndarray:
 def similarity(i: int) -> np.ndarray:
     """(2, 3) picture of frame i from the texture: it turns, grows and moves."""
     turned = cv2.getRotationMatrix2D((WIDTH, HEIGHT), 0.6 * i, 1 + 0.006 * i)
-    return turned + [[0, 0, 0.8 * i - WIDTH / 2], [0, 0, -HEIGHT / 2]]
+    turned[:, 2] += 0.8 * i - WIDTH / 2, -HEIGHT / 2
+    return turned
 
 
 def frame(tissue: np.ndarray, i: int) -> Frame:
