@@ -71,6 +71,8 @@ class ScaleStage:
         `depth` is in the units of the map.
         """
         relative = depth.scale == ScaleSource.RELATIVE
+        if relative and self._config.source == "none":
+            return 1.0  # nobody asks
         if pose.state == TrackingState.TRACKING:
             self._observe_robot(frame, pose)
         if not relative:

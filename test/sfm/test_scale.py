@@ -153,10 +153,12 @@ def test_a_stream_becomes_metric_when_the_robot_has_moved():
     assert part.estimate.source == ScaleSource.KINEMATICS
 
 
-def test_without_a_source_a_stream_stays_relative():
+def test_without_a_source_a_stream_stays_relative(monkeypatch):
+    monkeypatch.setattr("endosfm3d_ros.sfm.scale_stage.from_shafts", None)  # nobody asks
     part = stage("none")
     for i, T in enumerate(path()):
-        frame = Frame(i, np.zeros((256, 320, 3), np.uint8), pose=T)
+        image = np.zeros((256, 320, 3), np.uint8)
+        frame = Frame(i, image, pose=T, tool_labels=image[..., 0])
         assert part.observe(frame, depth_map(hilly()), tracked(T)) == 1.0
     assert part.estimate is None
     assert part.claim(depth_map(hilly())).scale == ScaleSource.RELATIVE
