@@ -7,8 +7,6 @@ from functools import cached_property
 
 import cv2
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from endosfm3d_ros.tools.tracking.axis import Axis
@@ -56,13 +54,16 @@ class Region:
 
     def entries(self, gap: float) -> list[np.ndarray]:
         """(2,) x y each: middles of where it comes in from the border, more than `gap` px apart."""
-        pixels = self.border_pixels.astype(np.float64)
+        pixels = self.border_pixels
         if not len(pixels):
             return []
-        near = cKDTree(pixels).query_pairs(gap, output_type="ndarray")  # (M, 2)
-        links = coo_array((np.ones(len(near)), near.T), (len(pixels), len(pixels)))
-        count, place = connected_components(links, directed=False)
-        return [pixels[place == k].mean(axis=0) for k in range(count)]
+        free = np.ones(self.mask.shape, np.uint8)
+        free[pixels[:, 1], pixels[:, 0]] = 0
+        far = cv2.distanceTransform(free, cv2.DIST_L2, cv2.DIST_MASK_5)
+        # discs of half the gap around all of them: two that touch are one place
+        count, places = cv2.connectedComponents((far <= gap / 2).astype(np.uint8))
+        place = places[pixels[:, 1], pixels[:, 0]]
+        return [pixels[place == k].mean(axis=0) for k in range(1, count)]
 
     def enters_beside(self, other: Region, gap: float) -> bool:
         """Whether both come in from the border at most `gap` px apart."""
