@@ -58,10 +58,12 @@ class Axis:
         """The same strip with its base at the border of an (h, w) image, if it comes from there."""
         if not self.enters:
             return self
-        back, limits = -self.direction, np.array(shape[1::-1], float)
-        with np.errstate(divide="ignore"):
-            reach = np.where(back > 0, (limits - self.tip) / back, -self.tip / back)
-        length = max(float(np.min(reach[back != 0], initial=np.inf)), self.half_width)
+        back = -self.direction
+        ways = zip(
+            back.tolist(), self.tip.tolist(), shape[1::-1]
+        )  # plain numbers
+        reach = [((limit if away > 0 else 0) - tip) / away for away, tip, limit in ways if away]
+        length = max(min(reach, default=np.inf), self.half_width)
         return replace(self, base=self.tip + length * back)
 
     def distance(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ are fitted to it at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -62,13 +62,22 @@ def _cut(region: Region, claims: dict[int, Axis], config: TrackerConfig) -> list
     if len(axes) < 2:
         return [region]
     owners += [None] * (len(axes) - len(owners))
-    y, x = np.mgrid[: region.mask.shape[0], : region.mask.shape[1]].astype(np.float32)
-    nearest = np.argmin([axis.distance(x, y) for axis in axes], axis=0)
+    parts = _parted(region, [axis.distance for axis in axes])
     pieces = [
-        Region(region.mask & (nearest == i), region.border, axis, owner)
-        for i, (owner, axis) in enumerate(zip(owners, axes))
+        Region(part, region.border, axis, owner) for part, owner, axis in zip(parts, owners, axes)
     ]
     return [piece for piece in pieces if piece.area]
+
+
+def _parted(
+    region: Region, distances: Sequence[Callable[[np.ndarray, np.ndarray], np.ndarray]]
+) -> np.ndarray:
+    """(K, h, w) bool: the pixels of a region at which each of K distances is the smallest."""
+    row, column = np.nonzero(region.mask)
+    x, y = column.astype(np.float32), row.astype(np.float32)
+    parts = np.zeros((len(distances), *region.mask.shape), bool)
+    parts[np.argmin([distance(x, y) for distance in distances], axis=0), row, column] = True
+    return parts
 
 
 def _with_newcomers(region: Region, known: list[Axis], config: TrackerConfig) -> list[Axis]:
@@ -82,9 +91,10 @@ def _with_newcomers(region: Region, known: list[Axis], config: TrackerConfig) ->
     if alone and len(places) < 2:
         return known
     before = known if known else [region.axis]
+    parts = _parted(region, [lambda x, y, at=at: np.hypot(x - at[0], y - at[1]) for at in places])
     new = [
         Axis.of(part, centre)
-        for centre, part in zip(places, _nearest_parts(region, places))
+        for centre, part in zip(places, parts)
         if alone or all(axis.distance(*centre) > config.explained for axis in known)
     ]
     if alone and new:  # nothing is known of who is where
@@ -98,10 +108,3 @@ def _with_newcomers(region: Region, known: list[Axis], config: TrackerConfig) ->
     if left[0] > config.shaped and left[1] < config.newcomer_gain * left[0]:
         return second
     return known if alone else first
-
-
-def _nearest_parts(region: Region, places: list[np.ndarray]) -> list[np.ndarray]:
-    """(h, w) bool each: the pixels of a region that are nearer to one place than to the others."""
-    y, x = np.mgrid[: region.mask.shape[0], : region.mask.shape[1]].astype(np.float32)
-    nearest = np.argmin([np.hypot(x - u, y - v) for u, v in places], axis=0)
-    return [region.mask & (nearest == k) for k in range(len(places))]
