@@ -18,7 +18,7 @@ from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.sfm.bundle import adjust
 from endosfm3d_ros.sfm.bundle_model import Bundle, BundleConfig, Observations
 from endosfm3d_ros.sfm.sampling import depth_along
-from endosfm3d_ros.sfm.tracks import follow_unrolled
+from endosfm3d_ros.sfm.tracks import follow_through
 from endosfm3d_ros.types import DepthMap
 
 
@@ -81,7 +81,10 @@ def found_again(
     round_trip: float,
     gate: float,
 ) -> Link:
-    """Points of a key frame in another image, patch by patch, without the camera's roll.
+    """Points of a key frame in another image, patch by patch.
+
+    The other image is seen through the plane that is nearest to the points, so that patches
+    neither turn nor grow: what is left to find is a small shift.
 
     Args:
         host: the key frame.
@@ -96,8 +99,9 @@ def found_again(
     height, width = grey.shape
     seen = ((expected > 0) & (expected < (width - 1, height - 1))).all(axis=1)
     index = np.flatnonzero(seen)
-    H = camera.K @ T[:3, :3] @ np.linalg.inv(host.camera.K)
-    pixels, good = follow_unrolled(
+    plane = np.linalg.lstsq(host.points, np.ones(len(host.points)), rcond=None)[0]  # plane @ x = 1
+    H = camera.K @ (T[:3, :3] + np.outer(T[:3, 3], plane)) @ np.linalg.inv(host.camera.K)
+    pixels, good = follow_through(
         host.grey, grey, host.pixels[index], expected[index].astype(np.float32), H,
         window=window, levels=1, round_trip=round_trip,
     )  # fmt: skip

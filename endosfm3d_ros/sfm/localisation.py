@@ -8,6 +8,7 @@ import numpy as np
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.sfm.alignment import Correspondences, PosePrior, ransac_pose, refine_pose
+from endosfm3d_ros.sfm.contrast import evened
 from endosfm3d_ros.sfm.keyframes import Keyframe, found_again
 from endosfm3d_ros.sfm.point_tracks import tracking_image
 from endosfm3d_ros.sfm.sampling import depth_along
@@ -59,7 +60,7 @@ def view_of(frame: Frame, depth: DepthMap, max_width: int, depth_sigma: float) -
     camera = replace(depth.camera.resized(*size), distortion=lens.distortion)
     # The depth of one eye is put right by the points, so it must not judge them.
     relative = depth.scale == ScaleSource.RELATIVE
-    grey = tracking_image(frame.image, max_width)
+    grey = evened(tracking_image(frame.image, max_width))
     return View(grey, camera, None if relative else depth, depth_sigma)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from endosfm3d_ros.sfm.contrast import evened
 from endosfm3d_ros.sfm.sampling import tissue_mask
-from endosfm3d_ros.sfm.tracks import corners, follow, follow_unrolled
+from endosfm3d_ros.sfm.tracks import corners, follow, follow_through
 from endosfm3d_ros.types import Frame
 
 
@@ -121,7 +121,7 @@ class PointTracks:
         )  # fmt: skip
         if similarity is None:
             return
-        pixels, found = follow_unrolled(
+        pixels, found = follow_through(
             origin.grey, self._grey, before, slipped, np.vstack([similarity, (0, 0, 1)]),
             window=self._patch, levels=1, round_trip=c.round_trip,
         )  # fmt: skip

@@ -57,7 +57,7 @@ def follow(
     return there, good & returned[:, 0].astype(bool) & (missed < round_trip)
 
 
-def follow_unrolled(
+def follow_through(
     before: np.ndarray,
     after: np.ndarray,
     pixels: np.ndarray,
@@ -65,15 +65,15 @@ def follow_unrolled(
     H_after_before: np.ndarray,
     **options: float | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """As `follow`, with `after` first turned by the homography of the camera's rotation.
+    """As `follow`, with `after` first brought near to `before` by a homography.
 
-    A patch that only shifts can be compared over a long time; one that also rolls cannot.
+    A patch that only shifts can be compared over a long time; one that turns or grows cannot.
     """
     size = after.shape[1], after.shape[0]
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    unrolled = cv2.warpPerspective(after, H_after_before, size, flags=flags)
+    levelled = cv2.warpPerspective(after, H_after_before, size, flags=flags)
     H_before_after = np.linalg.inv(H_after_before)
-    there, good = follow(before, unrolled, pixels, warp(H_before_after, guess), **options)
+    there, good = follow(before, levelled, pixels, warp(H_before_after, guess), **options)
     there = warp(H_after_before, there)
     inside = ((there >= 0) & (there <= (size[0] - 1, size[1] - 1))).all(axis=1)
     return there, good & inside
