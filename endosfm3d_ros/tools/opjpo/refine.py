@@ -104,11 +104,14 @@ class Refiner:
         expected = expected or pose
         best = Refined(start, -1.0, np.zeros((6, 6)))
         for remaining in range(self.config.iterations, -1, -1):
+            better = solid.iou > best.iou
+            if not (better or remaining):
+                break
             outline = self.outline(solid)
             if len(outline.pixels) < MIN_POINTS:
                 break
             equations = self.equations(outline, pose)
-            if solid.iou > best.iou:
+            if better:
                 best = Refined(pose, solid.iou, equations.information)
             if remaining:
                 pose = pose.moved(self.step(equations, pose.step_from(expected)))
@@ -168,7 +171,7 @@ class Refiner:
         expected = np.repeat([config.rotation**-2, config.translation**-2], 3)
         matrix = equations.information + np.diag(expected)
         step = -np.linalg.solve(matrix, equations.gradient + expected * away)
-        size = np.array([np.linalg.norm(step[:3]), np.linalg.norm(step[3:])])
+        size = np.sqrt((step.reshape(2, 3) ** 2).sum(axis=1))
         bound = (config.max_rotation, config.max_translation)
         return step * min(1.0, *(bound / np.maximum(size, 1e-12)))
 

@@ -120,5 +120,6 @@ def signed_distance(mask: np.ndarray) -> np.ndarray:
 def slope_of(distance: np.ndarray) -> np.ndarray:
     """(h, w, 2) float32 unit direction in which the distance grows."""
     smooth = cv2.GaussianBlur(distance, (SMOOTHING, SMOOTHING), 0)
-    slope = np.stack([cv2.Sobel(smooth, cv2.CV_32F, *axis) for axis in ((1, 0), (0, 1))], axis=-1)
-    return slope / np.maximum(np.linalg.norm(slope, axis=-1, keepdims=True), 1e-6)
+    x, y = (cv2.Sobel(smooth, cv2.CV_32F, *axis) for axis in ((1, 0), (0, 1)))
+    steepness = np.maximum(cv2.magnitude(x, y), 1e-6)
+    return np.stack([x / steepness, y / steepness], axis=-1)
