@@ -16,8 +16,8 @@ class MeshEdges:
     """
 
     vertices: np.ndarray  # (E, 2) int32
-    faces: np.ndarray  # (E, 2) int32
-    turn: np.ndarray  # (E, 2) int8
+    faces: np.ndarray  # (2, E) intp
+    turn: np.ndarray  # (2, E) int8
 
     @classmethod
     def of(cls, faces: np.ndarray) -> MeshEdges:
@@ -38,13 +38,13 @@ class MeshEdges:
         rank = np.arange(len(ends)) - np.repeat(starts, np.diff([*starts, len(ends)]))
         first = rank % 2 == 0
         has_second = np.append(~first[1:], False)[first]
-        sides = np.full((int(first.sum()), 2), count, np.int32)
+        sides = np.full((2, int(first.sum())), count, np.intp)
         turns = np.zeros_like(sides, np.int8)
-        sides[:, 0], turns[:, 0] = owner[first], turn[first]
-        sides[has_second, 1], turns[has_second, 1] = owner[~first], turn[~first]
+        sides[0], turns[0] = owner[first], turn[first]
+        sides[1, has_second], turns[1, has_second] = owner[~first], turn[~first]
         return cls(ends[first].astype(np.int32), sides, turns)
 
     @property
     def closed(self) -> bool:
         """Whether every edge has two faces that walk along it in opposite directions."""
-        return bool((self.turn.sum(axis=1) == 0).all())
+        return bool((self.turn.sum(axis=0) == 0).all())

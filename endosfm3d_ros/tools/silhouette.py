@@ -66,6 +66,11 @@ class SilhouetteMesh:
         self.faces = np.asarray(faces, np.int32)
 
     @cached_property
+    def corners(self) -> np.ndarray:
+        """(3, F) vertices of the faces."""
+        return np.ascontiguousarray(self.faces.T, np.intp)
+
+    @cached_property
     def edges(self) -> MeshEdges:
         """Edges with their faces."""
         return MeshEdges.of(self.faces)
@@ -77,26 +82,28 @@ class SilhouetteMesh:
             pixels: (B, V, 2) projected vertices; anything where `front` is False.
             front: (B, V) bool, vertices that lie before the camera.
         """
-        sides = facing(pixels, self.faces, front)  # (B, F + 1)
+        sides = facing(pixels, self.corners, front)  # (B, F + 1)
         edges = self.edges
-        layers = (sides[:, edges.faces] * edges.turn).sum(axis=2, dtype=np.int8)  # (B, E)
+        one, other = (sides.take(edges.faces[i], axis=1) * edges.turn[i] for i in range(2))
+        layers = one + other  # (B, E)
         pose, edge = np.nonzero(layers)
         ends = pixels[pose[:, None], edges.vertices[edge]]
         return Contours(pose, edge, ends, layers[pose, edge])
 
 
-def facing(pixels: np.ndarray, faces: np.ndarray, front: np.ndarray) -> np.ndarray:
-    """(B, F + 1) int8: +1 clockwise on the screen, -1 counter-clockwise, 0 not drawn.
+def facing(pixels: np.ndarray, corners: np.ndarray, front: np.ndarray) -> np.ndarray:
+    """(B, F + 1) int8 of (3, F) corners: +1 clockwise on the screen, -1 counter-clockwise, 0 not
+    drawn.
 
     The last column is the face that open edges lack.
     """
-    a, b, c = (pixels[:, faces[:, i]] for i in range(3))  # (B, F, 2)
-    ab, ac = b - a, c - a
+    at = pixels.take(corners, axis=1)  # (B, 3, F, 2)
+    ab, ac = at[:, 1] - at[:, 0], at[:, 2] - at[:, 0]
     area = ab[..., 0] * ac[..., 1] - ab[..., 1] * ac[..., 0]
-    sides = np.zeros((len(pixels), len(faces) + 1), np.int8)
+    sides = np.zeros((len(pixels), corners.shape[1] + 1), np.int8)
     sides[:, :-1] = np.sign(area)
     if not front.all():
-        sides[:, :-1][~front[:, faces].all(axis=2)] = 0
+        sides[:, :-1][~front[:, corners].all(axis=1)] = 0
     return sides
 
 

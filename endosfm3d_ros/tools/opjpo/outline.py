@@ -43,7 +43,7 @@ def outline_of(contours: Contours, ends: np.ndarray, solid: np.ndarray, count: i
         count: of points on all edges, inner ones included.
     """
     along = contours.ends[:, 1] - contours.ends[:, 0]
-    length = np.linalg.norm(along, axis=1)
+    length = np.hypot(*along.T)
     outward = np.stack([along[:, 1], -along[:, 0]], axis=1) * np.sign(contours.layers)[:, None]
     outward = (outward / np.maximum(length, 1e-6)[:, None]).astype(np.float32)
     spacing = max(float(length.sum()) / count, 1.0)

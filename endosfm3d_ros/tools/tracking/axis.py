@@ -59,9 +59,7 @@ class Axis:
         if not self.enters:
             return self
         back = -self.direction
-        ways = zip(
-            back.tolist(), self.tip.tolist(), shape[1::-1]
-        )  # plain numbers
+        ways = zip(back.tolist(), self.tip.tolist(), shape[1::-1])  # plain numbers
         reach = [((limit if away > 0 else 0) - tip) / away for away, tip, limit in ways if away]
         length = max(min(reach, default=np.inf), self.half_width)
         return replace(self, base=self.tip + length * back)
