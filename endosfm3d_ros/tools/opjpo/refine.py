@@ -163,7 +163,7 @@ class Refiner:
         x, y, z = (points - pose.position).T
         distance = pose.position[2]
         turns = (y * away - z * down, z * across - x * away, x * down - y * across)
-        return np.stack([*turns, across * distance, down * distance, away * distance], axis=1)
+        return np.array([*turns, across * distance, down * distance, away * distance]).T
 
     def step(self, equations: Equations, away: np.ndarray) -> np.ndarray:
         """(6,) Gauss-Newton step, bounded; `away` is how far the pose is from the expected one."""

@@ -58,7 +58,7 @@ def scale_of(
     if observation.tool_depth is not None:
         surface = front(points, observation, config)
         seen = depth_ratios(surface, observation, observation.tool_depth, config)
-    limit = float(np.percentile(room, config.contact_percentile)) if len(room) else np.inf
+    limit = lowest(room, config.contact_percentile) if len(room) else np.inf
     beliefs = []
     if model.metric:
         beliefs.append((1.0, config.metric_deviation))
@@ -73,6 +73,12 @@ def scale_of(
     value, deviation = combined(beliefs)
     bounded = min(value, max(limit, value * (1 - 2 * deviation)))
     return Scale(bounded, deviation, limit)
+
+
+def lowest(values: np.ndarray, percentile: float) -> float:
+    """The value of that rank; `np.percentile` takes five times as long to interpolate."""
+    rank = int(percentile / 100 * (len(values) - 1))
+    return float(np.partition(values, rank)[rank])
 
 
 def combined(beliefs: list[tuple[float, float]]) -> tuple[float, float]:
