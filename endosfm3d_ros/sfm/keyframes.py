@@ -130,6 +130,10 @@ class KeyframeWindow:
         """The world becomes larger by a factor, about the origin of the map."""
         self.views = deque((_grown(view, factor) for view in self.views), maxlen=self.config.views)
 
+    def recalibrate(self, camera: PinholeCamera) -> None:
+        """The camera is known better: points move onto their new rays, as far away as before."""
+        self.views = deque((_seen_with(view, camera) for view in self.views), self.views.maxlen)
+
     def snapshot(self) -> tuple[Keyframe, ...]:
         """The views as they are now, for `solve`."""
         return tuple(self.views)
@@ -200,6 +204,11 @@ def _grown(view: Keyframe, factor: float) -> Keyframe:
         points=factor * view.points, measured=factor * view.measured,
         covariance=lengths @ view.covariance @ lengths,
     )  # fmt: skip
+
+
+def _seen_with(view: Keyframe, camera: PinholeCamera) -> Keyframe:
+    rays = camera.unproject(view.pixels)
+    return replace(view, camera=camera, points=rays * view.points[:, 2:])
 
 
 def _moved(view: Keyframe, improved: Improved) -> Keyframe:

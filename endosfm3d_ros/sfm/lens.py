@@ -61,3 +61,9 @@ class LensBelief:
         covariance = np.diag([0, 0, *(self.sigma[1:] * like.width) ** 2])
         covariance[:2, :2] = np.outer(focal, focal)
         return covariance
+
+
+def apart(a: PinholeCamera, b: PinholeCamera) -> float:
+    """How far two cameras of one size differ: in log focal length, or in centre by the width."""
+    centre = max(abs(a.cx - b.cx), abs(a.cy - b.cy)) / a.width
+    return float(max(abs(np.log(a.fx / b.fx)), abs(np.log(a.fy / b.fy)), centre))

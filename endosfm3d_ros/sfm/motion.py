@@ -17,6 +17,8 @@ from endosfm3d_ros.sfm.alignment import refine_pose
 from endosfm3d_ros.sfm.background import Background
 from endosfm3d_ros.sfm.depth_alignment import DepthAlignment
 from endosfm3d_ros.sfm.keyframes import Improved, Keyframe, KeyframeWindow, rotated
+from endosfm3d_ros.sfm.landmarks import landmarks
+from endosfm3d_ros.sfm.lens import apart
 from endosfm3d_ros.sfm.localisation import (
     Located,
     View,
@@ -27,8 +29,7 @@ from endosfm3d_ros.sfm.localisation import (
 )
 from endosfm3d_ros.sfm.motion_config import MotionConfig
 from endosfm3d_ros.sfm.relocalisation import KeyframeMemory
-from endosfm3d_ros.sfm.sampling import depth_along, resized_mask, tissue_mask
-from endosfm3d_ros.sfm.tracks import corners
+from endosfm3d_ros.sfm.sampling import depth_along
 from endosfm3d_ros.types import CameraPose, DepthMap, Frame, ScaleSource, TrackingState
 
 
@@ -74,8 +75,9 @@ class MotionTracker:
         # 1 start, or start anew
         if self._keyframe is None or self._keyframe.grey.shape != view.grey.shape:
             return self._start(view, frame)
-        # 2 take over what was found out about the key frames
+        # 2 take over what was found out about the key frames, and about the camera
         self._take_refinement(view)
+        self._take_camera(view)
         # 3 roughly from the last image, precisely from the key frame
         located = self._locate(view)
         if located is not None and not self._plausible(located):
@@ -234,7 +236,7 @@ class MotionTracker:
     def _make_keyframe(self, view: View, frame: Frame) -> bool:
         """New key frame at the current pose; False (and nothing changed) with too few points."""
         # 1 corners where depth is believed
-        pixels, points = self._corners(view, frame)
+        pixels, points = landmarks(view, frame, self.depth, self.config)
         if len(pixels) < self.config.localisation.min_inliers:
             return False
         # 2 from now on images are compared with this one
@@ -249,17 +251,6 @@ class MotionTracker:
         self._alive = np.arange(len(self._pixels))
         self._next_refinement = self.config.first_refinement
         return True
-
-    def _corners(self, view: View, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
-        """(N, 2) float32 pixels and (N, 3) points in the camera frame, where depth is believed."""
-        c, shape = self.config, view.grey.shape
-        mask = resized_mask(self.depth.confidence > c.min_confidence, shape)
-        mask &= tissue_mask(frame, shape, c.highlight, c.dark)
-        pixels = corners(view.grey, mask.astype(np.uint8), c.points, c.quality, c.spacing)
-        rays = view.camera.unproject(pixels)
-        measured = depth_along(rays, self.depth)
-        known = np.isfinite(measured)
-        return pixels[known], rays[known] * measured[known, None]
 
     # --- refinement --------------------------------------------------------------------------
 
@@ -286,6 +277,19 @@ class MotionTracker:
         if improved is None or self._lost:
             return
         self._window.apply(improved)
+        self._settle(view)
+
+    def _take_camera(self, view: View) -> None:
+        """All key frames are of one camera: where its estimate has moved, they follow."""
+        if apart(view.camera, self._keyframe.camera) < self.config.recalibration:
+            return
+        self._refinement.forget()
+        self._window.recalibrate(view.camera)
+        self._settle(view)
+        self._refine(self._window.snapshot())
+
+    def _settle(self, view: View) -> None:
+        """The last image again, from the key frame as it is now."""
         keyframe = self._window.views[-1]
         data = correspondences(
             keyframe, self._alive, self._pixels, replace(view, depth=None), self.config.localisation

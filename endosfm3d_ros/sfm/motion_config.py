@@ -21,6 +21,7 @@ class MotionConfig:
     keyframe_flow: float = 64.0  # px; so does a larger median motion since
     first_refinement: float = 8.0  # px of flow at which the depth of a single eye is put right
     refinement_growth: float = 1.6  # and again at each larger flow by this factor
+    recalibration: float = 0.005  # change of the camera, as a share, that key frames follow
     max_step: float = 0.03  # m between two frames: a scope does not move faster
     max_turn: float = 0.35  # rad between two frames
     min_confidence: float = 0.05  # of the depth under a corner

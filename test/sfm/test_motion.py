@@ -166,3 +166,23 @@ def test_a_start_anew_is_joined_to_the_map_when_a_place_is_recognised(clip):
     truth = se3.inverse(sequence.reference_pose(0)) @ sequence.reference_pose(0)
     assert pose.state == TrackingState.TRACKING
     assert np.linalg.norm(pose.T_map_camera[:3, 3] - truth[:3, 3]) < 5e-4
+
+
+def test_key_frames_follow_a_camera_that_is_known_better(clip):
+    """Its focal length was believed to be 10 % too long for the first half."""
+    sequence, frames = clip
+    truth = se3.inverse(sequence.reference_pose(12)) @ sequence.reference_pose(23)
+
+    def error(config: MotionConfig) -> float:
+        tracker, poses = MotionTracker(config), []
+        for i, (frame, depth) in enumerate(frames):
+            factor = 1.1 if i < 12 else 1.0
+            camera = replace(depth.camera, fx=factor * depth.camera.fx, fy=factor * depth.camera.fy)
+            seen = replace(depth, camera=camera, scale=ScaleSource.RELATIVE)
+            poses.append(tracker.track(frame, seen))
+        assert all(pose.state == TrackingState.TRACKING for pose in poses)
+        moved = se3.inverse(poses[12].T_map_camera) @ poses[-1].T_map_camera
+        return np.linalg.norm(moved[:3, 3] - truth[:3, 3])
+
+    follows, stays = error(MotionConfig()), error(MotionConfig(recalibration=1.0))
+    assert follows < 0.5 * stays
