@@ -30,7 +30,7 @@ class PipelineConfig:
     sfm: EstimatorConfig = field(default_factory=EstimatorConfig)
     tools: ToolsConfig | None = None  # None: instruments are neither segmented nor placed
     tissue: TissueConfig | None = None  # None: no map is kept
-    tissue_budget: float | None = 0.035  # s of one update; None: offline, a fixed number of steps
+    tissue_budget: float | None = 0.035  # s of one update, see `TissueMap.update`; None: offline
 
 
 class Pipeline:

@@ -91,7 +91,13 @@ SPECS = (
     Spec("allow_cpu", False, "device cuda may become cpu, with a warning, where CUDA is missing"),
     Spec("pose_every", 3, "frames from one run of the pose network to the next", 1, 100),
     Spec("tissue_map", True, "keep a deforming map of the tissue, instruments removed"),
-    Spec("tissue_budget", 0.035, "s that one update of the map may take", 0.005, 1.0),
+    Spec(
+        "tissue_budget",
+        0.035,
+        "s that one update of the map may take; a third of the frame interval if that is more",
+        0.005,
+        1.0,
+    ),
     Spec("tissue_width", 320, "px; working width of the map", 80, 1920),
     Spec("tissue_capacity", 80_000, "Gaussians in the map at most", 1000, 1_000_000),
     Spec(

@@ -91,14 +91,15 @@ class TissueMap:
             depth: of the same image.
             pose: of the camera that took it, from the tracker.
             labels: (H, W) uint8 of the same pixels, 0 = tissue, else instrument.
-            budget: seconds for the whole call; refinement fills what is left of it. None runs the
-                fixed number of steps of offline processing.
+            budget: seconds for the whole call, or a share of the time between frames where these
+                come slowly; refinement fills what is left of it. 0 leaves it at one step, None
+                runs the fixed number of steps of offline processing.
             held_out: predict and track, but learn nothing from this image (for evaluation).
 
         Returns:
             The tissue as the camera would see it without instruments, at the working size.
         """
-        start = perf_counter()
+        deadline = None if budget is None else perf_counter() + self._time(budget, depth.stamp)
         c, clock = self.config, StageClock()
         with clock.stage("observe"):
             camera = working_camera(depth.camera, c.width)
@@ -111,7 +112,7 @@ class TissueMap:
                 tracked=pose.state == TrackingState.TRACKING,
                 noise=METRIC_NOISE if metric else RELATIVE_NOISE,
                 metric=metric,
-                deadline=None if budget is None else start + budget,
+                deadline=deadline,
             )
         first = self.graph is None
         view = self._start(given) if first else self._advance(given, held_out, clock)
@@ -153,6 +154,11 @@ class TissueMap:
         self.scale = ScaleSource(str(state["scale"]))
         self._localiser.tie.release()
 
+    def _time(self, budget: float, stamp: int) -> float:
+        """Seconds for an update: a slow stream leaves more."""
+        interval = (stamp - self._stamp) * 1e-9 if self.graph is not None else 0.0
+        return max(budget, self.config.refinement.interval_share * interval) if budget else 0.0
+
     def _start(self, given: Given) -> Rendering:
         """The first frame: everything is new, what instruments hide is filled in."""
         c, seen = self.config, given.seen
@@ -170,8 +176,8 @@ class TissueMap:
         return render(self.store, seen.camera, self.T_map_camera)
 
     def _advance(self, given: Given, held_out: bool, clock: StageClock) -> Rendering:
-        """Every other frame."""
-        c, store, graph = self.config, self.store, self.graph
+        """Every other frame: where the tissue and the camera went, then what the image teaches."""
+        store, graph = self.store, self.graph
         self._interval = max((given.depth.stamp - self._stamp) * 1e-9, 1e-3)
         self._stamp = given.depth.stamp
         T = self._localiser.tie.expect(given.T_map_tracker, given.tracked, self.T_map_camera)
@@ -197,11 +203,17 @@ class TissueMap:
         self._state, self.T_map_camera = TrackingState.TRACKING, found.T_map_camera
         if held_out:
             graph.decay()
-            self._remember(given)
-            return view
-        # 5 the deformation graph takes the rest
-        with clock.stage("deform"):
-            self._deform(skin, predicted, found.samples, sight)
+        else:
+            # 5 the deformation graph takes the rest
+            with clock.stage("deform"):
+                self._deform(skin, predicted, found.samples, sight)
+            view = self._learn(given, sight, clock)
+        self._remember(given)
+        return view
+
+    def _learn(self, given: Given, sight: Sight, clock: StageClock) -> Rendering:
+        """What the image says of colour, depth and extent of the tissue, which is in place now."""
+        c, store, graph = self.config, self.store, self.graph
         # 6 what was filled in gives way to what is seen
         shown = given.seen.color[sight.row, sight.column]
         store.remove(sight.slots[shown & store.inferred[sight.slots]])
@@ -229,7 +241,6 @@ class TissueMap:
         # 12 colours again, new Gaussians included, in the time that is left
         with clock.stage("refine_more"):
             view = self._refine_more(given, target) or view
-        self._remember(given)
         return view
 
     def _hold(self, given: Given) -> Rendering:
