@@ -38,6 +38,7 @@ class JointConfig:
     resolution: int = 160  # px, first steps of a first placement
     fine_resolutions: tuple[int, ...] = (320, 640)  # px, last steps of a first placement
     finalists: int = 2  # poses that take part in the first of them
+    distinct: float = 0.1  # rad between them; twins would crowd out the next best
     distance: float = 10.0  # model extents, where a model without a known view starts
     lost_iou: float = 0.6  # of a tracked pose, below which the tool is searched anew ..
     lost_drop: float = 0.1  # .. if its overlap fell by this much since the last frame
@@ -118,7 +119,7 @@ class JointAligner:
             target = MaskTarget.of(observation, config.entering.resolution)
             refiner = Refiner(self.small_mesh, camera, target, config.entering_refine)
             refined = sorted((refiner.run(pose) for pose in poses), key=lambda each: -each.iou)
-            poses = [each.pose for each in refined[: config.search.kept]]
+            poses = distinct(refined, config.search.kept, config.distinct)
             return self.refined_found(observation, poses, expected)
         if expected:
             rotations = orientations_around(expected.R, config.search)
@@ -135,7 +136,7 @@ class JointAligner:
         """The best pose after refinement, at growing resolution."""
         config = self.config
         refined = self.refined(self.mesh, observation, poses, expected, config.resolution)
-        poses = [each.pose for each in refined[: config.finalists]]
+        poses = distinct(refined, config.finalists, config.distinct)
         for resolution in config.fine_resolutions:
             refined = self.refined(self.fine_mesh, observation, poses, expected, resolution)
             poses = [refined[0].pose]
@@ -195,6 +196,16 @@ class JointAligner:
         """The pose in the image that the model was made from."""
         T = self.model.birth
         return None if T is None else UnitPose(T[:3, :3], T[:3, :3] @ self.centre + T[:3, 3])
+
+
+def distinct(refined: list[Refined], count: int, apart: float) -> list[UnitPose]:
+    """The first `count` poses that are turned by at least `apart` rad from those before them."""
+    chosen: list[UnitPose] = []
+    for pose in (each.pose for each in refined):
+        turns = [np.linalg.norm(pose.step_from(other)[:3]) for other in chosen]
+        if len(chosen) < count and min(turns, default=np.inf) >= apart:
+            chosen.append(pose)
+    return chosen
 
 
 def pose_covariance(found: Refined, scale: Scale, expected: RefineConfig) -> np.ndarray:
