@@ -35,6 +35,9 @@ class NetworkRecipe:
     module in the cache key and must change whenever its numbers do. A network that exists only
     as an ONNX file has `load` None and `onnx` set.
 
+    `simplified` makes of the loaded module one that answers the same from fewer operations; it is
+    what is exported, while torch runs, and every engine is compared with, the loaded one.
+
     Precision policy: `full_precision` names submodules (with all below them) that stay float32
     when the others are halved, `float_nodes` are patterns of ONNX node names that int8 leaves
     alone. A network without `prepare` has no int8 engine and runs in bf16 instead.
@@ -46,6 +49,7 @@ class NetworkRecipe:
     fingerprint: str
     load: Callable[[], nn.Module] | None
     onnx: Callable[[], bytes] | None = None
+    simplified: Callable[[nn.Module], nn.Module] | None = None
     tolerances: dict[str, float] = field(default_factory=lambda: dict(TOLERANCES))
     description: dict[str, str] = field(default_factory=dict)  # shown with the engine
     full_precision: tuple[str, ...] = ()

@@ -125,11 +125,13 @@ class BuildSource:
             return self.recipe.onnx()
         from endosfm3d_ros.engines.export import export_onnx
 
+        simplified = self.recipe.simplified
+        module = simplified(self.module) if simplified else self.module
         with TemporaryDirectory() as folder:
             path = Path(folder) / f"{self.recipe.name}.onnx"
             try:
                 export_onnx(
-                    self.module,
+                    module,
                     self.probe,
                     self.recipe.output_names,
                     path,

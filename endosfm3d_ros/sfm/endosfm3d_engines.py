@@ -72,12 +72,18 @@ def depth_recipe_of(
     def prepare(images: list[np.ndarray]) -> list[dict[str, np.ndarray]]:
         return [{"image": network_tensor(resized_image(image, size))} for image in images]
 
+    def simplified(module: nn.Module) -> nn.Module:
+        from endosfm3d_ros.sfm.endosfm3d_export import simplified_depth_module
+
+        return simplified_depth_module(module)
+
     return NetworkRecipe(
         name=f"depth-{height}x{width}",
         inputs=(TensorSpec("image", (1, 3, height, width)),),
         output_names=("logit", "coarse_logit"),
         fingerprint=fingerprint,
         load=load,
+        simplified=simplified,
         description=description or {},
         full_precision=("network.head", "network.neck.resizes"),
         float_nodes=(".*/patches/.*", ".*/head.*/conv3.*"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from endosfm3d_ros.networks import DepthNetwork
 from endosfm3d_ros.networks.checkpoints import load_depth_network, load_pose_network
+from endosfm3d_ros.networks.depth_folding import fold
 
 
 class DepthLogits(nn.Module):
@@ -26,6 +28,13 @@ class DepthLogits(nn.Module):
         *_, coarse, fine = self.network.levels(image)
         head = self.network.head
         return head(fine, (height, width)), head(coarse, (height // 2, width // 2))
+
+
+def simplified_depth_module(module: DepthLogits) -> DepthLogits:
+    """A copy with the same logits from fewer operations; see `depth_folding`."""
+    simplified = copy.deepcopy(module)
+    fold(simplified.network)
+    return simplified
 
 
 def load_depth_module(folder: Path, size: tuple[int, int]) -> nn.Module:

@@ -18,6 +18,7 @@ from endosfm3d_ros.evaluation.parity.golden import GoldenArrays
 from endosfm3d_ros.networks.camera_motion import released_intrinsics
 from endosfm3d_ros.networks.depth import DepthNetwork, disparity_to_depth
 from endosfm3d_ros.networks.pose import PoseNetwork
+from endosfm3d_ros.sfm.endosfm3d_engines import depth_recipe_of
 from endosfm3d_ros.sfm.endosfm3d_export import DepthLogits
 
 PRECISION = "f32"  # the tolerances of the golden vectors are those of float32
@@ -25,8 +26,8 @@ PRECISION = "f32"  # the tolerances of the golden vectors are those of float32
 
 def depth_checks(network: DepthNetwork, image: Tensor, golden: GoldenArrays) -> Iterator[Check]:
     """The two finest disparities through each engine."""
-    module = DepthLogits(network, tuple(image.shape[-2:]))
-    recipe = recipe_of("depth", module, {"image": image}, ("logit", "coarse_logit"))
+    module = DepthLogits(network, tuple(image.shape[-2:])).eval()
+    recipe = depth_recipe_of(lambda: module, tuple(image.shape[-2:]))
     for name in exporting_backends():
         checks = (f"{name}_disp_0", f"{name}_disp_1")
         outputs = answers(name, recipe, {"image": image}, checks)
