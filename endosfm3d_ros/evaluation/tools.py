@@ -40,6 +40,7 @@ from endosfm3d_ros.tools.mesh_file import MeshSource, model_of
 from endosfm3d_ros.tools.models import ModelSource, model_source
 from endosfm3d_ros.tools.opjpo import Aligner, make_aligner
 from endosfm3d_ros.tools.silhouette import silhouette
+from endosfm3d_ros.tools.stage import observe
 from endosfm3d_ros.tools.tracking.tracker import ToolTracker
 from endosfm3d_ros.tools.types import ToolModel, ToolObservation, ToolPlacement
 from endosfm3d_ros.types import ScaleSource, SceneUpdate
@@ -122,7 +123,8 @@ def evaluate_tools(
         for tool in np.unique(labels[labels > 0]).tolist():
             if np.count_nonzero((labels == tool) & ~ignore) < protocol.min_share * labels.size:
                 continue
-            observation = _observed(update, labels, ignore, tool)
+            observation = observe(tool, update)
+            observation = replace(observation, occluder=observation.occluder | ignore)
             frozen[tool] = _followed(tool, observation, known, source, protocol, result)
             _score_pose(sequence.tool_poses(i).get(tool), known.get(tool), update, result)
             remade[tool] = _remade(observation, source, protocol)
@@ -192,23 +194,6 @@ def reference_labels(
     if labels is not None or mask is None:
         return labels
     return tracker.update(mask, stamp).labels
-
-
-def _observed(
-    update: SceneUpdate, labels: np.ndarray, ignore: np.ndarray, tool: int
-) -> ToolObservation:
-    """One reference instrument with the depth around it; relative depth has no metres to give."""
-    mask, depth = labels == tool, update.depth
-    metric = depth.scale != ScaleSource.RELATIVE
-    return ToolObservation(
-        mask=mask,
-        camera=depth.camera,
-        tissue_depth=np.where(labels > 0, np.nan, depth.depth) if metric else None,
-        tool_depth=np.where(mask, depth.depth, np.nan) if metric else None,
-        occluder=((labels > 0) & ~mask) | ignore,
-        image=update.image,
-        stamp=depth.stamp,
-    )
 
 
 def _followed(

@@ -34,7 +34,7 @@ class JointConfig:
     search_faces: int = 400
     faces: int = 800  # for tracking as well
     fine_faces: int = 2000
-    tracking_resolution: int = 128  # px of the window's larger side
+    tracking_resolution: int = 192  # px of the window's larger side; 128 drifts by 2 degrees more
     resolution: int = 160  # px, first steps of a first placement
     fine_resolutions: tuple[int, ...] = (320, 640)  # px, last steps of a first placement
     finalists: int = 2  # poses that take part in the first of them
