@@ -14,6 +14,7 @@ from endosfm3d_ros.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from endosfm3d_ros.evaluation.evaluate import EvaluationConfig
+    from endosfm3d_ros.evaluation.protocols import DepthProtocol
     from endosfm3d_ros.evaluation.report import Report
     from endosfm3d_ros.evaluation.tools import ToolsProtocol
 
@@ -66,6 +67,13 @@ def register(app: typer.Typer) -> None:
                 "none: as reconstructed."
             ),
         ] = "default",
+        protocol: Annotated[
+            str,
+            typer.Option(
+                help="scared, c3vd, hamlyn or stereomis: score depth in the range and part of the "
+                "image that the data set's evaluations use; adds the released measures."
+            ),
+        ] = "",
         lpips_weights: Annotated[
             Path | None, typer.Option(help="State of LPIPS with AlexNet; adds *lpips of tools.")
         ] = None,
@@ -92,7 +100,8 @@ def register(app: typer.Typer) -> None:
         config = configuration(names, depth_source, intrinsics, mode, masks, tools)
         if pictures is not None:
             pictures.mkdir(parents=True, exist_ok=True)
-        report = run_with_progress(clip, replace(config, pictures=pictures))
+        config = replace(config, pictures=pictures, protocol=depth_protocol(protocol))
+        report = run_with_progress(clip, config)
         if json_file is not None:
             from endosfm3d_ros.evaluation.report import write_json
 
@@ -150,6 +159,13 @@ def tools_protocol(models: str, path: str, align: str, lpips_weights: Path | Non
 
         lpips = Lpips.load(lpips_weights).distance
     return ToolsProtocol(models, path, accepted[align], lpips=lpips)
+
+
+def depth_protocol(name: str) -> DepthProtocol | None:
+    """The named one; None where none is asked for."""
+    from endosfm3d_ros.evaluation.protocols import find_protocol
+
+    return find_protocol(name) if name else None
 
 
 def run_with_progress(clip: Path, config: EvaluationConfig) -> Report:

@@ -14,6 +14,7 @@ import numpy as np
 
 from endosfm3d_ros.datasets.sequence import Sequence
 from endosfm3d_ros.evaluation.depth import score_image
+from endosfm3d_ros.evaluation.protocols import DepthProtocol
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.sfm.shading import ShadingSource
 
@@ -21,15 +22,18 @@ MEASURES = ("abs_rel_median_scaled", "delta1", "abs_rel_affine", "delta1_affine"
 STEP = 4  # px between those that are looked at: baselines are smooth
 
 
-def baseline_scores(sequence: Sequence, frames: Iterable[int]) -> dict[str, float]:
+def baseline_scores(
+    sequence: Sequence, frames: Iterable[int], protocol: DepthProtocol | None = None
+) -> dict[str, float]:
     """Means over frames, as `<baseline>_<measure>`; empty where no frame has a reference.
 
     Args:
         sequence: the clip.
         frames: positions to score.
+        protocol: which reference values count; None for all.
     """
     columns: dict[str, list[float]] = defaultdict(list)
-    for each in _each_frame(sequence, sorted(frames)):
+    for each in _each_frame(sequence, sorted(frames), protocol):
         for name, scores in each.items():
             for measure in MEASURES:
                 if np.isfinite(scores.get(measure, np.nan)):
@@ -37,10 +41,15 @@ def baseline_scores(sequence: Sequence, frames: Iterable[int]) -> dict[str, floa
     return {name: float(np.mean(values)) for name, values in columns.items()}
 
 
-def _each_frame(sequence: Sequence, frames: list[int]) -> Iterator[dict[str, dict[str, float]]]:
+def _each_frame(
+    sequence: Sequence, frames: list[int], protocol: DepthProtocol | None
+) -> Iterator[dict[str, dict[str, float]]]:
     """Measures of every baseline on each frame with a reference."""
     references = {i: sequence.reference_depth(i) for i in frames}
+    if protocol is not None:
+        references = {i: g if g is None else protocol.scored(g) for i, g in references.items()}
     known = {i: g[::STEP, ::STEP] for i, g in references.items() if g is not None}
+    known = {i: g for i, g in known.items() if np.isfinite(g).any()}
     if not known:
         return
     plane = mean_plane(list(known.values()))

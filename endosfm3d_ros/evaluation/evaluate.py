@@ -16,6 +16,7 @@ from endosfm3d_ros.evaluation.masks_part import MasksPart
 from endosfm3d_ros.evaluation.pairs_part import PairsPart
 from endosfm3d_ros.evaluation.parts import DepthPart, IntrinsicsPart, Part, PosePart
 from endosfm3d_ros.evaluation.playback import OnFrame, Played, play_live, play_offline
+from endosfm3d_ros.evaluation.protocols import DepthProtocol
 from endosfm3d_ros.evaluation.report import Report
 from endosfm3d_ros.evaluation.tissue_part import TissuePart
 from endosfm3d_ros.evaluation.tools import ToolsProtocol
@@ -47,6 +48,7 @@ class EvaluationConfig:
     tools: ToolsProtocol = field(default_factory=ToolsProtocol)
     given_masks: bool = False  # the pipeline gets the clip's masks with its frames
     pictures: Path | None = None  # folder for pictures of the parts that make some
+    protocol: DepthProtocol | None = None  # of depth; None scores every reference value
 
     def __post_init__(self) -> None:
         accepted = f"accepted are {', '.join(PARTS)}"
@@ -96,8 +98,9 @@ def evaluate(
 
 
 def _part(name: str, sequence: Sequence, pipeline: Pipeline, config: EvaluationConfig) -> Part:
-    if name == DepthPart.name and config.mode == "live":
-        return DepthPart(sequence, pipeline, config.live_depth_maps)
+    if name == DepthPart.name:
+        limit = config.live_depth_maps if config.mode == "live" else None
+        return DepthPart(sequence, pipeline, limit, config.protocol)
     if name == ToolsPart.name:
         return ToolsPart(sequence, pipeline, config.tools, config.pictures)
     if name == TissuePart.name:

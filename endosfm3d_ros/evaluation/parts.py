@@ -26,6 +26,7 @@ from endosfm3d_ros.evaluation.pose import (
     rotation_errors,
     snippet_errors,
 )
+from endosfm3d_ros.evaluation.protocols import DepthProtocol, ReleasedScores
 from endosfm3d_ros.evaluation.resampling import depth_on_image
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.pipeline import Pipeline
@@ -110,12 +111,22 @@ class DepthPart(Part):
         pipeline: what runs.
         limit: of maps held for `settle`; where more frames have a reference, that many of them,
             evenly spread, are scored. None for all.
+        protocol: of a data set; adds the measures of its released evaluation.
     """
 
     name = "depth"
 
-    def __init__(self, sequence: Sequence, pipeline: Pipeline, limit: int | None = None) -> None:
+    def __init__(
+        self,
+        sequence: Sequence,
+        pipeline: Pipeline,
+        limit: int | None = None,
+        protocol: DepthProtocol | None = None,
+    ) -> None:
         super().__init__(sequence, pipeline)
+        self._protocol = protocol
+        self._released = ReleasedScores(protocol) if protocol else None
+        self._metric = True
         self._chosen = None if limit is None else _spread(sequence, limit)
         self._pending: list[PendingDepth] = []
         self._table: dict[int, dict[str, float]] = {}
@@ -134,8 +145,15 @@ class DepthPart(Part):
             reference = self._sequence.reference_depth(pending.i)
             if reference is not None:
                 predicted = depth_on_image(pending.depth, pending.camera, pending.lens)
-                self._table[pending.i] = score_image(predicted, reference, pending.metric)
+                self._score(pending, predicted, reference)
         self._pending.clear()
+
+    def _score(self, pending: PendingDepth, predicted: np.ndarray, reference: np.ndarray) -> None:
+        self._metric &= pending.metric
+        if self._released is not None:
+            reference = self._protocol.scored(reference)
+            self._released.add(predicted, reference, self._metric)
+        self._table[pending.i] = score_image(predicted, reference, pending.metric)
 
     @property
     def pending_bytes(self) -> int:
@@ -154,9 +172,18 @@ class DepthPart(Part):
         for name, column in columns.items():
             values = np.array(column)
             scores = scores.with_mean(name, values[np.isfinite(values)])
-        scores = scores.with_mean("flicker", jumps)
-        baselines = baseline_scores(self._sequence, sorted(self._table))
+        scores = self._with_released(scores.with_mean("flicker", jumps))
+        baselines = baseline_scores(self._sequence, sorted(self._table), self._protocol)
         return replace(scores, values=scores.values | baselines)
+
+    def _with_released(self, scores: Scores) -> Scores:
+        if self._released is None:
+            return scores
+        self._released.close(self._metric)
+        scores = replace(scores, values={"protocol": self._protocol.name} | scores.values)
+        for name, column in self._released.columns.items():
+            scores = scores.with_mean(name, np.array(column))
+        return scores
 
 
 class PosePart(Part):

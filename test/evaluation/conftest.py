@@ -86,3 +86,10 @@ def clip_folder(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("clips") / "simulated"
     write_clip(SimulatedSequence("moving", frames=7, width=240, height=192, fps=10), path)
     return path
+
+
+@pytest.fixture
+def hills() -> np.ndarray:
+    """(24, 32) depth in metres."""
+    v, u = np.mgrid[0:24, 0:32]
+    return (0.05 + 0.01 * np.sin(u / 4) * np.cos(v / 5)).astype(np.float32)

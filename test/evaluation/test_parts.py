@@ -20,12 +20,6 @@ def fed(part, sequence, updates):
     return part.scores()
 
 
-@pytest.fixture
-def hills() -> np.ndarray:
-    v, u = np.mgrid[0:24, 0:32]
-    return (0.05 + 0.01 * np.sin(u / 4) * np.cos(v / 5)).astype(np.float32)
-
-
 def straight(count: int) -> list[np.ndarray]:
     """Camera-to-world of a bend of 1 mm steps."""
     return [
