@@ -136,7 +136,7 @@ class Estimator:
         with clock.stage("motion"):
             pose = self._motion.track(frame, depth)
         with clock.stage("scale"):
-            growth = self._scale.observe(frame, self._motion.depth, pose)
+            growth = self._scale.observe(frame, self._motion.depth, pose, self._motion.landmarks)
             if growth != 1.0:
                 self._motion.rescale(growth)
                 pose = self._motion.pose

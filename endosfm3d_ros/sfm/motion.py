@@ -19,17 +19,11 @@ from endosfm3d_ros.sfm.depth_alignment import DepthAlignment
 from endosfm3d_ros.sfm.keyframes import Improved, Keyframe, KeyframeWindow, rotated
 from endosfm3d_ros.sfm.landmarks import landmarks
 from endosfm3d_ros.sfm.lens import apart
-from endosfm3d_ros.sfm.localisation import (
-    Located,
-    View,
-    coarse,
-    correspondences,
-    fine,
-    view_of,
-)
+from endosfm3d_ros.sfm.localisation import Located, View, coarse, correspondences, fine, view_of
 from endosfm3d_ros.sfm.motion_config import MotionConfig
 from endosfm3d_ros.sfm.relocalisation import KeyframeMemory
 from endosfm3d_ros.sfm.sampling import depth_along
+from endosfm3d_ros.sfm.scale_sources import NO_LANDMARKS, Landmarks
 from endosfm3d_ros.types import CameraPose, DepthMap, Frame, ScaleSource, TrackingState
 
 
@@ -161,10 +155,17 @@ class MotionTracker:
         """Of the last frame."""
         return self._pose
 
-    def _align(self, view: View, depth: DepthMap) -> None:
+    @property
+    def landmarks(self) -> Landmarks:
+        """The points as the last believed frame sees them."""
+        if self._keyframe is None:
+            return NO_LANDMARKS
         points = se3.transform(self._T_camera_keyframe(), self._keyframe.points[self._alive])
+        return Landmarks(self._pixels, points[:, 2], self._keyframe.camera.size)
+
+    def _align(self, view: View, depth: DepthMap) -> None:
         rays = view.camera.unproject(self._pixels)
-        self._alignment.observe(points[:, 2], depth_along(rays, depth))
+        self._alignment.observe(self.landmarks.depth, depth_along(rays, depth))
         self.depth = self._alignment.apply(depth)
 
     def _start(self, view: View, frame: Frame) -> CameraPose:

@@ -31,9 +31,10 @@ class ScaleConfig:
     constant: float = 1.0  # metres per unit of the normalised depth, whose first median is 0.05
     sure: float = 0.05  # a source this good makes depth metric
     floor: float = 0.005  # errors of one source repeat: averaging leaves no less
-    contrary: float = 0.02  # a factor that differs by more is taken over
+    contrary: float = 0.01  # a factor that differs by more, and by two sigma, is taken over
     disagreement: float = 0.05  # of two sources that is reported, beyond three sigma
     window: int = 60  # observations of a source that count
+    looks: int = 9  # of the right eye: each is precise, and the map of one eye drifts in scale
 
     def __post_init__(self) -> None:
         if self.source not in get_args(ScaleChoice):
@@ -93,7 +94,8 @@ class MetricScale:
         if instead:
             rows.clear()
         rows.append((float(np.log(factor)), max(sigma, 1e-4)))
-        del rows[: -self.config.window]
+        stereo = source == ScaleSource.STEREO
+        del rows[: -(self.config.looks if stereo else self.config.window)]
 
     def estimate(self) -> ScaleEstimate | None:
         """What depth and motion are multiplied by; None while they stay relative."""
@@ -105,7 +107,7 @@ class MetricScale:
             return self._held
         if self._held is None:
             self._held = newest if newest.sigma < c.sure else None
-        elif abs(np.log(newest.factor / self._held.factor)) > max(c.contrary, 3 * newest.sigma):
+        elif abs(np.log(newest.factor / self._held.factor)) > max(c.contrary, 2 * newest.sigma):
             self._held = newest
         else:
             self._held = replace(newest, factor=self._held.factor)

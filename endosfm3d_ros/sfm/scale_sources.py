@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 
+from endosfm3d_ros.sfm.shafts import Measurement, ShaftConfig
 from endosfm3d_ros.types import DepthMap
 
-Measurement = tuple[float, float]  # factor, sigma of its logarithm
+
+@dataclass(frozen=True)
+class Landmarks:
+    """Points that are followed, as one image sees them."""
+
+    pixels: np.ndarray  # (N, 2)
+    depth: np.ndarray  # (N,) along z, in the units of the map
+    size: tuple[int, int]  # (width, height) of the image that the pixels are of
+
+
+NO_LANDMARKS = Landmarks(np.empty((0, 2)), np.empty(0), (1, 1))
 
 
 @dataclass(frozen=True)
@@ -18,29 +29,35 @@ class ScaleSourcesConfig:
     """Lengths in metres."""
 
     stereo_every: int = 500_000_000  # ns between two looks at the right eye
-    stereo_points: int = 2000  # pixels that both depth maps must have
-    stereo_sigma: float = 0.01  # of one look; the shape of the two maps differs
+    stereo_points: int = 30  # that both eyes must have
+    stereo_sigma: float = 0.01  # of one look; points of one eye are no better than this
     path: int = 200  # poses over which camera and robot are compared
     least_motion: float = 0.004  # root mean square of the robot's positions in the window
+    alike: int = 10  # neighbouring poses, of one key frame, share their error
     robot_sigma: float = 0.0002  # of one position of the robot
-    shaft: float = 0.008  # diameter of a da Vinci instrument
-    shaft_pixels: int = 400  # of a mask
-    shaft_elongation: float = 3.0  # length over width of what counts as a shaft
-    shaft_sigma: float = 0.10  # of one look: masks are off by pixels, depth on metal by more
+    shaft: ShaftConfig = field(default_factory=ShaftConfig)
 
 
 def from_stereo(
-    relative: DepthMap, metric: DepthMap, config: ScaleSourcesConfig
+    points: Landmarks, metric: DepthMap, config: ScaleSourcesConfig
 ) -> Measurement | None:
-    """By the median ratio of two depth maps of one image; None with too little in common."""
-    size = relative.camera.size
-    other = cv2.resize(metric.depth, size, interpolation=cv2.INTER_NEAREST)
+    """By the median ratio at the points that are followed; None where both have too few.
+
+    The points carry the scale of map and motion; depth from one eye is only as good between them
+    as the shape that its source gives it.
+    """
+    pixels = (points.pixels + 0.5) * (np.array(metric.camera.size) / points.size) - 0.5
+    u, v = pixels.astype(np.float32).T
+    other = cv2.remap(metric.depth, u, v, cv2.INTER_LINEAR, None, cv2.BORDER_CONSTANT, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.log(other) - np.log(relative.depth)
+        ratios = np.log(other[:, 0]) - np.log(points.depth)
     ratios = ratios[np.isfinite(ratios)]
     if len(ratios) < config.stereo_points:
         return None
-    return float(np.exp(np.median(ratios))), config.stereo_sigma
+    middle = np.median(ratios)
+    # Points that have not found their shape yet are wrong together: the spread is not averaged.
+    spread = 1.4826 * np.median(np.abs(ratios - middle))
+    return float(np.exp(middle)), float(np.hypot(spread, config.stereo_sigma))
 
 
 class KinematicScale:
@@ -72,57 +89,5 @@ class KinematicScale:
         factor = float(D @ S / variance)
         residual = y - factor * x @ (U @ np.diag(S) @ Vt).T
         spread = np.sqrt((residual**2).sum(axis=1).mean() + self.config.robot_sigma**2)
-        return factor, float(spread / moved)
-
-
-def from_shafts(
-    depth: DepthMap, labels: np.ndarray, config: ScaleSourcesConfig
-) -> list[Measurement]:
-    """By the width of instrument shafts in the image and the depth that they have there.
-
-    Args:
-        depth: of the image.
-        labels: (H, W) uint8 of the same image, 0 tissue, 255 what is no single tool.
-        config: settings.
-    """
-    size = depth.camera.size
-    if labels.shape[::-1] != size:
-        labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
-    found = (
-        _from_shaft(depth, labels == label, config) for label in np.unique(labels)
-        if label not in (0, 255)
-    )  # fmt: skip
-    return [measurement for measurement in found if measurement is not None]
-
-
-def _from_shaft(
-    depth: DepthMap, mask: np.ndarray, config: ScaleSourcesConfig
-) -> Measurement | None:
-    """A cylinder at distance z that is `w` px wide has z = f d / w."""
-    if mask.sum() < config.shaft_pixels:
-        return None
-    # 1 the half of the mask that is farther from the tip: the one at the image border
-    rows, columns = np.nonzero(mask)
-    points = np.column_stack([columns, rows]).astype(float)
-    centre = points.mean(axis=0)
-    spread, axes = np.linalg.eigh(np.cov(points.T))
-    last = np.array(mask.shape[::-1]) - 3
-    at_border = ((points < 2) | (points > last)).any(axis=1)
-    if not at_border.any() or spread[1] < config.shaft_elongation**2 * spread[0]:
-        return None
-    across, along = ((points - centre) @ axes).T
-    along = along * np.sign(along[at_border].mean())
-    # 2 its width on average, and the depth on its axis
-    end = float(np.quantile(along, 0.9))
-    half = (along > 0) & (along < end)
-    width = half.sum() / end
-    if width < 4:
-        return None
-    on_axis = half & (np.abs(across) < width / 4)
-    z = depth.depth[rows[on_axis], columns[on_axis]]
-    z = z[np.isfinite(z)]
-    if len(z) < 20:
-        return None
-    focal = (depth.camera.fx + depth.camera.fy) / 2
-    surface = focal * config.shaft / width - config.shaft / 2  # the axis lies behind the surface
-    return surface / float(np.median(z)), config.shaft_sigma
+        independent = max(1.0, len(x) / self.config.alike)
+        return factor, float(spread / moved / np.sqrt(independent))

@@ -9,11 +9,11 @@ from endosfm3d_ros.sfm.background import Background
 from endosfm3d_ros.sfm.scale import MetricScale, ScaleConfig, ScaleNormaliser
 from endosfm3d_ros.sfm.scale_sources import (
     KinematicScale,
-    Measurement,
+    Landmarks,
     ScaleSourcesConfig,
-    from_shafts,
     from_stereo,
 )
+from endosfm3d_ros.sfm.shafts import Measurement, from_shafts
 from endosfm3d_ros.sfm.stereo import StereoConfig, StereoSource
 from endosfm3d_ros.types import (
     CameraPose,
@@ -65,10 +65,10 @@ class ScaleStage:
         """Depth before tracking, in the units that a stream starts with."""
         return self._normaliser.apply(depth)
 
-    def observe(self, frame: Frame, depth: DepthMap, pose: CameraPose) -> float:
+    def observe(self, frame: Frame, depth: DepthMap, pose: CameraPose, points: Landmarks) -> float:
         """Enter what this frame tells; returns the factor by which the scene must grow now.
 
-        `depth` is in the units of the map.
+        `depth` and `points` are in the units of the map.
         """
         relative = depth.scale == ScaleSource.RELATIVE
         if relative and self._config.source == "none":
@@ -80,7 +80,7 @@ class ScaleStage:
             self.estimate = ScaleEstimate(1.0, 0.0, depth.scale, 0)
             return 1.0
         self._observe_tools(frame, depth)
-        self._observe_right_eye(frame, depth)
+        self._observe_right_eye(frame, depth, points)
         self.estimate = self._metric.estimate()
         if self.estimate is None:
             return 1.0
@@ -110,10 +110,10 @@ class ScaleStage:
     def _observe_tools(self, frame: Frame, depth: DepthMap) -> None:
         if frame.tool_labels is None:
             return
-        for measured in from_shafts(depth, frame.tool_labels, self._sources):
+        for measured in from_shafts(depth, frame.tool_labels, self._sources.shaft):
             self._enter(ScaleSource.TOOL_SHAFT, measured)
 
-    def _observe_right_eye(self, frame: Frame, depth: DepthMap) -> None:
+    def _observe_right_eye(self, frame: Frame, depth: DepthMap, points: Landmarks) -> None:
         """Now and then, where that is the chosen source: a look costs as much as stereo depth."""
         measured = self._look.take()
         if measured is not None:
@@ -121,16 +121,16 @@ class ScaleStage:
         if self._config.source != "stereo" or frame.right_image is None or frame.stereo is None:
             return
         due = self._looked is None or frame.stamp - self._looked >= self._sources.stereo_every
-        if due and self._look.submit(lambda: self._compare(frame, depth)):
+        if due and self._look.submit(lambda: self._compare(frame, depth, points)):
             self._looked = frame.stamp
 
-    def _compare(self, frame: Frame, depth: DepthMap) -> Measurement | None:
+    def _compare(self, frame: Frame, depth: DepthMap, points: Landmarks) -> Measurement | None:
         try:
             metric = self._stereo.estimate(frame, depth.camera)
         except InputError:
             return None  # eyes that do not fit: the stream stays relative, and says so
         # in the units that held when the look began
-        return from_stereo(depth, metric, self._sources)
+        return from_stereo(points, metric, self._sources)
 
     def _enter(self, source: ScaleSource, measured: Measurement, instead: bool = False) -> None:
         factor, sigma = measured

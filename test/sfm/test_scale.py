@@ -12,12 +12,14 @@ from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.sfm.scale import MetricScale, ScaleConfig
 from endosfm3d_ros.sfm.scale_sources import (
+    NO_LANDMARKS,
     KinematicScale,
+    Landmarks,
     ScaleSourcesConfig,
-    from_shafts,
     from_stereo,
 )
 from endosfm3d_ros.sfm.scale_stage import ScaleStage
+from endosfm3d_ros.sfm.shafts import from_shafts
 from endosfm3d_ros.sfm.stereo import StereoConfig
 from endosfm3d_ros.types import CameraPose, DepthMap, Frame, ScaleSource, TrackingState
 
@@ -26,6 +28,13 @@ CAMERA = PinholeCamera(320, 256, 277.6, 277.6, 160.0, 128.0)
 
 def depth_map(depth: np.ndarray, scale: ScaleSource = ScaleSource.RELATIVE) -> DepthMap:
     return DepthMap(depth.astype(np.float32), np.ones_like(depth), CAMERA, "test", scale, 0)
+
+
+def points_of(depth: np.ndarray) -> Landmarks:
+    """Some pixels of a depth map of half the size that it is compared with."""
+    pixels = np.random.default_rng(1).integers(2, (158, 126), (200, 2))
+    u, v = (2 * pixels).T
+    return Landmarks(pixels - 0.25, depth[v, u], (160, 128))
 
 
 def hilly(seed: int = 0) -> np.ndarray:
@@ -59,7 +68,7 @@ def test_the_right_eye_gives_the_factor(factor):
     noisy = hilly() * np.exp(0.05 * rng.normal(size=(256, 320)))
     noisy[:80] = np.nan
     found = from_stereo(
-        depth_map(hilly() / factor), depth_map(noisy, ScaleSource.STEREO), ScaleSourcesConfig()
+        points_of(hilly() / factor), depth_map(noisy, ScaleSource.STEREO), ScaleSourcesConfig()
     )
     assert found[0] == pytest.approx(factor, rel=0.01)
 
@@ -86,15 +95,31 @@ def test_a_robot_that_stands_still_gives_nothing():
 @pytest.mark.parametrize("distance", [0.05, 0.09])
 def test_the_shaft_of_an_instrument_gives_the_factor(distance):
     labels, z = shaft_picture(distance)
-    (found,) = from_shafts(depth_map(z / 2), labels, ScaleSourcesConfig())
-    assert found[0] == pytest.approx(2, rel=0.04)
+    (found,) = from_shafts(depth_map(z / 2), labels)
+    assert found[0] == pytest.approx(2, rel=0.02)
+
+
+def test_a_shaft_that_is_inclined_gives_the_same_factor():
+    """Silhouette and surface of a cylinder that comes towards the camera, ray by ray."""
+    v, u = np.mgrid[0:256, 0:320]
+    rays = CAMERA.unproject(np.column_stack([u.ravel(), v.ravel()]).astype(float))
+    axis = np.array([0.8, 0.25, -0.55]) / np.linalg.norm([0.8, 0.25, -0.55])
+    tip, radius = np.array([0.0, 0.0, 0.085]), 0.004
+    a, b = np.cross(rays, axis), np.cross(tip, axis)  # |s a - b| = radius where a ray meets it
+    aa, ab = (a * a).sum(axis=1), a @ b
+    inside = ab**2 - aa * (b @ b - radius**2)
+    s = (ab - np.sqrt(np.maximum(inside, 0))) / aa
+    hit = (inside > 0) & ((rays * s[:, None] - tip) @ axis > 0)
+    z = np.where(hit, s, 0.12).reshape(256, 320)
+    (found,) = from_shafts(depth_map(z / 2), hit.reshape(256, 320).astype(np.uint8))
+    assert found[0] == pytest.approx(2, rel=0.02)
 
 
 def test_what_is_no_shaft_gives_nothing():
     blob = np.zeros((256, 320), np.uint8)
     blob[100:160, 260:] = 1
-    assert from_shafts(depth_map(hilly()), blob, ScaleSourcesConfig()) == []
-    assert from_shafts(depth_map(hilly()), np.full_like(blob, 255), ScaleSourcesConfig()) == []
+    assert from_shafts(depth_map(hilly()), blob) == []
+    assert from_shafts(depth_map(hilly()), np.full_like(blob, 255)) == []
 
 
 def test_outliers_do_not_move_the_factor_and_it_is_held_against_small_changes():
@@ -147,7 +172,7 @@ def test_a_stream_becomes_metric_when_the_robot_has_moved():
         now = replace(depth, depth=depth.depth * np.float32(grown))
         if i == 0:
             assert part.claim(now).scale == ScaleSource.RELATIVE
-        grown *= part.observe(frame, now, tracked(mine))
+        grown *= part.observe(frame, now, tracked(mine), NO_LANDMARKS)
     assert part.claim(now).scale == ScaleSource.KINEMATICS
     assert grown == pytest.approx(2, rel=0.02)
     assert part.estimate.source == ScaleSource.KINEMATICS
@@ -159,7 +184,7 @@ def test_without_a_source_a_stream_stays_relative(monkeypatch):
     for i, T in enumerate(path()):
         image = np.zeros((256, 320, 3), np.uint8)
         frame = Frame(i, image, pose=T, tool_labels=image[..., 0])
-        assert part.observe(frame, depth_map(hilly()), tracked(T)) == 1.0
+        assert part.observe(frame, depth_map(hilly()), tracked(T), NO_LANDMARKS) == 1.0
     assert part.estimate is None
     assert part.claim(depth_map(hilly())).scale == ScaleSource.RELATIVE
 
@@ -167,9 +192,9 @@ def test_without_a_source_a_stream_stays_relative(monkeypatch):
 def test_a_constant_holds_from_the_first_frame():
     part = stage("constant", constant=1.5)
     frame = Frame(0, np.zeros((256, 320, 3), np.uint8))
-    assert part.observe(frame, depth_map(hilly()), tracked(np.eye(4))) == 1.5
+    assert part.observe(frame, depth_map(hilly()), tracked(np.eye(4)), NO_LANDMARKS) == 1.5
     assert part.claim(depth_map(hilly())).scale == ScaleSource.CONSTANT
-    assert part.observe(frame, depth_map(hilly()), tracked(np.eye(4))) == 1.0
+    assert part.observe(frame, depth_map(hilly()), tracked(np.eye(4)), NO_LANDMARKS) == 1.0
 
 
 def test_metric_depth_is_compared_with_the_robot():
@@ -177,5 +202,8 @@ def test_metric_depth_is_compared_with_the_robot():
     for i, T in enumerate(path()):
         robot = se3.from_rotation(T[:3, :3], 1.3 * T[:3, 3])
         frame = Frame(i, np.zeros((256, 320, 3), np.uint8), pose=robot)
-        assert part.observe(frame, depth_map(hilly(), ScaleSource.STEREO), tracked(T)) == 1.0
+        assert (
+            part.observe(frame, depth_map(hilly(), ScaleSource.STEREO), tracked(T), NO_LANDMARKS)
+            == 1.0
+        )
     assert "scale from kinematics is 1.30 times that from stereo" in part.notes()[0]
