@@ -78,7 +78,7 @@ def register(app: typer.Typer) -> None:
             Path | None, typer.Option(help="State of LPIPS with AlexNet; adds *lpips of tools.")
         ] = None,
         pictures: Annotated[
-            Path | None, typer.Option(help="Folder to make, for pictures of tissue and tools.")
+            Path | None, typer.Option(help="Folder to make, for plots and pictures of the parts.")
         ] = None,
         json_file: Annotated[
             Path | None, typer.Option("--json", help="Write the result here as JSON.")

@@ -15,6 +15,7 @@ import numpy as np
 import psutil
 
 from endosfm3d_ros.datasets.simulator import SimulatedSequence
+from endosfm3d_ros.evaluation.plots import new_figure
 from endosfm3d_ros.pipeline import Pipeline, PipelineConfig
 from endosfm3d_ros.sfm.estimator import EstimatorConfig
 from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig
@@ -131,11 +132,7 @@ def summarised(rows: list[SoakRow]) -> dict[str, float | list]:
 
 def plot(rows: list[SoakRow], path: Path) -> None:
     """Memory, rate and Gaussians over frames as a PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(8, 5)
     curves = {
         "memory of the process in MB": [row.rss_mb for row in rows],
         "updates per second": [row.rate_hz for row in rows],

@@ -105,6 +105,8 @@ def _part(name: str, sequence: Sequence, pipeline: Pipeline, config: EvaluationC
         return ToolsPart(sequence, pipeline, config.tools, config.pictures)
     if name == TissuePart.name:
         return TissuePart(sequence, pipeline, config.mode == "live", config.pictures)
+    if name in (PosePart.name, IntrinsicsPart.name):
+        return PARTS[name](sequence, pipeline, config.pictures)
     return PARTS[name](sequence, pipeline)
 
 

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from endosfm3d_ros.evaluation.bootstrap import Interval, interval_95, root_mean_
 from endosfm3d_ros.evaluation.depth import score_image
 from endosfm3d_ros.evaluation.depth_baselines import baseline_scores
 from endosfm3d_ros.evaluation.intrinsics import intrinsics_errors
+from endosfm3d_ros.evaluation.plots import plot_focal_length, plot_trajectory
 from endosfm3d_ros.evaluation.pose import (
     path_length,
     position_errors,
@@ -197,8 +199,11 @@ class PosePart(Part):
 
     name = "pose"
 
-    def __init__(self, sequence: Sequence, pipeline: Pipeline) -> None:
+    def __init__(
+        self, sequence: Sequence, pipeline: Pipeline, pictures: Path | None = None
+    ) -> None:
         super().__init__(sequence, pipeline)
+        self._pictures = pictures
         self._poses: dict[int, np.ndarray] = {}
         self._lost = 0
         self._metric = sequence.poses_metric
@@ -215,6 +220,9 @@ class PosePart(Part):
             return None
         estimate = np.stack([self._poses[i] for i in numbers])
         reference = np.stack([references[i] for i in numbers])
+        if self._pictures is not None:
+            centres = estimate[:, :3, 3], reference[:, :3, 3]
+            plot_trajectory(self._pictures / "trajectory.png", *centres, numbers, self._metric)
         scores = Scores(len(numbers), {"lost_frames": self._lost})
         scores = self._without_unit(scores, estimate, reference, numbers)
         return _millimetres(scores, estimate, reference, numbers) if self._metric else scores
@@ -239,16 +247,26 @@ class IntrinsicsPart(Part):
     """The estimate after the last frame against the clip's calibration."""
 
     name = "intrinsics"
-    _last: IntrinsicsEstimate | None = None
+
+    def __init__(
+        self, sequence: Sequence, pipeline: Pipeline, pictures: Path | None = None
+    ) -> None:
+        super().__init__(sequence, pipeline)
+        self._pictures = pictures
+        self._estimates: dict[int, IntrinsicsEstimate] = {}
 
     def add(self, i: int, update: SceneUpdate) -> None:
-        self._last = update.intrinsics
+        self._estimates[i] = update.intrinsics
 
     def scores(self) -> Scores | None:
-        if self._last is None or self._sequence.camera is None:
+        truth = self._sequence.camera
+        if not self._estimates or truth is None:
             return None
-        values = intrinsics_errors(self._last.camera, self._sequence.camera)
-        state = {"state": self._last.state, "mode": self._last.mode}
+        if self._pictures is not None:
+            plot_focal_length(self._pictures / "focal_length.png", self._estimates, truth)
+        last = self._estimates[max(self._estimates)]
+        values = intrinsics_errors(last.camera, truth)
+        state = {"state": last.state, "mode": last.mode}
         return Scores(1, {**values, **state, "k_seen_by": self._pipeline.sfm.k_seen_by()})
 
 

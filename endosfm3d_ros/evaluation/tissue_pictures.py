@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from endosfm3d_ros.evaluation.plots import new_figure
 from endosfm3d_ros.evaluation.tissue_protocol import TissueFrame
 
 NAMES = {"p1": "predicted (P1)", "p2": "fused (P2)", "hidden": "hidden disc"}
@@ -71,11 +72,7 @@ class TissueGallery:
         self._film.write(picture)
 
     def _plot(self, path: Path) -> None:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(8, 4), layout="constrained")
-        FigureCanvasAgg(figure)
+        figure = new_figure(8, 4)
         axes = figure.subplots()
         for kind, points in self._scores.items():
             if points:

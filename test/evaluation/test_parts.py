@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -141,3 +142,14 @@ def test_intrinsics_are_those_of_the_last_frame(clip, make_update):
 def test_what_is_no_finite_number_is_left_out():
     scores = Scores(0).with_mean("psnr", np.array([30, np.inf])).with_mean("ssim", np.empty(0))
     assert scores == Scores(0)
+
+
+def test_pose_and_intrinsics_are_drawn_where_a_folder_is_given(clip, make_update, tmp_path):
+    sequence = clip(6)
+    sequence.poses = dict(enumerate(straight(6)))
+    updates = [make_update(f, T=T) for f, T in zip(sequence, straight(6))]
+    for part, name in ((PosePart, "trajectory.png"), (IntrinsicsPart, "focal_length.png")):
+        fed(part(sequence, Pipeline(), tmp_path), sequence, updates)
+        picture = cv2.imread(str(tmp_path / name))
+        assert picture.shape[0] > 300
+        assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 20
