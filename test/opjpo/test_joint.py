@@ -159,6 +159,25 @@ def test_unusable_input_is_answered_not_raised():
     assert tracked.valid and tracked.scale == pytest.approx(SCALE)  # as it was
 
 
+def test_open_meshes_are_placed_and_so_is_what_the_image_border_cuts():
+    true, observation = scene()
+    half = ToolModel(MODEL.vertices, MODEL.faces[::2], MODEL.colors, "mesh", False, np.eye(4))
+    for model in (half, MODEL):
+        found = JointAligner(model).place(observation)
+        assert found.valid and np.isfinite(found.covariance).all()
+    columns = np.nonzero(observation.mask)[1]
+    cut = int(np.median(columns))  # the image ends in the middle of the tool
+    camera = replace(observation.camera, width=cut)
+    inside = replace(
+        observation,
+        camera=camera,
+        mask=observation.mask[:, :cut].copy(),
+        tissue_depth=observation.tissue_depth[:, :cut].copy(),
+    )
+    found = ALIGNER.place(inside, true)
+    assert found.valid and found.iou > 0.9 and ratio_error(found, true) < 0.1
+
+
 def test_doubts_are_said():
     _, observation = scene()
     ring = np.zeros_like(observation.mask)
