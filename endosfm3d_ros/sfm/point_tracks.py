@@ -21,7 +21,7 @@ class PointTracksConfig:
     points: int = 200
     spacing: float = 0.025  # of the width between two corners
     quality: float = 0.005  # share of the strongest corner's response
-    patch: float = 0.033  # of the width; side of what is compared
+    patch: float = 0.032  # of the width; side of what is compared
     levels: int = 4  # pyramid
     round_trip: float = 0.5  # px
     slip: float = 10.0  # px that a point may have slipped since it was first seen
