@@ -6,6 +6,7 @@ model = source.model(observation)
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.tools.types import ToolModel, ToolObservation
 
 SOURCES = ("lrm", "mesh", "capsule")
+LRM_THREADS = 1  # of its engine: the other cores belong to the frames
 
 
 class ModelSource(Protocol):
@@ -52,7 +54,8 @@ def model_source(
         from endosfm3d_ros.tools.lrm.engine import find_lrm
         from endosfm3d_ros.tools.lrm.source import LrmSource, ReconstructionConfig
 
-        return LrmSource(find_lrm(path), ReconstructionConfig(engine=engine or EngineSettings()))
+        settings = replace(engine or EngineSettings(), threads=LRM_THREADS)
+        return LrmSource(find_lrm(path), ReconstructionConfig(engine=settings))
     if name == "mesh":
         from endosfm3d_ros.tools.mesh_file import MeshSource
 

@@ -98,8 +98,8 @@ class ToolStage:
             self.config.engine,
         )
         self._tracker = ToolTracker(TrackerConfig(max_tools=self.config.max_tools))
-        step_back = _step_back if self.config.in_background else None
-        self._workshop = ThreadPoolExecutor(1, "tool models", step_back)
+        initializer = step_back if self.config.in_background else None
+        self._workshop = ThreadPoolExecutor(1, "tool models", initializer)
         self.reset()
 
     def backend(self) -> str:
@@ -169,7 +169,7 @@ class ToolStage:
         known.count += 1
 
 
-def _step_back() -> None:
+def step_back() -> None:
     """Give this thread, and those that it starts, the lowest priority: frames come first."""
     if sys.platform == "linux":  # where priorities belong to threads
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
