@@ -54,7 +54,8 @@ def clearances(update: SceneUpdate) -> list[Clearance]:
     tissue = in_camera(update.tissue.cloud, update.tissue.T_map_camera)
     if not len(tissue.points):
         return [Clearance.invalid(tool.track.id, "the map is empty") for tool in update.tools.tools]
-    tree = cKDTree(tissue.points)  # of all: what is in doubt may be the nearest
+    # of all tissue: what is in doubt may be the nearest; asked once, so it is built quickly
+    tree = cKDTree(tissue.points, balanced_tree=False, compact_nodes=False)
     return [_clearance(tool, tree, tissue, update) for tool in update.tools.tools]
 
 
