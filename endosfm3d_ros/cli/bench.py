@@ -9,6 +9,7 @@ import typer
 
 PARTS = ("stereo", "node", "networks", "engines", "splatting", "tools")
 SOAK = "soak"  # takes minutes, so it is only run when it is named
+LRM = "lrm"  # the same: 260 million parameters are made an engine first
 
 
 def register(app: typer.Typer) -> None:
@@ -19,7 +20,7 @@ def register(app: typer.Typer) -> None:
 def bench(
     what: Annotated[
         list[str] | None,
-        typer.Argument(help=f"Parts: {', '.join(PARTS)}; all if none is named; and {SOAK}."),
+        typer.Argument(help=f"Parts: {', '.join(PARTS)}; all if none is named; and {LRM}, {SOAK}."),
     ] = None,
     json_path: Annotated[
         Path | None, typer.Option("--json", help="Write the figures here.")
@@ -43,10 +44,10 @@ def bench(
     from endosfm3d_ros.evaluation.report import write_json
 
     chosen = what or list(PARTS)
-    unknown = [name for name in chosen if name not in (*PARTS, SOAK)]
+    unknown = [name for name in chosen if name not in (*PARTS, LRM, SOAK)]
     if unknown:
         raise ConfigurationError(
-            f"bench {', '.join(unknown)}: accepted are {', '.join((*PARTS, SOAK))}"
+            f"bench {', '.join(unknown)}: accepted are {', '.join((*PARTS, LRM, SOAK))}"
         )
     console = Console()
     result: dict = {}
@@ -63,10 +64,8 @@ def bench(
 
 def _run(name: str, rounds: int) -> dict:
     """The figures of one part."""
-    if name == "networks":
-        from endosfm3d_ros.evaluation.bench_networks import bench_networks
-
-        return bench_networks(rounds)
+    if name in ("networks", LRM):
+        return _networks(name, rounds)
     if name == "engines":
         return _engines(rounds)
     if name == "splatting":
@@ -85,6 +84,17 @@ def _run(name: str, rounds: int) -> dict:
     from endosfm3d_ros.nodes.bench import bench_node
 
     return bench_node(frames, 4 * rounds)
+
+
+def _networks(name: str, rounds: int) -> dict:
+    """Those of every frame, or the one that runs beside the frames."""
+    if name == LRM:
+        from endosfm3d_ros.evaluation.bench_lrm import bench_lrm
+
+        return bench_lrm(frames=2 * rounds)
+    from endosfm3d_ros.evaluation.bench_networks import bench_networks
+
+    return bench_networks(rounds)
 
 
 def _soak(frames: int, resets: int, path: Path | None) -> dict:
