@@ -35,8 +35,9 @@ class LocalisationConfig:
 class View:
     """The image that is to be located."""
 
-    grey: np.ndarray  # (H, W) uint8
-    camera: PinholeCamera  # of it, distorted where it is
+    raw: np.ndarray  # (H, W) uint8 as seen: its broad light and dark guide large steps
+    grey: np.ndarray  # (H, W) uint8 with even light, for precise places
+    camera: PinholeCamera  # of both, distorted where they are
     depth: DepthMap | None  # measured, to tell sideways motion from rotation; None: not believed
     depth_sigma: float  # relative
 
@@ -60,8 +61,8 @@ def view_of(frame: Frame, depth: DepthMap, max_width: int, depth_sigma: float) -
     camera = replace(depth.camera.resized(*size), distortion=lens.distortion)
     # The depth of one eye is put right by the points, so it must not judge them.
     relative = depth.scale == ScaleSource.RELATIVE
-    grey = evened(tracking_image(frame.image, max_width))
-    return View(grey, camera, None if relative else depth, depth_sigma)
+    raw = tracking_image(frame.image, max_width)
+    return View(raw, evened(raw), camera, None if relative else depth, depth_sigma)
 
 
 def coarse(
@@ -76,7 +77,7 @@ def coarse(
     """T_camera_keyframe from the tracks since the last image, or None where too few agree.
 
     Args:
-        before: (H, W) uint8 the last believed image.
+        before: (H, W) uint8 the last believed image, as seen.
         pixels: (K, 2) float32 where its points were.
         alive: (K,) their rows in the key frame.
         keyframe: the points.
@@ -86,7 +87,7 @@ def coarse(
     """
     c = config
     there, good = follow(
-        before, view.grey, pixels, guess, window=c.window, levels=c.levels, round_trip=None
+        before, view.raw, pixels, guess, window=c.window, levels=c.levels, round_trip=None
     )
     if good.sum() < c.min_inliers:
         return None

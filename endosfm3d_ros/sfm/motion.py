@@ -50,7 +50,7 @@ class MotionTracker:
         self._adrift = 0  # key frames since a start anew, whose place in the map is a guess
         self._refinement.forget()
         self._keyframe: Keyframe | None = None
-        self._grey: np.ndarray | None = None
+        self._raw: np.ndarray | None = None
         self._alive = np.empty(0, np.int64)  # which points of the key frame are still followed
         self._pixels = np.empty((0, 2), np.float32)  # where they were in the last believed image
         self._keyframes = 0  # made so far
@@ -182,7 +182,7 @@ class MotionTracker:
     def _locate(self, view: View) -> Located | None:
         c = self.config.localisation
         last = self._T_camera_keyframe()
-        T = coarse(self._grey, self._pixels, self._alive, self._keyframe, view, c)
+        T = coarse(self._raw, self._pixels, self._alive, self._keyframe, view, c)
         return None if T is None else fine(T, self._keyframe, view, c, last)
 
     def _T_camera_keyframe(self) -> np.ndarray:
@@ -200,7 +200,7 @@ class MotionTracker:
     def _accept(self, view: View, located: Located) -> None:
         keyframe = self._keyframe
         self._lost = 0
-        self._grey, self._alive, self._pixels = view.grey, located.index, located.pixels
+        self._raw, self._alive, self._pixels = view.raw, located.index, located.pixels
         T_odom = se3.normalised(keyframe.T_odom @ se3.inverse(located.T_camera_keyframe))
         T_map_odom = se3.normalised(keyframe.T_map @ se3.inverse(keyframe.T_odom))
         own = rotated(located.covariance, (T_map_odom @ T_odom)[:3, :3])
@@ -248,7 +248,7 @@ class MotionTracker:
             points[:, 2].copy(), view.depth_sigma, view.depth,
         )  # fmt: skip
         self._window.add(self._keyframe)
-        self._grey, self._pixels = view.grey, pixels
+        self._raw, self._pixels = view.raw, pixels
         self._alive = np.arange(len(self._pixels))
         self._next_refinement = self.config.first_refinement
         return True
