@@ -15,9 +15,9 @@ from endosfm3d_ros.evaluation.generated_tool import (
     placed,
 )
 from endosfm3d_ros.tools.opjpo import make_aligner
-from endosfm3d_ros.tools.opjpo.joint import JointAligner
+from endosfm3d_ros.tools.opjpo.joint import JointAligner, distinct
 from endosfm3d_ros.tools.opjpo.pose import UnitPose
-from endosfm3d_ros.tools.opjpo.refine import RefineConfig, Refiner
+from endosfm3d_ros.tools.opjpo.refine import RefineConfig, Refined, Refiner
 from endosfm3d_ros.tools.opjpo.target import MaskTarget
 from endosfm3d_ros.tools.silhouette import overlap, silhouette
 from endosfm3d_ros.tools.types import ToolModel, ToolPlacement
@@ -157,6 +157,13 @@ def test_unusable_input_is_answered_not_raised():
             assert sentence in found.reason or mode != "joint"
     tracked = ALIGNER.place(replace(observation, tissue_depth=unknown), scene()[0])
     assert tracked.valid and tracked.scale == pytest.approx(SCALE)  # as it was
+
+
+def test_twins_do_not_crowd_out_the_next_best():
+    turns = [Rotation.from_euler("z", roll).as_matrix() for roll in (0.0, 0.02, 0.5, 0.45, 1.0)]
+    refined = [Refined(UnitPose(R, np.array([0, 0, 1.0])), 0.9, np.eye(6)) for R in turns]
+    chosen = distinct(refined, 2, 0.1)
+    assert [pose.R is R for pose, R in zip(chosen, (turns[0], turns[2]))] == [True, True]
 
 
 def test_open_meshes_are_placed_and_so_is_what_the_image_border_cuts():
