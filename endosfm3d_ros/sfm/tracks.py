@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+REACH = 3  # windows around the points; they move less, and patches need surroundings
+
 
 def corners(
     grey: np.ndarray, mask: np.ndarray, count: int, quality: float, distance: float
@@ -68,15 +70,34 @@ def follow_through(
     """As `follow`, with `after` first brought near to `before` by a homography.
 
     A patch that only shifts can be compared over a long time; one that turns or grows cannot.
+    Only the part of the images around the points is looked at.
     """
-    size = after.shape[1], after.shape[0]
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    levelled = cv2.warpPerspective(after, H_after_before, size, flags=flags)
-    H_before_after = np.linalg.inv(H_after_before)
-    there, good = follow(before, levelled, pixels, warp(H_before_after, guess), **options)
-    there = warp(H_after_before, there)
-    inside = ((there >= 0) & (there <= (size[0] - 1, size[1] - 1))).all(axis=1)
+    if len(pixels) == 0:
+        return pixels, np.empty(0, bool)
+    left, top, right, bottom = _around(pixels, REACH * options["window"], before.shape)
+    part = before[top:bottom, left:right]
+    H = H_after_before @ np.array([[1, 0, left], [0, 1, top], [0, 0, 1.0]])
+    levelled = _seen_through(after, H, part.shape[::-1])
+    corner = np.float32([left, top])
+    there, good = follow(part, levelled, pixels - corner, warp(np.linalg.inv(H), guess), **options)
+    there = warp(H, there)
+    inside = ((there >= 0) & (there <= (after.shape[1] - 1, after.shape[0] - 1))).all(axis=1)
     return there, good & inside
+
+
+def _around(pixels: np.ndarray, margin: float, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom (exclusive) of the part of an image within `margin` px."""
+    left, top = np.maximum(np.floor(pixels.min(axis=0) - margin), 0).astype(int)
+    right, bottom = np.ceil(pixels.max(axis=0) + margin).astype(int) + 1
+    return int(left), int(top), min(int(right), shape[1]), min(int(bottom), shape[0])
+
+
+def _seen_through(image: np.ndarray, H_image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(h, w) uint8 of (width, height) `size`, whose pixels lie at H_image @ pixel in the image."""
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    if np.array_equal(H_image[2], (0, 0, 1)):  # without perspective it is three times as quick
+        return cv2.warpAffine(image, H_image[:2], size, flags=flags)
+    return cv2.warpPerspective(image, H_image, size, flags=flags)
 
 
 def warp(H: np.ndarray, pixels: np.ndarray) -> np.ndarray:
