@@ -60,6 +60,7 @@ class CapsuleSource:
     """Makes a capsule of any mask."""
 
     name = "capsule"
+    slow = False
 
     def __init__(self, config: CapsuleConfig | None = None) -> None:
         self.config = config or CapsuleConfig()

@@ -28,6 +28,7 @@ class MeshSource:
     """
 
     name = "mesh"
+    slow = False
 
     def __init__(self, path: Path) -> None:
         self._models = [read_model(file) for file in mesh_files(path)]

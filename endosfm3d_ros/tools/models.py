@@ -22,6 +22,7 @@ class ModelSource(Protocol):
     """Gives the model of a tool that appeared."""
 
     name: str
+    slow: bool  # a failure must not be followed by another attempt at once
 
     def model(self, observation: ToolObservation) -> ToolModel:
         """The model of the tool in an observation.

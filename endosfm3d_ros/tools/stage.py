@@ -75,6 +75,7 @@ class _Known:
     making: Future[ToolModel] | None = None
     count: int = 0
     misfits: int = 0
+    pause: int = 0  # frames until a source that failed slowly is asked again
     note: str = ""
 
 
@@ -153,7 +154,8 @@ class ToolStage:
     def _supply_model(self, known: _Known, observation: ToolObservation) -> None:
         """Order a model where one is needed, and take it in when it is ready."""
         outworn = known.misfits >= self.config.remake_frames
-        if known.making is None and (known.model is None or outworn):
+        known.pause = max(known.pause - 1, 0)
+        if known.making is None and not known.pause and (known.model is None or outworn):
             known.misfits = 0
             known.making = self._workshop.submit(self._models.model, observation)
         if known.making is None or not (known.making.done() or not self.config.in_background):
@@ -163,6 +165,7 @@ class ToolStage:
             known.model = making.result()
         except InputError as error:
             known.note = str(error)
+            known.pause = self.config.remake_frames if self._models.slow else 0
             return
         known.aligner = make_aligner(self.config.alignment, known.model)
         known.placement, known.note = None, ""

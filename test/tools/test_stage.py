@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.pipeline import Pipeline, PipelineConfig
 from endosfm3d_ros.sfm.estimator import EstimatorConfig
@@ -116,3 +117,26 @@ def test_the_pipeline_names_what_runs_the_network_of_the_masks(masks, runs):
     made = Pipeline(PipelineConfig(EstimatorConfig("topic"), ToolsConfig(masks)))
     assert runs in made.backend()
     made.close()
+
+
+@pytest.mark.parametrize(("slow", "attempts"), [(False, 5), (True, 1)])
+def test_a_slow_source_that_failed_is_left_alone_for_a_while(pipeline, slow, attempts):
+    asked = []
+
+    class Failing:
+        name = "lrm"
+
+        def model(self, observation):
+            asked.append(observation.stamp)
+            raise InputError("density stays below the threshold")
+
+    Failing.slow = slow
+    pipeline.tools._models = Failing()
+    seen = 0
+    for i in range(pipeline.tools.config.remake_frames):
+        update = pipeline.process(a_frame(i, shaft()))
+        seen += bool(update.tools.tools)
+        if seen == 5:
+            break
+    assert len(asked) == attempts
+    assert "density stays below the threshold" in update.tools.notes[0]

@@ -44,6 +44,7 @@ class LrmSource:
     """
 
     name = "lrm"
+    slow = True
 
     def __init__(self, folder: Path, config: ReconstructionConfig | None = None) -> None:
         from endosfm3d_ros.networks.lrm.checkpoint import read_config
