@@ -65,7 +65,8 @@ def depth_recipe_of(
 
     Float32 in every precision: the head, because useful depths lie in the low tail of the
     sigmoid, and two transposed convolutions, which TensorRT for RTX lacks in bfloat16. Not in
-    int8: the patch embedding and the last layer, which carry most of the change of scale.
+    int8: the patch embedding, the last layer, and what `depth_folding` joins or moves in the neck,
+    which carry most of the change of scale.
     """
     height, width = size
 
@@ -86,7 +87,12 @@ def depth_recipe_of(
         simplified=simplified,
         description=description or {},
         full_precision=("network.head", "network.neck.resizes"),
-        float_nodes=(".*/patches/.*", ".*/head.*/conv3.*"),
+        float_nodes=(
+            ".*/patches/.*",
+            ".*/neck/(projections|resizes|convs).*",
+            ".*/neck/fusions.*/projection/.*",
+            ".*/head.*/conv3.*",
+        ),
         prepare=prepare,
         depth=lambda outputs: 1 / inverse_depth(outputs["logit"]),
     )
