@@ -55,7 +55,8 @@ class MotionTracker:
         self._pixels = np.empty((0, 2), np.float32)  # where they were in the last believed image
         self._keyframes = 0  # made so far
         self._next_refinement = self.config.first_refinement
-        self._lost = 0
+        self._lost = 0  # frames in a row
+        self._believed = 0  # stamp of the last frame that was not lost
         self._pose = CameraPose(
             np.eye(4), np.eye(4), np.zeros((6, 6)), TrackingState.INITIALISING, 0
         )
@@ -80,9 +81,10 @@ class MotionTracker:
         if located is None and self._lost:
             located = self._recognised(view)
         if located is None:
-            return self._hold()
+            return self._hold(frame)
         # 5 accept; depth of one eye takes the scale of the points
         self._accept(view, located)
+        self._believed = frame.stamp
         if relative:
             self._align(view, depth)
         # 6 replace the key frame when it is left behind
@@ -174,8 +176,8 @@ class MotionTracker:
         self._window.clear()
         self._refinement.forget()
         if not self._make_keyframe(view, frame):
-            return self._hold()
-        self._lost = 0
+            return self._hold(frame)
+        self._lost, self._believed = 0, frame.stamp
         self._pose = replace(self._pose, state=TrackingState.TRACKING, inliers=len(self._alive))
         return self._pose
 
@@ -209,7 +211,7 @@ class MotionTracker:
             len(located.index),
         )  # fmt: skip
 
-    def _hold(self) -> CameraPose:
+    def _hold(self, frame: Frame) -> CameraPose:
         """Keep the last pose, say that it is not believed any more, and maybe start anew."""
         if not self._lost and not self._adrift and self._keyframe is not None:
             self._memory.remember(self._keyframe)
@@ -218,7 +220,8 @@ class MotionTracker:
         self._pose = replace(
             self._pose, covariance=np.minimum(doubt, 1.0), state=TrackingState.LOST, inliers=0
         )
-        if self._lost >= self.config.restart_after:
+        c, seconds = self.config, (frame.stamp - self._believed) * 1e-9
+        if self._lost >= c.restart_frames and seconds >= c.restart_after:
             self._keyframe, self._adrift = None, max(self._adrift, 1)
         return self._pose
 

@@ -27,7 +27,8 @@ class MotionConfig:
     min_confidence: float = 0.05  # of the depth under a corner
     highlight: int = 230  # grey level of the darkest channel
     dark: int = 12  # grey level of the brightest channel
-    restart_after: int = 15  # lost frames after which tracking starts anew at the held pose
+    restart_after: float = 0.5  # s lost, after which tracking starts anew at the held pose ...
+    restart_frames: int = 3  # ... and so many frames at least
     metric_depth_sigma: float = (
         0.002  # relative; stereo, whose errors are independent of the tracks'
     )

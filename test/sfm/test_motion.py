@@ -68,7 +68,7 @@ def test_a_blank_image_holds_the_pose_and_says_lost(clip):
 
 def test_after_many_lost_frames_it_starts_anew_without_a_jump(clip):
     _, frames = clip
-    tracker = MotionTracker(MotionConfig(restart_after=3))
+    tracker = MotionTracker(MotionConfig(restart_after=0.0, restart_frames=3))
     for frame, depth in frames[:3]:
         last = tracker.track(frame, depth)
     frame, depth = frames[3]
@@ -155,7 +155,7 @@ def test_a_lost_camera_is_found_again_elsewhere_without_a_step_of_odometry(clip)
 
 def test_a_start_anew_is_joined_to_the_map_when_a_place_is_recognised(clip):
     sequence, frames = clip
-    tracker = MotionTracker(MotionConfig(keyframe_flow=3.0, restart_after=1))
+    tracker = MotionTracker(MotionConfig(keyframe_flow=3.0, restart_after=0.0, restart_frames=1))
     for pair in frames[:12]:
         tracker.track(*pair)
     frame, depth = frames[12]
