@@ -11,10 +11,11 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from endosfm3d_ros.sfm.estimator import Estimator, EstimatorConfig
-from endosfm3d_ros.timing import StageClock
+from endosfm3d_ros.timing import Slack, StageClock
 from endosfm3d_ros.tools.labels import without_tools
 from endosfm3d_ros.types import Frame, ScaleSource, SceneUpdate, TissueView
 
@@ -30,7 +31,7 @@ class PipelineConfig:
     sfm: EstimatorConfig = field(default_factory=EstimatorConfig)
     tools: ToolsConfig | None = None  # None: instruments are neither segmented nor placed
     tissue: TissueConfig | None = None  # None: no map is kept
-    tissue_budget: float | None = 0.035  # s of one update, see `TissueMap.update`; None: offline
+    tissue_budget: float | None = 0.035  # s of one update, beside the slack; None: offline
 
 
 class Pipeline:
@@ -45,6 +46,7 @@ class Pipeline:
         self.sfm = Estimator(self.config.sfm, report)
         self.tools = self._tool_stage()
         self.tissue = self._tissue_map()
+        self.slack = Slack()
 
     # Imported where they are used: a node without these stages starts without torch.
     def _tool_stage(self) -> ToolStage | None:
@@ -109,6 +111,7 @@ class Pipeline:
         return replace(update, timings=clock.milliseconds)
 
     def _map(self, update: SceneUpdate) -> TissueView:
+        budget = self.config.tissue_budget
         relative = [each.scale == ScaleSource.RELATIVE for each in (self.tissue, update.depth)]
         if self.tissue.graph is not None and relative[0] != relative[1]:
             self.tissue.reset()  # the stream has become metric: the map's unit is gone
@@ -117,7 +120,7 @@ class Pipeline:
             update.depth,
             update.pose,
             update.labels,
-            budget=self.config.tissue_budget,
+            budget=None if budget is None else budget + self.slack.seconds,
         )
 
 
@@ -197,13 +200,18 @@ class LivePipeline:
         self._actions.put(action)
 
     def _run(self) -> None:
+        waited = 0.0  # s for the next frame
         while not self._stop.is_set():
+            begin = perf_counter()
             frame = self.slot.take(self.POLL)
+            waited += perf_counter() - begin
             self._act()
             if self._reset.is_set():
                 self._reset.clear()
                 self._pipeline.reset()
             if frame is not None:
+                self._pipeline.slack.waited(waited)
+                waited = 0.0
                 self._process(frame)
 
         self._act()  # whoever asked waits for an answer

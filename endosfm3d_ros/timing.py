@@ -45,3 +45,21 @@ class LatencyWindow:
             name: tuple(np.percentile(values, (50, 95)).tolist())
             for name, values in self._values.items()
         }
+
+
+class Slack:
+    """Seconds that may be spent on a frame beside what it needs, where frames come slowly.
+
+    What is spent is missing from the next wait, so most of a smoothed wait is given and not all.
+    """
+
+    SHARE, MEMORY = 0.8, 0.7
+    LONGEST = 0.2  # s; a pause says nothing about the frames after it
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def waited(self, seconds: float) -> None:
+        """Note how long there was nothing to do before a frame came."""
+        given = self.SHARE * min(seconds, self.LONGEST)
+        self.seconds = self.MEMORY * self.seconds + (1 - self.MEMORY) * given

@@ -134,14 +134,14 @@ def plot(rows: list[SoakRow], path: Path) -> None:
     """Memory, rate and Gaussians over frames as a PNG."""
     figure = new_figure(8, 5)
     curves = {
-        "memory of the process in MB": [row.rss_mb for row in rows],
+        "memory in MB": [row.rss_mb for row in rows],
         "updates per second": [row.rate_hz for row in rows],
         "Gaussians": [row.gaussians for row in rows],
     }
     frames = [row.frame for row in rows]
     for axes, (name, values) in zip(figure.subplots(3, sharex=True), curves.items()):
         axes.plot(frames, values, ".-")
-        axes.set(ylabel=name, ylim=(0, None))
+        axes.set(ylabel=name, ylim=(0, 1.2 * max(values)))
         axes.axvline(max(row.frame for row in rows if row.resets == 0), color="grey", ls=":")
     axes.set(xlabel="frames; resets from the dotted line on")
     figure.savefig(path, dpi=100)

@@ -31,7 +31,7 @@ from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.geometry.clouds import lift
 from endosfm3d_ros.geometry.undistortion import Undistorter
 from endosfm3d_ros.sfm.estimator import Estimator, EstimatorConfig
-from endosfm3d_ros.timing import StageClock
+from endosfm3d_ros.timing import Slack, StageClock
 from endosfm3d_ros.tissue.holes import push_pull
 from endosfm3d_ros.tissue.map import TissueMap
 from endosfm3d_ros.tissue.rendering import Rendering
@@ -39,6 +39,32 @@ from endosfm3d_ros.tissue.snapshot import as_bytes
 from endosfm3d_ros.types import Frame, SceneUpdate
 
 OnPicture = Callable[[TissueFrame], None]
+
+
+class Pace:
+    """The time that the map has in a live run at the rate of the clip.
+
+    Args:
+        budget: s of one update, beside what the other stages leave idle; None: offline.
+    """
+
+    def __init__(self, budget: float | None) -> None:
+        self._budget = budget
+        self._slack = Slack()
+        self._stamp: int | None = None
+
+    @property
+    def budget(self) -> float | None:
+        """Seconds for the next update."""
+        return None if self._budget is None else self._budget + self._slack.seconds
+
+    def done(self, update: SceneUpdate, milliseconds: float) -> None:
+        """Note how long the map took for an update, beside the stages before it."""
+        stamp = update.frame.stamp
+        if self._stamp is not None:
+            busy = 1e-3 * (sum(update.timings.values()) + milliseconds)
+            self._slack.waited(max(0.0, (stamp - self._stamp) * 1e-9 - busy))
+        self._stamp = stamp
 
 
 def evaluate_tissue(
@@ -88,14 +114,14 @@ def _run_held_out(
     sequence: Sequence, protocol: TissueProtocol, result: TissueResult, on_picture: OnPicture
 ) -> None:
     """P1, P2, P3, depth and the counts of the map; then P4 by rewinding."""
-    tissue = TissueMap(protocol.tissue)
+    tissue, pace = TissueMap(protocol.tissue), Pace(protocol.budget)
     before: np.ndarray | None = None
     remembered: list[tuple[int, SceneUpdate]] = []
     for i, update in _scenes(sequence, protocol.sfm):
         held_out = is_held_out(i, protocol.hold_every)
         region = _region(sequence, i, update.image.shape[:2])
         labels = update.labels
-        _update(tissue, update, labels, protocol, held_out, result)
+        _update(tissue, update, labels, pace, held_out, result)
         if region is not None:
             frame = _score(tissue, update, region, i, held_out, before, protocol, result)
             on_picture(frame)
@@ -113,15 +139,14 @@ def _update(
     tissue: TissueMap,
     update: SceneUpdate,
     labels: np.ndarray | None,
-    protocol: TissueProtocol,
+    pace: Pace,
     held_out: bool,
     result: TissueResult | None,
 ) -> None:
     clock = StageClock()
     with clock.stage("update"):
-        view = tissue.update(
-            update.image, update.depth, update.pose, labels, protocol.budget, held_out
-        )
+        view = tissue.update(update.image, update.depth, update.pose, labels, pace.budget, held_out)
+    pace.done(update, clock.milliseconds["update"])
     if result is not None and not held_out and tissue.frame > 0:
         result.add(
             update_ms=clock.milliseconds["update"],
@@ -189,7 +214,7 @@ def _run_hidden(
     sequence: Sequence, protocol: TissueProtocol, result: TissueResult, on_picture: OnPicture
 ) -> None:
     """A disc of tissue is withheld for some frames, and the map asked for it."""
-    tissue = TissueMap(protocol.tissue)
+    tissue, pace = TissueMap(protocol.tissue), Pace(protocol.budget)
     start = len(sequence) // 3
     stop = min(start + protocol.disc_frames, len(sequence))
     truths: dict[int, np.ndarray] = {}
@@ -210,7 +235,7 @@ def _run_hidden(
         if i >= stop:
             return
         labels = update.labels
-        _update(tissue, update, labels, protocol, False, None)
+        _update(tissue, update, labels, pace, False, None)
         region = _region(sequence, i, update.image.shape[:2])
         if i < start or region is None:
             continue

@@ -94,7 +94,7 @@ SPECS = (
     Spec(
         "tissue_budget",
         0.035,
-        "s that one update of the map may take; 0.4 of the frame interval if that is more",
+        "s that one update of the map may take, beside what a slow camera leaves idle",
         0.005,
         1.0,
     ),

@@ -91,15 +91,14 @@ class TissueMap:
             depth: of the same image.
             pose: of the camera that took it, from the tracker.
             labels: (H, W) uint8 of the same pixels, 0 = tissue, else instrument.
-            budget: seconds for the whole call, or a share of the time between frames where these
-                come slowly; refinement fills what is left of it. 0 leaves it at one step, None
-                runs the fixed number of steps of offline processing.
+            budget: seconds for the whole call; refinement fills what is left of it. None runs the
+                fixed number of steps of offline processing.
             held_out: predict and track, but learn nothing from this image (for evaluation).
 
         Returns:
             The tissue as the camera would see it without instruments, at the working size.
         """
-        deadline = None if budget is None else perf_counter() + self._time(budget, depth.stamp)
+        start = perf_counter()
         c, clock = self.config, StageClock()
         with clock.stage("observe"):
             camera = working_camera(depth.camera, c.width)
@@ -112,7 +111,7 @@ class TissueMap:
                 tracked=pose.state == TrackingState.TRACKING,
                 noise=METRIC_NOISE if metric else RELATIVE_NOISE,
                 metric=metric,
-                deadline=deadline,
+                deadline=None if budget is None else start + budget,
             )
         first = self.graph is None
         view = self._start(given) if first else self._advance(given, held_out, clock)
@@ -153,11 +152,6 @@ class TissueMap:
         self._localiser.keyframes.restore(state)
         self.scale = ScaleSource(str(state["scale"]))
         self._localiser.tie.release()
-
-    def _time(self, budget: float, stamp: int) -> float:
-        """Seconds for an update: a slow stream leaves more."""
-        interval = (stamp - self._stamp) * 1e-9 if self.graph is not None else 0.0
-        return max(budget, self.config.refinement.interval_share * interval) if budget else 0.0
 
     def _start(self, given: Given) -> Rendering:
         """The first frame: everything is new, what instruments hide is filled in."""

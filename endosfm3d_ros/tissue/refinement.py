@@ -28,7 +28,6 @@ class RefinementConfig:
     min_mass: float = 0.15  # pixels of footprint that a step needs
     first_steps: int = 4  # on the first frame, see `Refiner.settle`
     live_steps: int = 4  # at most, per frame
-    interval_share: float = 0.4  # of the time between frames, if that is more than the budget
     offline_steps: int = 3  # per frame at the working size ...
     offline_full_steps: int = 3  # ... and at the size of the image
     replay_every: int = 8  # frames between steps on a remembered view ...

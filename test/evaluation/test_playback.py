@@ -8,6 +8,7 @@ import pytest
 
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.evaluation.playback import play_live, play_offline
+from endosfm3d_ros.timing import Slack
 
 
 class MadePipeline:
@@ -16,6 +17,7 @@ class MadePipeline:
     def __init__(self, make_update, seconds: float = 0.0, fails_at: int | None = None) -> None:
         self._make, self._seconds, self._fails_at = make_update, seconds, fails_at
         self.count = 0
+        self.slack = Slack()
 
     def process(self, frame):
         time.sleep(self._seconds)

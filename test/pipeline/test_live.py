@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from endosfm3d_ros.pipeline import LatestFrameSlot, LivePipeline
+from endosfm3d_ros.timing import Slack
 from endosfm3d_ros.types import Frame
 
 IMAGE = np.zeros((4, 4, 3), np.uint8)
@@ -18,6 +19,7 @@ class Recording:
     """Stands for a pipeline; what it is busy with takes until `may_go_on` is set."""
 
     def __init__(self) -> None:
+        self.slack = Slack()
         self.seen: list[int] = []
         self.busy, self.may_go_on = threading.Event(), threading.Event()
         self.may_go_on.set()
@@ -131,3 +133,25 @@ def test_actions_are_done_between_frames_on_the_same_thread():
     live.between_frames(lambda pipeline: names.append(threading.current_thread().name))
     live.stop()
     assert names == ["pipeline"]
+
+
+def test_what_a_slow_camera_leaves_idle_is_given_to_the_map():
+    slack = Slack()
+    for _ in range(30):  # a camera with 100 ms to spare, whatever is spent is missing
+        slack.waited(max(0.0, 0.1 - slack.seconds))
+    assert 0.03 < slack.seconds < 0.06
+    for _ in range(30):  # a pipeline that never waits has nothing to give
+        slack.waited(0.0)
+    assert slack.seconds < 1e-4
+    slack.waited(600.0)  # nor does a pause
+    assert slack.seconds < 0.1
+
+
+def test_the_pipeline_hears_how_long_its_thread_waited(live):
+    slow = Recording()
+    running = live(slow)
+    assert until(lambda: slow.slack.seconds == 0)
+    time.sleep(0.05)
+    running.slot.put(Frame(1, IMAGE))
+    assert until(lambda: slow.seen == [1])
+    assert slow.slack.seconds > 0

@@ -222,9 +222,6 @@ def test_more_time_means_more_steps(tissue, sheets, feeding, posed):
     assert view.steps == tissue.config.refinement.live_steps
     view = tissue.update(image, sheet.depth_map(depth, 5), posed(), budget=None)
     assert view.steps == 6
-    after_20_seconds = sheet.depth_map(depth, 20 * 30)  # whoever sends so rarely has time
-    view = tissue.update(image, after_20_seconds, posed(), budget=1e-6)
-    assert view.steps == tissue.config.refinement.live_steps
 
 
 def test_camera_and_map_do_not_drift_away_together(tissue, sheets, feeding):
