@@ -22,10 +22,10 @@ from endosfm3d_ros.tissue.validity import Observation
 class DensificationConfig:
     """Lengths in pixels of the working image (320 wide)."""
 
-    spread: float = 0.62  # of the spacing: standard deviation along the surface
+    spread: float = 0.58  # of the spacing: standard deviation along the surface
     flatness: float = 0.2  # thickness as a share of that
     grazing: float = 0.4  # cosine to the viewing ray; steeper normals are bent back to it
-    opacity: float = 0.9  # with this spread the surface is covered by 0.94 on average
+    opacity: float = 0.9  # with this spread the surface is covered by 0.92 on average
     covered: float = 0.6  # alpha; thinner places get new Gaussians
     per_frame: int = 4000  # new ones after the first frame
     infer_every: int = 5  # frames between looks at every gap, hidden places included; between ...
