@@ -19,7 +19,7 @@ from endosfm3d_ros.datasets.simulation.sensor import automatic_gain, develop, ra
 from endosfm3d_ros.datasets.simulation.threads import one_thread
 
 MARGIN = 1.12  # of the relief's map over the first picture
-MOVING_MARGIN = 1.4  # where later pictures see more
+MOVING_MARGIN = 1.5  # where later pictures see more
 
 
 @dataclass(frozen=True)

@@ -38,12 +38,16 @@ def random_cameras(
 
 
 def _path(dice: Dice, distance: Tensor, half: Tensor, frames: int) -> Tensor:
-    """(N, T, 4, 4): nearly even motion; one in six cameras stands still."""
+    """(N, T, 4, 4): nearly even motion; one in six cameras stands still.
+
+    Sizes go from a slow camera at 30 Hz to a quick one at 5 Hz: tissue moves by up to a sixth of
+    the image from either cause, which at 60 degrees of view is 10 degrees.
+    """
     count = len(distance)
     moving = (~dice.chance(0.17, count, 1)).float()
-    size = dice.log_uniform(0.004, 0.12, count, 1) * (distance * half)[:, None] * moving
+    size = dice.log_uniform(0.01, 0.3, count, 1) * (distance * half)[:, None] * moving
     heading = torch.nn.functional.normalize(dice.normal(count, 3), dim=1)
-    turn = 0.03 * half[:, None] * dice.uniform(0, 2, count, 1) * dice.normal(count, 3) * moving
+    turn = dice.log_uniform(0.005, 0.12, count, 1) * half[:, None] * dice.normal(count, 3) * moving
     time = torch.arange(frames, device=dice.device, dtype=torch.float32)[:, None]
     wander = 1 + 0.15 * dice.normal(count, frames, 3)
     generator = torch.zeros(count, frames, 4, 4, device=dice.device)
