@@ -1,7 +1,8 @@
-"""Floor 4: the graph of stages, and the thread that runs it on the latest frame.
+"""Floor 4: the graph of stages, and the threads that run it on the latest frame.
 
 `Pipeline` is synchronous and deterministic: command line and tests use it as it is.
-`LivePipeline` puts a slot of one frame before it: the newest frame wins, older ones are counted.
+`LivePipeline` puts a slot of one frame before it (the newest frame wins, older ones are counted)
+and hands results on from a second thread, so that the next frame does not wait for messages.
 """
 
 from __future__ import annotations
@@ -153,13 +154,13 @@ class LatestFrameSlot:
 
 
 class LivePipeline:
-    """Runs a pipeline on its own thread, always on the newest frame.
+    """Runs a pipeline on its own thread, always on the newest frame; results go out on another.
 
     Args:
-        pipeline: used by the thread alone once it runs.
-        on_update: called on the thread with each result.
-        on_error: called on the thread with the frame and the exception that it caused; the thread
-            goes on with the next frame.
+        pipeline: used by its thread alone once that runs.
+        on_update: called with each result, in order, on the thread of results.
+        on_error: called there with the frame and the exception that it caused, in `process` or in
+            `on_update`; the threads go on with the next frame.
     """
 
     POLL = 0.1  # s between looks at the stop flag while no frame comes
@@ -175,20 +176,28 @@ class LivePipeline:
         self._on_update = on_update
         self._on_error = on_error
         self._actions: queue.SimpleQueue[Callable[[Pipeline], None]] = queue.SimpleQueue()
+        # One result may wait: nothing is lost, and a slow listener slows the pipeline down.
+        self._results: queue.Queue[tuple[Frame, SceneUpdate | Exception] | None] = queue.Queue(1)
         self._reset = threading.Event()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._run, name="pipeline", daemon=True),
+            threading.Thread(target=self._hand_on, name="results", daemon=True),
+        ]
 
     def start(self) -> None:
         """Begin to take frames from the slot."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self, timeout: float = 2.0) -> bool:
-        """Ask the thread to end after its current frame; False if it has not within `timeout`."""
+        """Ask to end after the current frame and its result; False if not within `timeout` s."""
         self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout)
-        return not self._thread.is_alive()
+        end = perf_counter() + timeout
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(0.0, end - perf_counter()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def reset(self) -> None:
         """Forget the stream before the next frame is processed; what waits is thrown away."""
@@ -196,7 +205,7 @@ class LivePipeline:
         self._reset.set()
 
     def between_frames(self, action: Callable[[Pipeline], None]) -> None:
-        """Have something done on the thread after its current frame; it must not raise."""
+        """Have something done on the pipeline's thread after its current frame; must not raise."""
         self._actions.put(action)
 
     def _run(self) -> None:
@@ -212,16 +221,27 @@ class LivePipeline:
             if frame is not None:
                 self._pipeline.slack.waited(waited)
                 waited = 0.0
-                self._process(frame)
+                self._results.put((frame, self._processed(frame)))
 
         self._act()  # whoever asked waits for an answer
+        self._results.put(None)
 
     def _act(self) -> None:
         while not self._actions.empty():
             self._actions.get()(self._pipeline)
 
-    def _process(self, frame: Frame) -> None:
+    def _processed(self, frame: Frame) -> SceneUpdate | Exception:
         try:
-            self._on_update(self._pipeline.process(frame))
+            return self._pipeline.process(frame)
         except Exception as error:
-            self._on_error(frame, error)
+            return error
+
+    def _hand_on(self) -> None:
+        while (result := self._results.get()) is not None:
+            frame, outcome = result
+            try:
+                if isinstance(outcome, Exception):
+                    raise outcome
+                self._on_update(outcome)
+            except Exception as error:
+                self._on_error(frame, error)

@@ -6,7 +6,6 @@ Time stamps are integer nanoseconds of the clock that stamped the image.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -17,6 +16,7 @@ import numpy as np
 from endosfm3d_ros.geometry.camera import PinholeCamera
 
 if TYPE_CHECKING:
+    from endosfm3d_ros.tissue.snapshot import GaussianSnapshot
     from endosfm3d_ros.tools.stage import ToolsView
 
 
@@ -162,14 +162,14 @@ class TissueView:
     T_map_camera: np.ndarray  # 4x4 camera-to-map
     image: np.ndarray  # (h, w, 3) uint8 RGB, black where the map is empty
     depth: np.ndarray  # (h, w) float32 along z, NaN where the map is empty
-    make_cloud: Callable[[], Cloud]  # from what was copied of the map for it
+    gaussians: GaussianSnapshot  # that image and depth were rendered from
     state: TrackingState  # LOST: the map is held as it was
     steps: int  # of refinement that this frame got
 
     @cached_property
     def cloud(self) -> Cloud:
         """In the map frame; made when first asked for, as most frames are not published."""
-        return self.make_cloud()
+        return self.gaussians.cloud()
 
 
 @dataclass(frozen=True)

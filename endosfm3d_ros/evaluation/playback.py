@@ -58,8 +58,8 @@ def play_live(
 
     Args:
         sequence: the recording.
-        pipeline: used by a thread of its own.
-        on_update: called on that thread with the position and the result of each processed frame.
+        pipeline: used by threads of its own.
+        on_update: called on one of them with the position and the result of each processed frame.
         on_frame: called with the count of frames fed.
 
     Raises:
@@ -100,7 +100,7 @@ def _feed(
 
 
 class _Listener:
-    """Collects what the pipeline's thread answers."""
+    """Collects what the pipeline answers."""
 
     def __init__(self, on_update: OnUpdate) -> None:
         self._on_update = on_update
@@ -114,7 +114,7 @@ class _Listener:
         self._expected[frame.stamp] = i, time.perf_counter()
 
     def updated(self, update: SceneUpdate) -> None:
-        """Called on the pipeline's thread."""
+        """Called on the thread of results."""
         i, handed_over = self._expected[update.frame.stamp]
         waited = {"image_to_update": (time.perf_counter() - handed_over) * 1e3}
         self._on_update(i, replace(update, timings={**update.timings, **waited}))
@@ -123,7 +123,7 @@ class _Listener:
             self._answer.notify()
 
     def failed(self, frame: Frame, error: Exception) -> None:
-        """Called on the pipeline's thread."""
+        """Called on the thread of results."""
         with self._answer:
             self.error = self.error or error
             self._answer.notify()

@@ -16,7 +16,7 @@ from endosfm3d_ros.types import SceneUpdate
 class ClearanceReports:
     """Remembers which tools were last spoken of, so that each of them can be withdrawn.
 
-    `of_update` is called on the pipeline's thread, `withdrawn` on the executor's.
+    `of_update` is called on the thread of results, `withdrawn` on the executor's.
     """
 
     def __init__(self) -> None:

@@ -11,32 +11,24 @@ from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.msg import GaussianMap
 from endosfm3d_ros.nodes.conversions import byte_array, header
 from endosfm3d_ros.nodes.scene_messages import FrameNames
-from endosfm3d_ros.tissue.gaussians import GaussianStore
 from endosfm3d_ros.types import SceneUpdate
 
 
-def gaussian_message(update: SceneUpdate, store: GaussianStore, names: FrameNames) -> GaussianMap:
-    """Every Gaussian in the optical frame of the update's image, in the order of its cloud.
-
-    Args:
-        update: of one image.
-        store: the map right after that image.
-        names: of the frames.
-    """
-    view, alive = update.tissue, np.flatnonzero(store.alive)
+def gaussian_message(update: SceneUpdate, names: FrameNames) -> GaussianMap:
+    """Every Gaussian in the optical frame of the update's image, in the order of its cloud."""
+    view, alive = update.tissue, update.tissue.gaussians.alive()
+    rows = {name: values[alive] for name, values in view.gaussians.rows.items()}
     T = se3.inverse(view.T_map_camera)
-    turned = Rotation.from_matrix(T[:3, :3]) * Rotation.from_quat(
-        store.quats[alive], scalar_first=True
-    )
+    turned = Rotation.from_matrix(T[:3, :3]) * Rotation.from_quat(rows["quats"], scalar_first=True)
     return GaussianMap(
         header=header(update.frame.stamp, names.camera),
         scale_source=update.depth.scale.value,
         count=len(alive),
-        means=_floats(se3.transform(T, store.means[alive])),
+        means=_floats(se3.transform(T, rows["means"])),
         quats=_floats(turned.as_quat(scalar_first=True)),
-        scales=_floats(store.scales[alive]),
-        opacities=_floats(store.opacities[alive]),
-        colors=_floats(np.clip(store.colors[alive], 0, 1)),
+        scales=_floats(rows["scales"]),
+        opacities=_floats(rows["opacities"]),
+        colors=_floats(np.clip(rows["colors"], 0, 1)),
         confidence=_floats(view.cloud.confidence),
         labels=byte_array(view.cloud.labels),
     )

@@ -142,7 +142,7 @@ class PipelineNode(LifecycleNode):
             self.destroy_timer(loop)
         self._receiver.close()
         if not self._live.stop():
-            self.get_logger().error("the pipeline's thread has not ended within 2 s")
+            self.get_logger().error("the pipeline's threads have not ended within 2 s")
         self._live = None
         self._outputs.withdraw("the node is not active")
 
@@ -173,7 +173,7 @@ class PipelineNode(LifecycleNode):
         self._outputs.max_points = values.get("max_points", self._outputs.max_points)
         self._outputs.cloud_rate = values.get("cloud_rate", self._outputs.cloud_rate)
 
-    # --- results, on the pipeline's thread ---------------------------------------------------
+    # --- results, on a thread of their own ---------------------------------------------------
 
     def _on_update(self, update: SceneUpdate) -> None:
         start, total = perf_counter(), update.timings["total"]

@@ -10,14 +10,14 @@ def stage_outputs(pipeline: Pipeline, max_points: int) -> list[ExtraOutputs]:
     """Outputs of map and instruments, where the pipeline has them; imports what these need.
 
     Args:
-        pipeline: whose map may be exchanged later.
+        pipeline: whose stages speak.
         max_points: of a cloud.
     """
     extras: list[ExtraOutputs] = []
     if pipeline.tissue is not None:
         from endosfm3d_ros.nodes.tissue_messages import TissueOutputs
 
-        extras.append(TissueOutputs(max_points, lambda: pipeline.tissue.store))
+        extras.append(TissueOutputs(max_points))
     if pipeline.tools is not None:
         from endosfm3d_ros.nodes.tool_messages import ToolOutputs
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import ClassVar
 
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
@@ -14,7 +14,6 @@ from endosfm3d_ros.nodes.gaussian_message import gaussian_message
 from endosfm3d_ros.nodes.outputs import ExtraOutputs, Occasion
 from endosfm3d_ros.nodes.scene_messages import FrameNames
 from endosfm3d_ros.scene.cloud import thinned
-from endosfm3d_ros.tissue.gaussians import GaussianStore
 from endosfm3d_ros.tissue.snapshot import in_camera
 from endosfm3d_ros.types import SceneUpdate
 
@@ -40,7 +39,6 @@ class TissueOutputs(ExtraOutputs):
 
     Args:
         max_points: of one cloud.
-        store: gives the Gaussians of the map that is in use; called on the pipeline's thread.
     """
 
     topics: ClassVar[dict[str, type]] = {
@@ -51,9 +49,8 @@ class TissueOutputs(ExtraOutputs):
         "tissue/gaussians": GaussianMap,
     }
 
-    def __init__(self, max_points: int, store: Callable[[], GaussianStore]) -> None:
+    def __init__(self, max_points: int) -> None:
         self._max_points = max_points
-        self._store = store
 
     def messages(self, update: SceneUpdate, occasion: Occasion) -> Iterator[tuple[str, object]]:
         """Images with every update, points where clouds are due."""
@@ -67,4 +64,4 @@ class TissueOutputs(ExtraOutputs):
         if occasion.clouds and "tissue/points" in wanted:
             yield "tissue/points", tissue_points(update, names, self._max_points)
         if occasion.clouds and "tissue/gaussians" in wanted:
-            yield "tissue/gaussians", gaussian_message(update, self._store(), names)
+            yield "tissue/gaussians", gaussian_message(update, names)

@@ -18,12 +18,14 @@ from endosfm3d_ros.nodes.clearance_messages import ClearanceReports
 from endosfm3d_ros.nodes.conversions import header, image_message, pose_message
 from endosfm3d_ros.nodes.outputs import ExtraOutputs, Occasion
 from endosfm3d_ros.nodes.scene_messages import FrameNames
+from endosfm3d_ros.tools.mesh import decimated
 from endosfm3d_ros.tools.stage import PlacedTool
+from endosfm3d_ros.tools.types import ToolModel
 from endosfm3d_ros.types import SceneUpdate
 
 NAMESPACE = "tools"
 LIFETIME = 0.5  # s after which a marker of a dead node disappears
-MAX_TRIANGLES = 2000  # of one marker
+MAX_TRIANGLES = 2000  # of one marker, about: a mesh with more is reduced for display
 PALETTE = ((0.35, 0.65, 0.95), (0.95, 0.6, 0.3), (0.5, 0.85, 0.5), (0.85, 0.5, 0.85))
 
 
@@ -61,39 +63,53 @@ def _tool(tool: PlacedTool) -> Tool:
 
 
 class ToolMarkers:
-    """Meshes with stable ids; tools that left are deleted in the next array."""
+    """Meshes with stable ids; tools that left are deleted in the next array.
+
+    Only the pose of a marker changes from image to image. Its corners are kept: making thousands of
+    Python points anew takes longer than placing the tool.
+    """
 
     def __init__(self) -> None:
-        self._shown: set[int] = set()
+        self._shown: dict[int, tuple[ToolModel, list[Point]]] = {}
 
     def array(self, update: SceneUpdate, names: FrameNames) -> MarkerArray:
         """Markers of all placed tools, and DELETE for those that were shown and are not now."""
         head = header(update.frame.stamp, names.camera)
-        placed = [tool for tool in update.tools.tools if _shows(tool)]
-        markers = [_mesh_marker(tool, head) for tool in placed]
-        ids = {tool.track.id for tool in placed}
-        for gone in sorted(self._shown - ids):
+        placed = {tool.track.id: tool for tool in update.tools.tools if _shows(tool)}
+        shown = {number: self._with_corners(tool) for number, tool in placed.items()}
+        markers = [_mesh_marker(tool, shown[number][1], head) for number, tool in placed.items()]
+        for gone in sorted(self._shown.keys() - placed.keys()):
             markers.append(Marker(header=head, ns=NAMESPACE, id=gone, action=Marker.DELETE))
-        self._shown = ids
+        self._shown = shown
         return MarkerArray(markers=markers)
+
+    def _with_corners(self, tool: PlacedTool) -> tuple[ToolModel, list[Point]]:
+        """The model and its corners, those of the last image where it is the same model."""
+        known = self._shown.get(tool.track.id)
+        return known if known and known[0] is tool.model else (tool.model, _corners(tool.model))
 
 
 def _shows(tool: PlacedTool) -> bool:
     return tool.placement is not None and tool.placement.valid
 
 
-def _mesh_marker(tool: PlacedTool, head: object) -> Marker:
+def _corners(model: ToolModel) -> list[Point]:
+    """Three points a triangle, in the model frame."""
+    vertices, faces = decimated(model.vertices, model.faces, MAX_TRIANGLES)
+    corners = vertices[faces].reshape(-1, 3).astype(float)
+    return [Point(x=x, y=y, z=z) for x, y, z in corners.tolist()]
+
+
+def _mesh_marker(tool: PlacedTool, corners: list[Point], head: object) -> Marker:
     """TRIANGLE_LIST in the model frame; the pose moves it."""
-    placement, model = tool.placement, tool.model
+    placement = tool.placement
     marker = Marker(header=head, ns=NAMESPACE, id=tool.track.id, type=Marker.TRIANGLE_LIST)
     marker.pose = pose_message(se3.from_rotation(placement.R, placement.t))
     marker.scale.x = marker.scale.y = marker.scale.z = float(placement.scale)
     red, green, blue = PALETTE[tool.track.id % len(PALETTE)]
     marker.color = ColorRGBA(r=red, g=green, b=blue, a=0.95 if placement.trusted else 0.35)
     marker.lifetime = Duration(sec=0, nanosec=int(LIFETIME * 1e9))
-    step = max(1, len(model.faces) // MAX_TRIANGLES)
-    corners = model.vertices[model.faces[::step]].reshape(-1, 3).astype(float)
-    marker.points = [Point(x=x, y=y, z=z) for x, y, z in corners.tolist()]
+    marker.points = corners
     return marker
 
 

@@ -41,7 +41,7 @@ from endosfm3d_ros.tissue.refinement import (
     remembered_target,
 )
 from endosfm3d_ros.tissue.rendering import Rendering, empty_view, render
-from endosfm3d_ros.tissue.snapshot import as_bytes, cloud_later
+from endosfm3d_ros.tissue.snapshot import GaussianSnapshot, as_bytes
 from endosfm3d_ros.tissue.validity import Observation, observe, working_camera
 from endosfm3d_ros.tissue.warp import displace, expected_step, move_as_a_whole
 from endosfm3d_ros.types import CameraPose, DepthMap, ScaleSource, TissueView, TrackingState
@@ -319,7 +319,9 @@ class TissueMap:
             T_map_camera=self.T_map_camera.copy(),
             image=as_bytes(view.rgb),
             depth=view.depth,
-            make_cloud=cloud_later(self.store, self.frame, 1 / self._interval, self.T_map_camera),
+            gaussians=GaussianSnapshot.of(
+                self.store, self.frame, 1 / self._interval, self.T_map_camera
+            ),
             state=self._state,
             steps=self._refiner.steps,
         )
