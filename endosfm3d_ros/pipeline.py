@@ -1,18 +1,14 @@
-"""Floor 4: the graph of stages, and the threads that run it on the latest frame.
+"""Floor 4: the graph of stages, synchronous and deterministic.
 
-`Pipeline` is synchronous and deterministic: command line and tests use it as it is.
-`LivePipeline` puts a slot of one frame before it (the newest frame wins, older ones are counted)
-and hands results on from a second thread, so that the next frame does not wait for messages.
+Command line and tests use `Pipeline.process`; `live.LivePipeline` runs the two halves of it on
+threads of their own.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 from endosfm3d_ros.sfm.estimator import Estimator, EstimatorConfig
@@ -23,6 +19,7 @@ from endosfm3d_ros.types import Frame, ScaleSource, SceneUpdate, TissueView
 if TYPE_CHECKING:
     from endosfm3d_ros.tissue.map import TissueConfig, TissueMap
     from endosfm3d_ros.tools.stage import ToolsConfig, ToolStage
+    from endosfm3d_ros.tools.tracking.types import ToolTracks
 
 
 @dataclass(frozen=True)
@@ -35,8 +32,17 @@ class PipelineConfig:
     tissue_budget: float | None = 0.035  # s of one update, beside the slack; None: offline
 
 
+@dataclass(frozen=True)
+class Begun:
+    """A frame between the halves of the pipeline."""
+
+    update: SceneUpdate  # tissue and tools are not in it yet
+    tracks: ToolTracks | None  # None where instruments are not looked for
+    clock: StageClock
+
+
 class Pipeline:
-    """Every stage in order; `process` is the only verb."""
+    """Every stage in order: `process`, or its halves `begin` and `finish`."""
 
     def __init__(
         self,
@@ -90,24 +96,36 @@ class Pipeline:
         Raises:
             InputError: the chosen depth source cannot work on this frame.
         """
-        clock = StageClock()
+        return self.finish(self.begin(frame))
+
+    def begin(self, frame: Frame) -> Begun:
+        """What the image shows: instruments, depth, camera and motion. Raises as `process`.
+
+        Reads and writes nothing that `finish` does, so the next frame may be begun meanwhile.
+        """
+        clock, tracks = StageClock(), None
         with clock.stage("total"):
             # 1 instruments first: nothing after this may take them for tissue
-            tracks = None
             if self.tools is not None:
                 with clock.stage("segment"):
                     tracks = self.tools.segment(frame)
                 frame = without_tools(frame, tracks)
             # 2 depth, intrinsics, camera motion
             update = self.sfm.estimate(frame, clock)
+        return Begun(update, tracks, clock)
+
+    def finish(self, begun: Begun) -> SceneUpdate:
+        """What follows for the scene; frames are finished in the order in which they were begun."""
+        update, clock = begun.update, begun.clock
+        with clock.stage("total"):
             # 3 the tissue that they show, and what they hide
             if self.tissue is not None:
                 with clock.stage("tissue"):
                     update = replace(update, tissue=self._map(update))
             # 4 instruments as objects
-            if tracks is not None:
+            if begun.tracks is not None:
                 with clock.stage("tools"):
-                    view = self.tools.place(tracks, update)
+                    view = self.tools.place(begun.tracks, update)
                 update = replace(update, tools=view)
         return replace(update, timings=clock.milliseconds)
 
@@ -123,125 +141,3 @@ class Pipeline:
             update.labels,
             budget=None if budget is None else budget + self.slack.seconds,
         )
-
-
-class LatestFrameSlot:
-    """Holds at most one frame. Putting a frame replaces the one that nobody has taken."""
-
-    def __init__(self) -> None:
-        self._condition = threading.Condition()
-        self._frame: Frame | None = None
-        self.dropped = 0
-
-    def put(self, frame: Frame) -> None:
-        """Never blocks; counts the frame that it replaces."""
-        with self._condition:
-            self.dropped += self._frame is not None
-            self._frame = frame
-            self._condition.notify()
-
-    def take(self, timeout: float) -> Frame | None:
-        """The newest frame, or None after `timeout` seconds without one."""
-        with self._condition:
-            self._condition.wait_for(lambda: self._frame is not None, timeout)
-            frame, self._frame = self._frame, None
-            return frame
-
-    def clear(self) -> None:
-        """Throw away what waits, without counting it as dropped."""
-        with self._condition:
-            self._frame = None
-
-
-class LivePipeline:
-    """Runs a pipeline on its own thread, always on the newest frame; results go out on another.
-
-    Args:
-        pipeline: used by its thread alone once that runs.
-        on_update: called with each result, in order, on the thread of results.
-        on_error: called there with the frame and the exception that it caused, in `process` or in
-            `on_update`; the threads go on with the next frame.
-    """
-
-    POLL = 0.1  # s between looks at the stop flag while no frame comes
-
-    def __init__(
-        self,
-        pipeline: Pipeline,
-        on_update: Callable[[SceneUpdate], None],
-        on_error: Callable[[Frame, Exception], None],
-    ) -> None:
-        self.slot = LatestFrameSlot()
-        self._pipeline = pipeline
-        self._on_update = on_update
-        self._on_error = on_error
-        self._actions: queue.SimpleQueue[Callable[[Pipeline], None]] = queue.SimpleQueue()
-        # One result may wait: nothing is lost, and a slow listener slows the pipeline down.
-        self._results: queue.Queue[tuple[Frame, SceneUpdate | Exception] | None] = queue.Queue(1)
-        self._reset = threading.Event()
-        self._stop = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._run, name="pipeline", daemon=True),
-            threading.Thread(target=self._hand_on, name="results", daemon=True),
-        ]
-
-    def start(self) -> None:
-        """Begin to take frames from the slot."""
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self, timeout: float = 2.0) -> bool:
-        """Ask to end after the current frame and its result; False if not within `timeout` s."""
-        self._stop.set()
-        end = perf_counter() + timeout
-        for thread in self._threads:
-            if thread.is_alive():
-                thread.join(max(0.0, end - perf_counter()))
-        return not any(thread.is_alive() for thread in self._threads)
-
-    def reset(self) -> None:
-        """Forget the stream before the next frame is processed; what waits is thrown away."""
-        self.slot.clear()
-        self._reset.set()
-
-    def between_frames(self, action: Callable[[Pipeline], None]) -> None:
-        """Have something done on the pipeline's thread after its current frame; must not raise."""
-        self._actions.put(action)
-
-    def _run(self) -> None:
-        waited = 0.0  # s for the next frame
-        while not self._stop.is_set():
-            begin = perf_counter()
-            frame = self.slot.take(self.POLL)
-            waited += perf_counter() - begin
-            self._act()
-            if self._reset.is_set():
-                self._reset.clear()
-                self._pipeline.reset()
-            if frame is not None:
-                self._pipeline.slack.waited(waited)
-                waited = 0.0
-                self._results.put((frame, self._processed(frame)))
-
-        self._act()  # whoever asked waits for an answer
-        self._results.put(None)
-
-    def _act(self) -> None:
-        while not self._actions.empty():
-            self._actions.get()(self._pipeline)
-
-    def _processed(self, frame: Frame) -> SceneUpdate | Exception:
-        try:
-            return self._pipeline.process(frame)
-        except Exception as error:
-            return error
-
-    def _hand_on(self) -> None:
-        while (result := self._results.get()) is not None:
-            frame, outcome = result
-            try:
-                if isinstance(outcome, Exception):
-                    raise outcome
-                self._on_update(outcome)
-            except Exception as error:
-                self._on_error(frame, error)

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from endosfm3d_ros.datasets.sequence import Sequence
-from endosfm3d_ros.pipeline import LivePipeline, Pipeline
+from endosfm3d_ros.live import LivePipeline
+from endosfm3d_ros.pipeline import Pipeline
 from endosfm3d_ros.types import Frame, SceneUpdate
 
 OnUpdate = Callable[[int, SceneUpdate], None]

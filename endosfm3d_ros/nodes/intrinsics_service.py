@@ -8,12 +8,13 @@ from rclpy.node import Node
 from rclpy.task import Future
 
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.pipeline import LivePipeline, Pipeline
+from endosfm3d_ros.live import LivePipeline
+from endosfm3d_ros.pipeline import Pipeline
 from endosfm3d_ros.srv import SetIntrinsicsMode
 
 
 class IntrinsicsService:
-    """Offers the service; the estimator is touched on the pipeline's thread only.
+    """Offers the service; the estimator is touched between frames only.
 
     Args:
         node: creates the service.

@@ -9,7 +9,8 @@ from rclpy.node import Node
 from rclpy.task import Future
 
 from endosfm3d_ros.errors import ConfigurationError, EndoError, InputError
-from endosfm3d_ros.pipeline import LivePipeline, Pipeline
+from endosfm3d_ros.live import LivePipeline
+from endosfm3d_ros.pipeline import Pipeline
 from endosfm3d_ros.srv import MapFile
 from endosfm3d_ros.types import ScaleSource
 
@@ -17,7 +18,7 @@ NATIVE, SPLATS = ".npz", ".ply"
 
 
 class MapServices:
-    """Offers both services; the map is touched on the pipeline's thread only.
+    """Offers both services; the map is touched between frames only.
 
     Args:
         node: creates the services.
@@ -113,7 +114,7 @@ def _tissue(pipeline: Pipeline):  # noqa: ANN202 - the map's module imports torc
 def _try(
     action: Callable[[Pipeline, Path], str], pipeline: Pipeline, path: Path
 ) -> tuple[bool, str]:
-    """(success, sentence); no error leaves the pipeline's thread."""
+    """(success, sentence); no error leaves the pipeline's threads."""
     try:
         return True, action(pipeline, path)
     except (EndoError, OSError) as error:

@@ -25,6 +25,7 @@ from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import SetBool, Trigger
 
 from endosfm3d_ros.errors import EndoError
+from endosfm3d_ros.live import LivePipeline
 from endosfm3d_ros.msg import PipelineStatus
 from endosfm3d_ros.nodes import parameters, status
 from endosfm3d_ros.nodes.configuring import build_unless
@@ -39,7 +40,7 @@ from endosfm3d_ros.nodes.scene_messages import FrameNames
 from endosfm3d_ros.nodes.stage_outputs import stage_outputs
 from endosfm3d_ros.nodes.tf_mode import TfMode
 from endosfm3d_ros.nodes.transport import use_large_messages
-from endosfm3d_ros.pipeline import LivePipeline, Pipeline
+from endosfm3d_ros.pipeline import Pipeline
 from endosfm3d_ros.types import Frame, SceneUpdate
 
 NOTICE = "research software: not a medical device, not for clinical use"

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from endosfm3d_ros.pipeline import LatestFrameSlot, LivePipeline
+from endosfm3d_ros.live import LatestFrameSlot, LivePipeline
 from endosfm3d_ros.timing import Slack
 from endosfm3d_ros.types import Frame
 
@@ -24,13 +24,16 @@ class Recording:
         self.busy, self.may_go_on = threading.Event(), threading.Event()
         self.may_go_on.set()
 
-    def process(self, frame: Frame) -> Frame:
+    def begin(self, frame: Frame) -> Frame:
         self.busy.set()
         assert self.may_go_on.wait(30)
         if frame.stamp < 0:
             raise RuntimeError("broken frame")
         self.seen.append(frame.stamp)
         return frame
+
+    def finish(self, begun: Frame) -> Frame:
+        return begun
 
     def hold(self, running: LivePipeline, stamp: int) -> None:
         """Have it busy with a frame."""
@@ -100,6 +103,60 @@ def test_an_exception_in_the_handler_of_results_does_not_stop_the_thread(live):
     for stamp in (1, 2):
         running.slot.put(Frame(stamp, IMAGE))
         assert until(lambda n=stamp: len(errors) == n)
+
+
+def test_the_next_frame_is_begun_while_one_is_finished_and_results_keep_their_order(live):
+    pipeline, results = Recording(), []
+    entered, leave = threading.Event(), threading.Event()
+
+    def finish(frame):
+        entered.set()
+        assert leave.wait(30)
+        return frame
+
+    pipeline.finish = finish
+    running = live(pipeline, lambda frame: results.append(frame.stamp))
+    running.slot.put(Frame(1, IMAGE))
+    assert entered.wait(30)
+    running.slot.put(Frame(2, IMAGE))
+    assert until(lambda: pipeline.seen == [1, 2])  # the first one is still being finished
+    leave.set()
+    assert until(lambda: results == [1, 2])
+
+
+def test_an_exception_keeps_its_place_among_the_results(live):
+    pipeline, said = Recording(), []
+    pipeline.finish = lambda frame: 1 / frame.stamp and frame
+    running = live(
+        pipeline,
+        lambda frame: said.append(frame.stamp),
+        lambda frame, error: said.append(type(error).__name__),
+    )
+    for count, stamp in enumerate((1, 0, -1, 2), 1):
+        running.slot.put(Frame(stamp, IMAGE))
+        assert until(lambda count=count: len(said) == count)
+    assert said == [1, "ZeroDivisionError", "RuntimeError", 2]
+
+
+def test_actions_find_no_frame_in_the_pipeline(live):
+    pipeline, order = Recording(), []
+    entered, leave = threading.Event(), threading.Event()
+
+    def finish(frame):
+        entered.set()
+        assert leave.wait(30)
+        order.append("finished")
+        return frame
+
+    pipeline.finish = finish
+    running = live(pipeline)
+    running.slot.put(Frame(1, IMAGE))
+    assert entered.wait(30)
+    running.between_frames(lambda pipeline: order.append("action"))
+    time.sleep(3 * LivePipeline.POLL)
+    leave.set()
+    assert until(lambda: len(order) == 2)
+    assert order == ["finished", "action"]
 
 
 def test_reset_happens_on_the_thread_and_drops_what_waits(live):
