@@ -90,7 +90,7 @@ class DepthMap:
         """(H, W) bool: where the depth is a number."""
         return np.isfinite(self.depth)
 
-    @property
+    @cached_property
     def coverage(self) -> float:
         """Share of valid pixels, 0..1."""
         return float(self.valid.mean())

@@ -24,6 +24,9 @@ from endosfm3d_ros.types import Frame
 
 CALIBRATION_WAIT = 1.0  # s that the first images wait for a camera_info that somebody publishes
 ARRIVALS_KEPT = 64
+# Asking the middleware for publishers costs as much as a stage: often while a stream begins, which
+# takes so long after its first image, and now and then after that.
+SETTLED, LOOK_PERIOD = 2.0, 0.5  # s
 
 
 class FrameReceiver:
@@ -51,6 +54,7 @@ class FrameReceiver:
         self._infos: dict[str, CameraInfo] = {}
         self._image_size: tuple[int, int] | None = None
         self._first_image: float | None = None
+        self._next_look = 0.0
         self._arrivals: OrderedDict[int, float] = OrderedDict()
         self.assembler = FrameAssembler(on_frame, on_jump, parameters.assembler_config(values))
         self._subscriptions = InputSubscriptions(
@@ -71,7 +75,12 @@ class FrameReceiver:
         return self._arrivals.get(stamp)
 
     def discover(self) -> None:
-        """Subscribe to what appeared, and learn which parts a frame will have."""
+        """Subscribe to what appeared, and learn which parts a frame will have. Called often."""
+        now = monotonic()
+        if now < self._next_look:
+            return
+        if self._first_image is not None and now - self._first_image > SETTLED:
+            self._next_look = now + LOOK_PERIOD
         self._subscriptions.poll()
         published, source = self._subscriptions.published, self._values["depth_source"]
         required = set()
