@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from endosfm3d_ros.geometry import se3
 
 ITERATIONS = 10
+TOLERANCE = 1e-6  # rad, and units of length; a smaller step is the last one
 HUBER = 1.5  # standard deviations beyond which a residual counts linearly
 
 
@@ -75,13 +76,9 @@ def refine_pose(
         T_camera_reference (4x4) and its covariance (6, 6) in the order x y z rx ry rz of a small
         motion applied on the left.
     """
-    H = np.eye(6)
     for _ in range(ITERATIONS):
-        residuals, J = _residuals(T, data)
-        weights = _huber(residuals)
-        weighted = (J * weights[..., None]).reshape(-1, 6)
-        H = weighted.T @ J.reshape(-1, 6) + 1e-9 * np.eye(6)
-        gradient = weighted.T @ residuals.ravel()
+        residuals, J = _linearised(T, data, data.K)
+        H, gradient = _normal_equations(residuals, J)
         if prior is not None:
             away = T @ se3.inverse(prior.T)
             offset = np.concatenate([away[:3, 3], Rotation.from_matrix(away[:3, :3]).as_rotvec()])
@@ -89,7 +86,7 @@ def refine_pose(
             gradient = gradient + prior.information * offset
         step = -np.linalg.solve(H, gradient)
         T = se3.from_vectors(step[3:], step[:3]) @ T
-        if np.abs(step).max() < 1e-8:
+        if np.abs(step).max() < TOLERANCE:
             break
     return T, np.linalg.inv(H)
 
@@ -110,27 +107,29 @@ def resect(
         T_camera_reference, the logarithm of the factor on the focal length, and its standard
         deviation, which grows with the residuals that remain.
     """
-    log_factor, H, K = 0.0, np.eye(7), data.K.copy()
+    log_factor, K = 0.0, data.K.copy()
     for _ in range(ITERATIONS):
         K[0, 0], K[1, 1] = np.exp(log_factor) * data.K[[0, 1], [0, 1]]
-        current = replace(data, K=K)
-        residuals, J = _residuals(T, current)
-        away = (residuals[:2] * data.pixel_sigma + data.pixels.T - K[:2, 2:]) / data.pixel_sigma
-        by_focal = np.concatenate([away, np.zeros_like(residuals[2:])])
-        J = np.concatenate([J, by_focal[..., None]], axis=2)
-        weights = _huber(residuals)
-        weighted = (J * weights[..., None]).reshape(-1, 7)
-        H = weighted.T @ J.reshape(-1, 7) + 1e-9 * np.eye(7)
+        residuals, J = _linearised(T, data, K)
+        away = residuals[:2] * data.pixel_sigma + data.pixels.T - K[:2, 2:]
+        by_focal = np.concatenate([away / data.pixel_sigma, np.zeros_like(residuals[2:])])
+        H, gradient = _normal_equations(residuals, np.concatenate([J, by_focal[None]]))
         H[6, 6] += focal_sigma**-2
-        gradient = weighted.T @ residuals.ravel()
         gradient[6] += log_factor * focal_sigma**-2
         step = -np.linalg.solve(H, gradient)
         T = se3.from_vectors(step[3:6], step[:3]) @ T
         log_factor += float(np.clip(step[6], -0.3, 0.3))
-        if np.abs(step).max() < 1e-6:
+        if np.abs(step).max() < TOLERANCE:
             break
     spread = 1.4826 * np.median(np.abs(residuals[:2]))  # standard deviation, robust
     return T, log_factor, float(np.sqrt(np.linalg.inv(H)[6, 6]) * max(spread, 1.0))
+
+
+def _normal_equations(residuals: np.ndarray, J: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(P, P) matrix and (P,) gradient of (3, N) residuals with their (P, 3, N) Jacobian."""
+    flat = J.reshape(len(J), -1)
+    weighted = flat * _huber(residuals).ravel()
+    return weighted @ flat.T + 1e-9 * np.eye(len(J)), weighted @ residuals.ravel()
 
 
 def _huber(residuals: np.ndarray) -> np.ndarray:
@@ -140,26 +139,26 @@ def _huber(residuals: np.ndarray) -> np.ndarray:
     return np.minimum(1.0, HUBER / np.maximum(size, 1e-9))
 
 
-def _residuals(T: np.ndarray, data: Correspondences) -> tuple[np.ndarray, np.ndarray]:
-    """(3, N) whitened residuals u, v, log z and their (3, N, 6) Jacobian."""
-    x, y, z = se3.transform(T, data.points).T
-    z = np.maximum(z, 1e-9)
-    (fx, _, cx), (_, fy, cy), _ = data.K
+def _linearised(
+    T: np.ndarray, data: Correspondences, K: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(3, N) whitened residuals u, v, log z and their (6, 3, N) Jacobian."""
+    x, y, z = (data.points @ T[:3, :3].T + T[:3, 3]).T
+    inverse = 1 / np.maximum(z, 1e-9)
+    a, b = x * inverse, y * inverse
+    (fx, _, cx), (_, fy, cy), _ = K
     sp, sd = data.pixel_sigma, data.depth_sigma
     known = np.isfinite(data.depth)
-    measured = np.where(known, data.depth, 1.0)
-    residuals = np.stack([
-        (fx * x / z + cx - data.pixels[:, 0]) / sp,
-        (fy * y / z + cy - data.pixels[:, 1]) / sp,
-        np.where(known, np.log(z / measured), 0) / sd,
-    ])  # fmt: skip
-    zero = np.zeros_like(z)
-    gradients = np.stack([
-        np.stack([fx / z, zero, -fx * x / z**2]) / sp,
-        np.stack([zero, fy / z, -fy * y / z**2]) / sp,
-        np.stack([zero, zero, known / z]) / sd,
-    ])  # fmt: skip
-    gx, gy, gz = gradients.transpose(1, 0, 2)
-    turning = np.stack([gz * y - gy * z, gx * z - gz * x, gy * x - gx * y])
-    J = np.concatenate([np.stack([gx, gy, gz]), turning]).transpose(1, 2, 0)
+    residuals = np.empty((3, len(z)))
+    residuals[0] = (fx * a + cx - data.pixels[:, 0]) / sp
+    residuals[1] = (fy * b + cy - data.pixels[:, 1]) / sp
+    residuals[2] = np.where(known, -np.log(inverse * np.where(known, data.depth, 1)), 0) / sd
+    # of a small motion on the left: d point = translation + rotation x point
+    J = np.zeros((6, 3, len(z)))
+    J[0, 0], J[2, 0] = fx / sp * inverse, -fx / sp * a * inverse
+    J[3, 0], J[4, 0], J[5, 0] = -fx / sp * a * b, fx / sp * (1 + a * a), -fx / sp * b
+    J[1, 1], J[2, 1] = fy / sp * inverse, -fy / sp * b * inverse
+    J[3, 1], J[4, 1], J[5, 1] = -fy / sp * (1 + b * b), fy / sp * a * b, fy / sp * a
+    J[2, 2] = known / sd * inverse
+    J[3, 2], J[4, 2] = J[2, 2] * y, -J[2, 2] * x
     return residuals, J

@@ -18,8 +18,9 @@ MIDDLE = 128
 def evened(grey: np.ndarray) -> np.ndarray:
     """(H, W) uint8 with the same mean and contrast everywhere."""
     side = 2 * round(SIDE * grey.shape[1] / 2) + 1
-    mean = cv2.blur(grey.astype(np.float32), (side, side))
+    mean = cv2.boxFilter(grey, cv2.CV_32F, (side, side))
     square = cv2.sqrBoxFilter(grey, cv2.CV_32F, (side, side))
-    deviation = cv2.sqrt(cv2.max(square - mean * mean, 0))
-    even = MIDDLE + CONTRAST * (grey - mean) / (deviation + NOISE)
-    return np.clip(even, 0, 255).astype(np.uint8)
+    variance = cv2.max(cv2.subtract(square, cv2.multiply(mean, mean)), 0)
+    deviation = cv2.add(cv2.sqrt(variance), NOISE)
+    above = cv2.subtract(grey, mean, dtype=cv2.CV_32F)
+    return cv2.add(cv2.divide(above, deviation, scale=CONTRAST), MIDDLE, dtype=cv2.CV_8U)

@@ -24,6 +24,7 @@ from endosfm3d_ros.sfm.scale_stage import ScaleStage
 from endosfm3d_ros.sfm.shading import ShadingConfig, ShadingSource
 from endosfm3d_ros.sfm.source import DepthSource
 from endosfm3d_ros.sfm.stereo import StereoConfig, StereoSource
+from endosfm3d_ros.sfm.tracking_image import TrackingImages
 from endosfm3d_ros.sfm.weights import find_weights
 from endosfm3d_ros.timing import StageClock
 from endosfm3d_ros.types import DepthMap, Frame, SceneUpdate
@@ -81,9 +82,9 @@ class Estimator:
                 *self._network(report),
             )
         }
-        self._intrinsics = IntrinsicsFilter(self.config.intrinsics, self.config.background)
-        self._motion = MotionTracker(self.config.motion, self.config.background)
-        c = self.config
+        c, images = self.config, TrackingImages()
+        self._intrinsics = IntrinsicsFilter(c.intrinsics, c.background, images)
+        self._motion = MotionTracker(c.motion, c.background, images)
         self._scale = ScaleStage(c.scale, c.scale_sources, c.stereo, c.background)
         self._undistorter = Undistorter()
         self.source: DepthSource | None = None

@@ -8,10 +8,9 @@ import numpy as np
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.sfm.alignment import Correspondences, PosePrior, ransac_pose, refine_pose
-from endosfm3d_ros.sfm.contrast import evened
 from endosfm3d_ros.sfm.keyframes import Keyframe, found_again
-from endosfm3d_ros.sfm.point_tracks import tracking_image
 from endosfm3d_ros.sfm.sampling import depth_along
+from endosfm3d_ros.sfm.tracking_image import TrackingImage
 from endosfm3d_ros.sfm.tracks import follow
 from endosfm3d_ros.types import DepthMap, Frame, ScaleSource
 
@@ -22,6 +21,7 @@ class LocalisationConfig:
 
     window: int = 15  # px; a smaller patch leans less on the shape of the surface
     levels: int = 4  # pyramid of the frame-to-frame step
+    rough_points: int = 150  # that the frame-to-frame step follows: it only has to come near
     round_trip: float = 0.5  # px
     ransac: float = 2.0  # px
     min_inliers: int = 25
@@ -52,17 +52,14 @@ class Located:
     pixels: np.ndarray  # (K, 2) float32
 
 
-def view_of(frame: Frame, depth: DepthMap, max_width: int, depth_sigma: float) -> View:
-    """Grey image and its camera (distorted where the image is), at most `max_width` wide."""
-    height, width = frame.image.shape[:2]
-    scale = min(1.0, max_width / width)
-    size = round(width * scale), round(height * scale)
+def view_of(frame: Frame, image: TrackingImage, depth: DepthMap, depth_sigma: float) -> View:
+    """A frame's image for tracking with its camera, distorted where the image is."""
+    size = image.raw.shape[1], image.raw.shape[0]
     lens = frame.stereo.left if frame.stereo is not None else depth.camera
     camera = replace(depth.camera.resized(*size), distortion=lens.distortion)
     # The depth of one eye is put right by the points, so it must not judge them.
     relative = depth.scale == ScaleSource.RELATIVE
-    raw = tracking_image(frame.image, max_width)
-    return View(raw, evened(raw), camera, None if relative else depth, depth_sigma)
+    return View(image.raw, image.even, camera, None if relative else depth, depth_sigma)
 
 
 def coarse(
@@ -86,6 +83,8 @@ def coarse(
         guess: (K, 2) float32 where the points are expected; their old place if not given.
     """
     c = config
+    some = np.linspace(0, len(alive) - 1, min(len(alive), c.rough_points)).astype(int)
+    pixels, alive, guess = pixels[some], alive[some], None if guess is None else guess[some]
     there, good = follow(
         before, view.raw, pixels, guess, window=c.window, levels=c.levels, round_trip=None
     )

@@ -24,6 +24,7 @@ from endosfm3d_ros.sfm.motion_config import MotionConfig
 from endosfm3d_ros.sfm.relocalisation import KeyframeMemory
 from endosfm3d_ros.sfm.sampling import depth_along
 from endosfm3d_ros.sfm.scale_sources import NO_LANDMARKS, Landmarks
+from endosfm3d_ros.sfm.tracking_image import TrackingImages
 from endosfm3d_ros.types import CameraPose, DepthMap, Frame, ScaleSource, TrackingState
 
 
@@ -34,10 +35,17 @@ class MotionTracker:
         config: settings.
         background: adjust key frames beside the frames, for live use: no frame waits for it, and
             two runs over the same frames differ a little.
+        images: shared with whoever else follows points.
     """
 
-    def __init__(self, config: MotionConfig | None = None, background: bool = False) -> None:
+    def __init__(
+        self,
+        config: MotionConfig | None = None,
+        background: bool = False,
+        images: TrackingImages | None = None,
+    ) -> None:
         self.config = config or MotionConfig()
+        self._images = images or TrackingImages()
         self._refinement: Background[Improved | None] = Background(background)
         self.reset()
 
@@ -65,7 +73,7 @@ class MotionTracker:
         """Pose of this frame's camera; where it cannot be found the last one is held as LOST."""
         c, relative = self.config, depth.scale == ScaleSource.RELATIVE
         sigma = c.relative_depth_sigma if relative else c.metric_depth_sigma
-        view = view_of(frame, depth, c.max_width, sigma)
+        view = view_of(frame, self._images.of(frame.image, c.max_width), depth, sigma)
         self.depth = self._alignment.apply(depth) if relative else depth
         # 1 start, or start anew
         if self._keyframe is None or self._keyframe.grey.shape != view.grey.shape:

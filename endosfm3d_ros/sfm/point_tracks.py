@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from endosfm3d_ros.sfm.contrast import evened
+from endosfm3d_ros.sfm.first_sight import FirstSight, seen_again
 from endosfm3d_ros.sfm.sampling import tissue_mask
-from endosfm3d_ros.sfm.tracks import corners, follow, follow_through
+from endosfm3d_ros.sfm.tracking_image import TrackingImages
+from endosfm3d_ros.sfm.tracks import corners, follow
 from endosfm3d_ros.types import Frame
 
 
@@ -19,6 +20,7 @@ class PointTracksConfig:
 
     max_width: int = 640  # px; wider images are tracked at this width
     points: int = 200
+    enough: float = 0.9  # share of them at which no new ones are looked for
     spacing: float = 0.025  # of the width between two corners
     quality: float = 0.005  # share of the strongest corner's response
     patch: float = 0.032  # of the width; side of what is compared
@@ -40,35 +42,35 @@ class Tracks:
     step: float  # px, median motion since the last image; 0 for a first one
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Where points were first seen."""
-
-    grey: np.ndarray  # (H, W) uint8
-    ids: np.ndarray  # (K,) rising
-    pixels: np.ndarray  # (K, 2) float32
-
-
 class PointTracks:
-    """`update` with every image, `renew` with those that matter."""
+    """`update` with every image, `renew` with those that matter.
 
-    def __init__(self, config: PointTracksConfig | None = None) -> None:
+    Args:
+        config: settings.
+        images: shared with whoever else follows points.
+    """
+
+    def __init__(
+        self, config: PointTracksConfig | None = None, images: TrackingImages | None = None
+    ) -> None:
         self.config = config or PointTracksConfig()
+        self._images = images or TrackingImages()
         self.reset()
 
     def reset(self) -> None:
-        """Forget all points; numbers go on, so that none is used twice."""
+        """Forget all points."""
         self._grey: np.ndarray | None = None
         self._frame: Frame | None = None
-        self._origins: list[Origin] = []
         self._ids = np.empty(0, np.int64)
         self._pixels = np.empty((0, 2), np.float32)
-        self._made = 0
+        self._sight: FirstSight | None = None  # of these points; None: there are none
+        self._made = self._views = 0
         self._size, self._step = (0, 0), 0.0
 
     def update(self, frame: Frame) -> Tracks:
         """The points that can still be seen in this frame's image."""
-        c, grey = self.config, evened(tracking_image(frame.image, self.config.max_width))
+        c = self.config
+        grey = self._images.of(frame.image, c.max_width).even
         self._size, self._step = (grey.shape[1], grey.shape[0]), 0.0
         if self._grey is not None and self._grey.shape == grey.shape:
             pixels, good = follow(
@@ -77,10 +79,10 @@ class PointTracks:
             )  # fmt: skip
             if good.any():
                 self._step = float(np.median(np.linalg.norm((pixels - self._pixels)[good], axis=1)))
-            self._ids, self._pixels = self._ids[good], pixels[good]
+            self._pixels = pixels
         else:
-            self._origins.clear()
-            self._ids, self._pixels = self._ids[:0], self._pixels[:0]
+            good = np.zeros(len(self._ids), bool)
+        self._keep(good)
         self._grey, self._frame = grey, frame
         return self._tracks()
 
@@ -93,14 +95,12 @@ class PointTracks:
         if self._frame is None:
             return self._tracks()
         # 1 where they really are
-        good = np.zeros(len(self._ids), bool)
-        for origin in self._origins:
-            self._compare(origin, good)
+        good = self._put_right()
         # 2 what is left starts here, beside corners where there is room
         mask = self._tissue()
         strangers = self._pixels[~good]
         strangers = strangers[mask[tuple(strangers.round().astype(int).T[::-1])] > 0]
-        self._ids, self._pixels = self._ids[good], self._pixels[good]
+        self._keep(good)
         corners_here = self._corners(mask, np.concatenate([self._pixels, strangers]))
         self._begin(np.concatenate([strangers, corners_here]))
         return self._tracks()
@@ -108,26 +108,21 @@ class PointTracks:
     def _tracks(self) -> Tracks:
         return Tracks(self._ids, self._pixels, self._size, self._step)
 
-    def _compare(self, origin: Origin, good: np.ndarray) -> None:
-        """Put right the points of an origin, and mark those; changes `good` and the pixels."""
+    def _keep(self, good: np.ndarray) -> None:
+        """Forget the points outside a mask."""
+        self._ids, self._pixels = self._ids[good], self._pixels[good]
+        self._sight = self._sight[good] if good.any() else None
+
+    def _put_right(self) -> np.ndarray:
+        """(N,) bool: the points that look as at first sight, moved to where they do."""
         c = self.config
-        _, here, there = np.intersect1d(self._ids, origin.ids, return_indices=True)
-        if len(here) < c.neighbours:
-            return
-        before, slipped = origin.pixels[there], self._pixels[here]
-        # how the image has turned and grown since
-        similarity, _ = cv2.estimateAffinePartial2D(
-            before, slipped, ransacReprojThreshold=c.slip
+        if self._sight is None:
+            return np.empty(0, bool)
+        self._pixels, good = seen_again(
+            self._sight, self._grey, self._pixels, window=self._patch, round_trip=c.round_trip,
+            slip=c.slip, neighbours=c.neighbours,
         )  # fmt: skip
-        if similarity is None:
-            return
-        pixels, found = follow_through(
-            origin.grey, self._grey, before, slipped, np.vstack([similarity, (0, 0, 1)]),
-            window=self._patch, levels=1, round_trip=c.round_trip,
-        )  # fmt: skip
-        found &= np.linalg.norm(pixels - slipped, axis=1) < c.slip
-        self._pixels[here[found]] = pixels[found]
-        good[here[found]] = True
+        return good
 
     @property
     def _patch(self) -> int:
@@ -140,30 +135,21 @@ class PointTracks:
 
     def _corners(self, mask: np.ndarray, taken: np.ndarray) -> np.ndarray:
         """(K, 2) float32 where the mask is set and no point is yet; changes the mask."""
-        c, room = self.config, self.config.points - len(taken)
+        c = self.config
+        if len(taken) >= c.enough * c.points:
+            return np.empty((0, 2), np.float32)
         spacing = c.spacing * self._size[0]
         for u, v in taken.round().astype(int).tolist():
             cv2.circle(mask, (u, v), round(spacing), 0, -1)
-        if room <= 0:
-            return np.empty((0, 2), np.float32)
-        return corners(self._grey, mask, room, c.quality, spacing)
+        return corners(self._grey, mask, c.points - len(taken), c.quality, spacing)
 
     def _begin(self, pixels: np.ndarray) -> None:
         """Points that are first seen in this image."""
-        alive = self._ids
-        self._origins = [o for o in self._origins if np.isin(o.ids, alive).any()]
-        numbers = self._made + np.arange(len(pixels))
+        c, numbers = self.config, self._made + np.arange(len(pixels))
+        side = self._patch + 2 * (round(c.slip) + 2)  # patches may slip, and gradients need a rim
+        sight = FirstSight.of(self._grey, pixels, self._views, side)
         self._made += len(pixels)
-        self._origins.append(Origin(self._grey, numbers, pixels))
+        self._views += 1
+        self._sight = sight if self._sight is None else self._sight.joined(sight)
         self._ids = np.concatenate([self._ids, numbers])
         self._pixels = np.concatenate([self._pixels, pixels])
-
-
-def tracking_image(image: np.ndarray, max_width: int) -> np.ndarray:
-    """(h, w) uint8 grey image, at most `max_width` wide."""
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    height, width = grey.shape
-    if width <= max_width:
-        return grey
-    size = max_width, round(height * max_width / width)
-    return cv2.resize(grey, size, interpolation=cv2.INTER_AREA)

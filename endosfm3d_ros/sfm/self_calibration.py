@@ -22,6 +22,7 @@ from endosfm3d_ros.sfm.calibration_window import (
 )
 from endosfm3d_ros.sfm.lens import LensBelief
 from endosfm3d_ros.sfm.point_tracks import PointTracks, PointTracksConfig, Tracks
+from endosfm3d_ros.sfm.tracking_image import TrackingImages
 from endosfm3d_ros.sfm.zoom import Zoom, ZoomConfig, ZoomWatch
 from endosfm3d_ros.types import Frame
 
@@ -51,6 +52,7 @@ class SelfCalibration:
         start: what is believed before anything was seen.
         config: settings.
         background: solve on a thread of its own, so that no frame waits.
+        images: shared with whoever else follows points.
     """
 
     def __init__(
@@ -58,11 +60,12 @@ class SelfCalibration:
         start: LensBelief,
         config: SelfCalibrationConfig | None = None,
         background: bool = False,
+        images: TrackingImages | None = None,
     ) -> None:
         self.config = config or SelfCalibrationConfig()
         self._guess = self._start = start
         self._solver: Background[Solved | None] = Background(background)
-        self._tracks = PointTracks(self.config.tracks)
+        self._tracks = PointTracks(self.config.tracks, images)
         self._window = CalibrationWindow(self.config.window)
         self._prior = self.belief = self._solution = start
         self._size: tuple[int, int] | None = None

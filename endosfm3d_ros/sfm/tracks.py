@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+ITERATIONS, LAST_STEP = 30, 0.03  # per level of the pyramid; px
+LEVELS_BACK = 1  # the way back begins where it should end
 REACH = 3  # windows around the points; they move less, and patches need surroundings
 
 
@@ -45,16 +47,20 @@ def follow(
     start = pixels if guess is None else guess.astype(np.float32)
     options = {
         "winSize": (window, window),
-        "maxLevel": levels,
         "flags": cv2.OPTFLOW_USE_INITIAL_FLOW,
+        "criteria": (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, ITERATIONS, LAST_STEP),
     }
-    there, found, _ = cv2.calcOpticalFlowPyrLK(before, after, pixels, start.copy(), **options)
+    there, found, _ = cv2.calcOpticalFlowPyrLK(
+        before, after, pixels, start.copy(), maxLevel=levels, **options
+    )
     height, width = after.shape
     inside = ((there >= 0) & (there <= (width - 1, height - 1))).all(axis=1)
     good = found[:, 0].astype(bool) & inside
     if round_trip is None:
         return there, good
-    back, returned, _ = cv2.calcOpticalFlowPyrLK(after, before, there, pixels.copy(), **options)
+    back, returned, _ = cv2.calcOpticalFlowPyrLK(
+        after, before, there, pixels.copy(), maxLevel=min(levels, LEVELS_BACK), **options
+    )
     missed = np.linalg.norm(back - pixels, axis=1)
     return there, good & returned[:, 0].astype(bool) & (missed < round_trip)
 

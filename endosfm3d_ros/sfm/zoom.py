@@ -26,7 +26,7 @@ class ZoomConfig:
     sigmas: float = 4.0  # of what this image says
     doubts: float = 2.0  # standard deviations of the focal length that it is compared with
     frames: int = 3  # in a row
-    points: int = 10  # that must be known
+    points: int = 20  # that must be known; fewer conspire
     pixel_sigma: float = 0.5  # px
     focal_sigma: float = 0.25  # of a change, before the points are looked at
     settled: float = 0.015  # spread over the frames after a zoom
