@@ -56,6 +56,7 @@ class NetworkRecipe:
     float_nodes: tuple[str, ...] = ()
     prepare: Callable[[list[np.ndarray]], list[Tensors]] | None = None  # RGB uint8 to inputs
     depth: Callable[[Tensors], np.ndarray] | None = None  # outputs to depth, to compare the scale
+    probe: Callable[[], Tensors] | None = None  # inputs of the check, if not any image will do
 
 
 def fingerprint_of(files: Iterable[Path], modules: Iterable[str] = ()) -> str:

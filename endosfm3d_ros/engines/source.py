@@ -58,7 +58,7 @@ class BuildSource:
     @cached_property
     def probe(self) -> Tensors:
         """Fixed inputs of the parity check."""
-        return probe_inputs(self.recipe.inputs)
+        return self.recipe.probe() if self.recipe.probe else probe_inputs(self.recipe.inputs)
 
     @cached_property
     def reference(self) -> Tensors:

@@ -46,10 +46,10 @@ def rotation_matrix(axisangle: Tensor) -> Tensor:
     x, y, z = (axisangle[:, :, None] / (angle + AXIS_EPS)).unbind(dim=1)  # each (B, 1)
     zero = torch.zeros_like(x)
     cross = torch.cat([zero, -z, y, z, zero, -x, -y, x, zero], dim=1).unflatten(1, (3, 3))
-    axis = torch.cat([x, y, z], dim=1)[:, :, None]  # (B, 3, 1)
+    axis = torch.cat([x, y, z], dim=1)  # (B, 3)
     identity = torch.eye(3, dtype=axisangle.dtype, device=axisangle.device)
     cos, sin = torch.cos(angle), torch.sin(angle)
-    return cos * identity + (1 - cos) * (axis @ axis.mT) + sin * cross
+    return cos * identity + (1 - cos) * (axis[:, :, None] * axis[:, None]) + sin * cross
 
 
 def motion_matrix(axisangle: Tensor, translation: Tensor, invert: bool = False) -> Tensor:

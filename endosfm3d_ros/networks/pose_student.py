@@ -1,70 +1,70 @@
 """A small network for camera motion and intrinsics with the outputs of the published one.
 
-It matches the two images explicitly: features of every cell of one are compared with those of
-every cell of the other, the expected displacement is a flow field, and motion and camera are read
-from that field. Matching need not be learnt from motions, so few images teach it.
+It says where every place of one image is in the other, how far away it is and how much of this
+to believe; the motion and the focal length are not regressed but follow from that by least
+squares (`rigid_motion`). Matching and relative depth are all that images must teach.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from endosfm3d_ros.networks.residual import ResidualBlock, Stem, conv_relu, stage
+from endosfm3d_ros.networks.flow_matching import CoarseMatch, CoarseMatcher, LocalMatcher
+from endosfm3d_ros.networks.residual import BLOCK
+from endosfm3d_ros.networks.rigid_motion import (
+    Field,
+    Lens,
+    RigidMotionConfig,
+    Solution,
+    solve_rigid_motion,
+)
+from endosfm3d_ros.networks.unet import UNet, UNetConfig
 
-CELL = 8  # px of the image per cell of the flow field
-MOTION_SCALE = 0.05  # rad and shares of the depth: what an output of 1 stands for
+MIDDLE = (BLOCK - 1) / 2  # px; of a cell, from its first pixel
+SPREADS = (-3.0, 4.0)  # ln px that a spread may be
+DEPTH_SPREADS = (-4.0, 0.5)  # ln of sigma of ln depth
+LENS_SPREADS = (-3.0, -0.5)  # ln of sigma of ln focal length
 
 
-@dataclass(frozen=True)
-class PoseStudentConfig:
-    """Widths; 2.5 M parameters."""
+class Seen(NamedTuple):
+    """All that a pair tells before the motion; cells are of 4 x 4 px."""
 
-    channels: tuple[int, int] = (48, 96)  # at 1/4, 1/8
-    matched: int = 64  # channels that are compared
-    context: int = 32  # channels of the image itself that go with the flow
-    trunk: tuple[int, int] = (128, 192)  # at 1/16, 1/32
-
-
-class MotionAndFlow(NamedTuple):
-    """All that a pair tells; the last two are for training."""
-
-    axisangle: Tensor  # (B, 3) rad
-    translation: Tensor  # (B, 3) shares of the median depth of the second image
-    q: Tensor  # (B, 4), see `networks.camera_motion`
-    flow: Tensor  # (B, 2, h, w) (x, y) cells from the second image to the first
-    sharpness: Tensor  # (B, 1, h, w) largest matching probability
+    coarse: CoarseMatch
+    flow: Tensor  # (B, 2, h, w) px, previous image to current
+    log_spread: Tensor  # (B, h, w) ln px, of the flow of a rigid scene
+    log_inverse_depth: Tensor  # (B, h, w) of the previous image, 1 / shares of its median depth
+    log_depth_spread: Tensor  # (B, h, w)
+    lens: Tensor  # (B, 4) guess: ln f / W, ln of its sigma, cx / W, cy / H
 
 
 class PoseStudent(nn.Module):
     """Pair of images to the motion between their cameras, and to the camera.
 
     Args:
-        config: widths.
-        size: (height, width) of the images, multiples of 32; the last layers belong to it.
+        config: widths of the U-Net.
+        size: (height, width) of the images, multiples of 32; the lens belongs to it.
     """
 
     def __init__(
-        self, config: PoseStudentConfig | None = None, size: tuple[int, int] = (128, 160)
+        self, config: UNetConfig | None = None, size: tuple[int, int] = (128, 160)
     ) -> None:
         super().__init__()
-        self.config = config or PoseStudentConfig()
-        (first, second), trunk = self.config.channels, self.config.trunk
-        self.encoder = nn.Sequential(Stem(first), stage(first, second))
-        self.match = nn.Conv2d(second, self.config.matched, 1)
-        self.context = nn.Conv2d(second, self.config.context, 1)
-        self.temperature = nn.Parameter(torch.tensor([2.0]))  # ln of the factor on cosines
-        self.field = nn.Sequential(
-            conv_relu(3 + self.config.context, trunk[0]), ResidualBlock(trunk[0])
+        self.size, self.solver = size, RigidMotionConfig()
+        self.unet = UNet(1, config)
+        fine, coarse, *_, deepest = self.unet.config.channels
+        self.unet.head = nn.Conv2d(fine, 2, 3, padding=1)  # ln inverse depth and its spread
+        self.matcher = CoarseMatcher(coarse)
+        self.refiner = LocalMatcher(fine, self.matcher.hidden)
+        cells = size[0] // 32 * (size[1] // 32)
+        self.lens = nn.Sequential(
+            nn.Linear(cells * deepest, 64), nn.ReLU(inplace=True), nn.Linear(64, 5)
         )
-        self.trunk = nn.Sequential(stage(trunk[0], trunk[0]), stage(trunk[0], trunk[1]))
-        coarse = size[0] // 32 * (size[1] // 32)
-        self.joint = nn.Sequential(nn.Linear(coarse * trunk[1], 192), nn.ReLU(inplace=True))
-        self.motion, self.camera = nn.Linear(192, 6), nn.Linear(192, 4)
-        nn.init.zeros_(self.camera.weight)
+        nn.init.zeros_(self.lens[-1].weight)
+        nn.init.zeros_(self.lens[-1].bias)
+        self.log_repeated = nn.Parameter(torch.tensor([3.0]))  # ln of places that share an error
 
     def forward(self, pair: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, 6, H, W) RGB in [0, 1] to axis-angle, translation and q, as `PoseNetwork` does.
@@ -73,38 +73,66 @@ class PoseStudent(nn.Module):
         camera into the current one. The translation is in shares of the previous image's median
         depth.
         """
-        return self.observe(pair)[:3]
+        seen = self.observe(pair)
+        motion = self.solve(seen)
+        height, width = self.size
+        shares = (motion.log_focal.exp()[:, None] / pair.new_tensor([width, height])) - 0.5
+        return motion.axisangle, motion.translation, torch.cat([shares, seen.lens[:, 2:] - 0.5], 1)
 
-    def observe(self, pair: Tensor) -> MotionAndFlow:
-        """The same with the flow field that it was read from; sides are multiples of 32."""
-        # 1 what either image shows, cell by cell
-        features = self.encoder(torch.cat(pair.chunk(2, dim=1)))
-        current, previous = nn.functional.normalize(self.match(features), dim=1).chunk(2)
-        # 2 where each cell of the previous image is in the current one
-        flow, sharpness = self.matched(current, previous)
-        # 3 motion and camera from the field of displacements
-        context = self.context(features).chunk(2)[1]
-        x = self.trunk(self.field(torch.cat([flow, sharpness, context], dim=1)))
-        joint = self.joint(x.flatten(1))
-        motion = MOTION_SCALE * self.motion(joint)
-        return MotionAndFlow(motion[:, :3], motion[:, 3:], self.camera(joint), flow, sharpness)
+    def observe(self, pair: Tensor) -> Seen:
+        """Where the places of the previous image are, and how far away."""
+        current, previous = pair.chunk(2, dim=1)
+        # 1 both images at 1/4 and 1/8, the previous one with its depth and its camera
+        fine = self.unet.stem(torch.cat([current, previous]))
+        coarse = self.unet.stages[0](fine)
+        skips = [fine.chunk(2)[1], coarse.chunk(2)[1]]
+        for level in self.unet.stages[1:]:
+            skips.append(level(skips[-1]))
+        lens = self.lens(skips[-1].flatten(1)).float()
+        context = self.unet.merged(skips)
+        depth = self.unet.head(context).float()
+        # 2 the displacement of every place, roughly over the whole image, then closely
+        match = self.matcher(*coarse.chunk(2))
+        flow, log_spread = self.refiner(*fine.chunk(2), context, match)
+        # 3 in the units of the solver
+        log_inverse = depth[:, 0] - depth[:, 0].mean(dim=(1, 2), keepdim=True)
+        return Seen(
+            coarse=match,
+            flow=BLOCK * flow,
+            log_spread=log_spread.clamp(*SPREADS),
+            log_inverse_depth=log_inverse + lens[:, 4, None, None],
+            log_depth_spread=depth[:, 1].clamp(*DEPTH_SPREADS),
+            lens=torch.stack(
+                [
+                    lens[:, 0],
+                    (lens[:, 1] - 1).clamp(*LENS_SPREADS),
+                    lens[:, 2] + 0.5,
+                    lens[:, 3] + 0.5,
+                ],
+                dim=1,
+            ),
+        )
 
-    def matched(self, current: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
-        """Expected displacement and largest probability per cell of the previous image.
-
-        Args:
-            current: (B, C, h, w) features of length 1.
-            previous: the same.
-        """
-        height, width = previous.shape[-2:]
-        cosine = previous.flatten(2).transpose(1, 2) @ current.flatten(2)
-        probability = torch.softmax(self.temperature.exp() * cosine.float(), dim=2)  # (B, hw, hw)
-        places = cell_places(height, width).to(probability)  # (hw, 2)
-        flow = (probability @ places - places).transpose(1, 2).unflatten(2, (height, width))
-        return flow, probability.amax(dim=2)[:, None].unflatten(2, (height, width))
+    def solve(self, seen: Seen) -> Solution:
+        """Motion and focal length of what was seen, in float32."""
+        height, width = self.size
+        size = seen.lens.new_tensor([width, height])
+        field = Field(
+            places=cell_places(*seen.flow.shape[-2:]).to(seen.flow),
+            flow=seen.flow.flatten(2).transpose(1, 2),
+            spread=seen.log_spread.exp().flatten(1),
+            inverse_depth=seen.log_inverse_depth.exp().flatten(1),
+            depth_spread=seen.log_depth_spread.exp().flatten(1),
+        )
+        lens = Lens(
+            log_focal=seen.lens[:, 0] + size[0].log(),
+            log_focal_sigma=seen.lens[:, 1].exp(),
+            centre=seen.lens[:, 2:] * size,
+        )
+        return solve_rigid_motion(field, lens, self.log_repeated.exp(), self.solver)
 
 
 def cell_places(height: int, width: int) -> Tensor:
-    """(h w, 2) (x, y) index of every cell, row by row."""
+    """(h w, 2) (x, y) px of the middle of every cell, row by row."""
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    return torch.stack([x.flatten(), y.flatten()], dim=1).float()
+    return BLOCK * torch.stack([x.flatten(), y.flatten()], dim=1).float() + MIDDLE

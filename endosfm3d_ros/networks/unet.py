@@ -50,7 +50,11 @@ class UNet(nn.Module):
         skips = [self.stem(image)]
         for level in self.stages:
             skips.append(level(skips[-1]))
-        x = skips.pop()
+        return self.merged(skips)
+
+    def merged(self, skips: list[Tensor]) -> Tensor:
+        """Features of all levels, fine to coarse, in one map of the first one's size."""
+        *skips, x = skips
         for lateral, merge in zip(reversed(self.laterals), reversed(self.merges)):
             x = F.interpolate(lateral(x), scale_factor=2.0, mode="nearest")
             x = merge(x + skips.pop())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from endosfm3d_ros.engines import NetworkRecipe, TensorSpec
-from endosfm3d_ros.engines.recipe import fingerprint_of
+from endosfm3d_ros.engines.recipe import fingerprint_of, probe_inputs
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.sfm.endosfm3d_arrays import inverse_depth, network_tensor, resized_image
 from endosfm3d_ros.sfm.weights import OFFICIAL_SIZE, STUDENT_DEPTH, STUDENT_POSE, WeightSet
@@ -150,7 +150,7 @@ def pose_recipe(weights: WeightSet) -> NetworkRecipe:
 
 
 def _student_pose_recipe(weights: WeightSet) -> NetworkRecipe:
-    """The small network. Its matching and what it reads from it stay float32."""
+    """The small network. Its matching and what the motion is solved from stay float32."""
     size = weights.input_size
 
     def load() -> nn.Module:
@@ -165,8 +165,16 @@ def _student_pose_recipe(weights: WeightSet) -> NetworkRecipe:
         fingerprint=fingerprint_of(weights.pose_files, CODE),
         load=load,
         description=DESCRIPTION | {"weights": weights.name},
-        full_precision=("match", "joint", "motion", "camera"),
+        full_precision=("matcher", "refiner", "unet.head", "lens"),
+        probe=lambda: shifted_pair(size),
     )
+
+
+def shifted_pair(size: tuple[int, int]) -> dict[str, np.ndarray]:
+    """A texture seen twice, 3 px apart: where nothing matches, rounding decides the motion."""
+    height, width = size
+    wide = probe_inputs((TensorSpec("image", (1, 3, height, width + 3)),))["image"]
+    return {"pair": np.concatenate([wide[..., 3:], wide[..., :width]], axis=1)}
 
 
 def pose_recipe_of(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -34,8 +35,13 @@ def starter(tmp_path):
     for name, made in (("depth", DepthStudent()), ("pose", PoseStudent(size=SIZE))):
         network = fill_with_generated_weights(made)
         if name == "pose":
-            torch.nn.init.zeros_(network.camera.weight)  # always fx = 0.8 W, fy = 1.2 H
-            network.camera.bias.data = torch.tensor([0.3, 0.7, 0.0, 0.0])
+            # equal images do not move, and the guess of the camera, fx = 0.8 W, stays
+            for layer in (network.matcher.correction, network.refiner.answer, network.lens[-1]):
+                torch.nn.init.zeros_(layer.weight)
+                torch.nn.init.zeros_(layer.bias)
+            network.lens[-1].bias.data[:2] = torch.tensor([math.log(0.8), -2.0])
+            network.matcher.temperature.data.fill_(4.0)  # like against like
+            network.log_repeated.data.fill_(6.0)
         card = ModelCard.of(network, rendered, Schedule(steps=1), "none", 0.0)
         export(network, folder / f"{name}.safetensors", card)
     (folder / "weights.json").write_text(

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from endosfm3d_ros.datasets.simulation.anatomy import Anatomy
 from endosfm3d_ros.datasets.simulation.appearance import random_materials
+from endosfm3d_ros.datasets.simulation.deformation import Deformation
 from endosfm3d_ros.datasets.simulation.dice import Dice
 from endosfm3d_ros.datasets.simulation.lighting import Lamps
 from endosfm3d_ros.datasets.simulation.organs import MATERIALS, random_relief
 from endosfm3d_ros.datasets.simulation.random_tools import random_tools
 from endosfm3d_ros.datasets.simulation.random_views import random_cameras, random_deformation
-from endosfm3d_ros.datasets.simulation.render import Scenes, render
+from endosfm3d_ros.datasets.simulation.render import Scenes, View, render
 from endosfm3d_ros.datasets.simulation.sensor import automatic_gain, develop, random_look
 from endosfm3d_ros.datasets.simulation.threads import one_thread
+from endosfm3d_ros.datasets.simulation.views import Cameras
 
 MARGIN = 1.12  # of the relief's map over the first picture
 MOVING_MARGIN = 1.5  # where later pictures see more
+FLOW_CELL = 4  # pixels
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class SimulatedBatch:
     parts: Tensor  # (N, T, H, W) uint8 0 tissue, 1 shaft, 2 wrist, 3 jaws
     intrinsics: Tensor  # (N, 3, 3) float32 pixels
     poses: Tensor  # (N, T, 4, 4) float32 camera in world, metres
+    flow: Tensor  # (N, T, 2, H / 4, W / 4) float32 pixels (x, y), see `tissue_flow`
 
 
 @one_thread()
@@ -78,7 +83,24 @@ def random_batch(
         view.tools.part.byte(),
         cameras.intrinsics[:, 0],
         cameras.poses,
+        tissue_flow(view, scenes.deformation, cameras),
     )
+
+
+def tissue_flow(view: View, deformation: Deformation, cameras: Cameras) -> Tensor:
+    """Where the tissue, also that behind instruments, is in the following picture.
+
+    Returns:
+        (N, T, 2, H / 4, W / 4) displacement of the middle of every cell; from the last picture it
+        leads to the first.
+    """
+    later = replace(deformation, activation=deformation.activation.roll(-1, dims=1))
+    column, row, _ = cameras.next().project(later.apply(view.tissue.rest))
+    x = column - torch.arange(cameras.width, device=column.device)
+    y = row - torch.arange(cameras.height, device=row.device)[:, None]
+    flow = torch.stack([x, y], 2)
+    # the four pixels in the middle of each cell
+    return avg_pool2d(flow[..., 1:, 1:].flatten(0, 1), 2, FLOW_CELL).unflatten(0, flow.shape[:2])
 
 
 def _lamps(dice: Dice, distance: Tensor) -> Lamps:

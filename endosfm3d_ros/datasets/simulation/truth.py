@@ -42,11 +42,7 @@ def flow_between(
     """
     points = later.deformation.apply(first.tissue.rest)
     points = _with_tools(points, first, scenes, cameras, later)
-    centre = [others.poses[:, :, i, 3, None, None] for i in range(3)]
-    x, y, z = others.to_camera(tuple(p - c for p, c in zip(points, centre)))
-    K = others.intrinsics[..., None, None]
-    u = x / z * K[:, :, 0, 0] + K[:, :, 0, 2]
-    v = y / z * K[:, :, 1, 1] + K[:, :, 1, 2]
+    u, v, z = others.project(points)
     columns = torch.arange(cameras.width, dtype=torch.float32)
     rows = torch.arange(cameras.height, dtype=torch.float32)[:, None]
     flow = torch.stack([u - columns, v - rows], -1)[0, 0]

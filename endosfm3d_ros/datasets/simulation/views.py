@@ -36,6 +36,18 @@ class Cameras:
         """World directions turned into the cameras."""
         return turned(self.poses[:, :, :3, :3].mT, vectors)
 
+    def project(self, points: Vector) -> Vector:
+        """World points of (N, T, H, W) to columns, rows (pixels) and depths (metres)."""
+        centre = [self.poses[:, :, i, 3, None, None] for i in range(3)]
+        x, y, z = self.to_camera(tuple(p - c for p, c in zip(points, centre)))
+        K = self.intrinsics[..., None, None]
+        return x / z * K[:, :, 0, 0] + K[:, :, 0, 2], y / z * K[:, :, 1, 1] + K[:, :, 1, 2], z
+
+    def next(self) -> Cameras:
+        """The cameras of the following times; after the last comes the first."""
+        K, poses = (x.roll(-1, dims=1) for x in (self.intrinsics, self.poses))
+        return Cameras(K, poses, self.height, self.width)
+
 
 def turned(R: Tensor, vectors: Vector) -> Vector:
     """Planes of (N, T, H, W) times rotations of (N, T, 3, 3)."""

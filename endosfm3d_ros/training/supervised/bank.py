@@ -71,6 +71,7 @@ class Sample(NamedTuple):
     parts: Tensor  # (B, T, H, W) uint8, 0 tissue, 1 shaft, 2 wrist, 3 jaws
     intrinsics: Tensor  # (B, 3, 3) float32 px
     poses: Tensor  # (B, T, 4, 4) float32 camera in world, m
+    flow: Tensor  # (B, T, 2, H / 4, W / 4) float32 px (x, y) of tissue to the following image
 
 
 class Bank:
@@ -107,6 +108,7 @@ class Bank:
             parts=torch.from_numpy(picked["parts"]),
             intrinsics=torch.from_numpy(picked["intrinsics"]),
             poses=torch.from_numpy(picked["poses"]),
+            flow=torch.from_numpy(picked["flow"]).float(),
         )
 
     def draw(self, count: int, done: float, generator: torch.Generator) -> Sample:
@@ -190,6 +192,7 @@ class Bank:
             "parts": ((*each, c.height, c.width), np.uint8),
             "intrinsics": ((c.samples, 3, 3), np.float32),
             "poses": ((*each, 4, 4), np.float32),
+            "flow": ((*each, 2, c.height // 4, c.width // 4), np.float16),
         }
         return {name: self._mapped(name, *entry) for name, entry in layout.items()}
 

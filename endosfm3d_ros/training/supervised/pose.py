@@ -10,143 +10,162 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from endosfm3d_ros.networks.camera_motion import rotation_matrix
-from endosfm3d_ros.networks.pose_student import CELL, MotionAndFlow, PoseStudent
-from endosfm3d_ros.training.supervised.bank import Bank, Sample
+from endosfm3d_ros.networks.flow_matching import CoarseMatch, grid_places
+from endosfm3d_ros.networks.pose_student import PoseStudent, Seen
+from endosfm3d_ros.networks.residual import BLOCK
+from endosfm3d_ros.networks.rigid_motion import Solution
+from endosfm3d_ros.training.supervised.bank import Bank
 from endosfm3d_ros.training.supervised.loop import Schedule, Task, generator_of
+from endosfm3d_ros.training.supervised.pairs import PairTruth, mirrored, pair_truth
 from endosfm3d_ros.training.supervised.photometry import photometric
-from endosfm3d_ros.training.supervised.windows import coins, flipped
+from endosfm3d_ros.training.supervised.windows import coins
 
 
 @dataclass(frozen=True)
 class PoseLossConfig:
-    """Weights; motions are small, so their errors are brought to the size of the others."""
+    """Weights that bring the terms to the size of each other, and when the motion joins."""
 
+    match: float = 0.3
+    flow: float = 1.0
+    hidden: float = 0.2  # share of that for places that the current image does not show
+    flow_unit: float = 0.3  # px; errors beyond count by their logarithm
+    spread: float = 0.2
+    depth: float = 0.3
+    lens: float = 0.1
     rotation: float = 40.0  # per rad
     translation: float = 20.0  # per share of the depth
-    direction: float = 0.2  # 1 - cosine, where the camera moves
+    direction: float = 0.5  # 1 - cosine, where the camera moves
     focal: float = 1.0  # per ln
-    centre: float = 2.0  # per share of the side
-    flow: float = 0.3  # per cell
     still: float = 0.01  # share of the depth below which a direction is not scored
+    rigid: float = 1.0  # px that tissue may move on its own where the motion is scored in full
+    matching_first: int = 300  # steps without the motion: equations of random matches teach nothing
 
 
-class PairTruth(NamedTuple):
-    """What the network should answer; `current` is its first image."""
+class PoseBatch(NamedTuple):
+    """What a step sees."""
 
-    pair: Tensor  # (B, 6, H, W) in [0, 1]
-    R: Tensor  # (B, 3, 3) previous to current
-    t: Tensor  # (B, 3) shares of the previous image's median depth
-    focal: Tensor  # (B, 2) shares of width and height
-    centre: Tensor  # (B, 2) shares of width and height
-    flow: Tensor  # (B, 2, h, w) cells, previous to current
-    rigid: Tensor  # (B, h, w) bool, where that flow is known
+    pair: Tensor  # (B, 6, H, W) in [0, 1], the current image first
+    truth: PairTruth
+    solves: bool  # whether the motion is scored
 
 
 @dataclass(frozen=True)
 class PoseTask(Task):
-    """A pose network on a bank of pairs."""
+    """A pose network on a bank of pairs.
+
+    Args:
+        bank: of two frames a sample.
+        start: tensors of a depth student, to begin from.
+        config: weights of the loss.
+    """
 
     bank: Bank
+    start: dict[str, Tensor] | None = None
     config: PoseLossConfig = PoseLossConfig()
     name = "pose"
 
     def network(self) -> nn.Module:
-        return PoseStudent(size=(self.bank.config.height, self.bank.config.width))
+        network = PoseStudent(size=(self.bank.config.height, self.bank.config.width))
+        if self.start is not None:
+            tensors = {name: value.float() for name, value in self.start.items()}
+            for name in ("unet.head.weight", "unet.head.bias"):  # one answer for each cell
+                tensors[name] = tensors[name].unflatten(0, (2, BLOCK**2)).mean(dim=1)
+            network.load_state_dict(tensors, strict=False)
+        return network
 
-    def loss(self, network: nn.Module, batch: PairTruth) -> dict[str, Tensor]:
-        return pose_loss(network.observe(batch.pair), batch, self.config)
+    def loss(self, network: nn.Module, batch: PoseBatch) -> dict[str, Tensor]:
+        seen = network.observe(batch.pair)
+        terms = seen_loss(seen, batch.truth, self.config)
+        with torch.autocast(batch.pair.device.type, enabled=False):
+            motion = motion_loss(network.solve(seen), batch, self.config)
+        if not batch.solves:
+            motion = {name: value.detach() for name, value in motion.items()}
+        terms |= motion
+        return terms | {"loss": torch.stack(list(terms.values())).sum()}
 
-    def batch(self, step: int, schedule: Schedule) -> PairTruth:
+    def batch(self, step: int, schedule: Schedule) -> PoseBatch:
         """Pairs in either order of time, some of them mirrored."""
         random = generator_of(schedule.seed, step)
         sample = self.bank.draw(schedule.batch, step / schedule.steps, random)
         backwards, *mirror = coins(3, random)
         previous, current = (1, 0) if backwards else (0, 1)
+        sample = mirrored(sample, *mirror)
         images = photometric(sample.images, random)
         pair = torch.cat([images[:, current], images[:, previous]], dim=1)
-        truth = pair_truth(sample, pair, previous, current)
-        return mirrored(truth, *mirror)
+        truth = pair_truth(sample, previous, current)
+        return PoseBatch(pair, truth, step >= self.config.matching_first)
 
 
-def pair_truth(sample: Sample, pair: Tensor, previous: int, current: int) -> PairTruth:
-    """The truth of two frames of a sample."""
-    height, width = pair.shape[-2:]
-    # 1 motion of points from the previous camera to the current one
-    T = torch.linalg.inv(sample.poses[:, current].double()) @ sample.poses[:, previous].double()
-    T = T.float()
-    depth = sample.depth[:, previous]
-    typical = depth.flatten(1).median(dim=1).values[:, None]
-    # 2 the camera; pixel centres lie at integer coordinates
-    K = sample.intrinsics
-    size = K.new_tensor([width, height])
-    focal = torch.stack([K[:, 0, 0], K[:, 1, 1]], dim=1) / size
-    centre = K[:, :2, 2] / size
-    # 3 where the centre of every cell goes
-    flow, seen = cell_flow(depth, K, T)
-    tissue = sample.parts[:, previous, CELL // 2 :: CELL, CELL // 2 :: CELL] == 0
-    t = T[:, :3, 3] / typical
-    return PairTruth(pair, T[:, :3, :3], t, focal, centre, flow, tissue & seen)
-
-
-def cell_flow(depth: Tensor, K: Tensor, T: Tensor) -> tuple[Tensor, Tensor]:
-    """Displacement of the middle of every cell, in cells, and whether it stays in the image.
-
-    Args:
-        depth: (B, H, W) m of the image that cells are counted in.
-        K: (B, 3, 3) px.
-        T: (B, 4, 4) motion of points into the other camera, m.
-
-    Returns:
-        (B, 2, H / 8, W / 8) (x, y), and (B, H / 8, W / 8) bool.
-    """
-    height, width = depth.shape[-2:]
-    half = CELL // 2
-    y, x = torch.meshgrid(
-        torch.arange(half, height, CELL), torch.arange(half, width, CELL), indexing="ij"
-    )
-    pixels = torch.stack([x, y, torch.ones_like(x)]).flatten(1).to(depth)  # (3, n)
-    z = depth[:, half::CELL, half::CELL].flatten(1)[:, None]  # (B, 1, n)
-    points = torch.linalg.inv(K) @ pixels * z
-    moved = K @ (T[:, :3, :3] @ points + T[:, :3, 3:])
-    seen = moved[:, :2] / moved[:, 2:].clamp_min(1e-6)
-    limit = seen.new_tensor([width - 1, height - 1])[:, None]
-    inside = ((seen >= 0) & (seen <= limit)).all(dim=1) & (moved[:, 2] > 0)
-    flow = (seen - pixels[:2]) / CELL
-    return flow.unflatten(2, x.shape), inside.unflatten(1, x.shape)
-
-
-def mirrored(truth: PairTruth, rows: bool, columns: bool) -> PairTruth:
-    """The same pair as a mirror shows it: up-down, left-right, both or not."""
-    signs = truth.t.new_tensor([-1.0 if columns else 1.0, -1.0 if rows else 1.0, 1.0])
-    sides = torch.tensor([columns, rows])
-    height, width = truth.pair.shape[-2:]
-    last = truth.centre.new_tensor([(width - 1) / width, (height - 1) / height])
-    return PairTruth(
-        pair=flipped(truth.pair, rows, columns),
-        R=signs[:, None] * truth.R * signs,  # S R S with S = diag(signs)
-        t=signs * truth.t,
-        focal=truth.focal,
-        centre=torch.where(sides, last - truth.centre, truth.centre),
-        flow=flipped(truth.flow, rows, columns) * signs[:2, None, None],
-        rigid=flipped(truth.rigid, rows, columns),
-    )
-
-
-def pose_loss(seen: MotionAndFlow, truth: PairTruth, config: PoseLossConfig) -> dict[str, Tensor]:
-    """Terms of the loss; absolute errors throughout, because some motions are large."""
-    R = rotation_matrix(seen.axisangle.float())
-    translation = seen.translation.float()
-    shares = seen.q.float() + 0.5
-    moves = truth.t.norm(dim=1) > config.still
-    cosine = F.cosine_similarity(translation, truth.t, dim=1)
-    distance = (seen.flow.float() - truth.flow).abs().sum(dim=1)
-    terms = {
-        "rotation": config.rotation * (R - truth.R).abs().mean(),
-        "translation": config.translation * (translation - truth.t).abs().mean(),
-        "direction": config.direction * ((1 - cosine) * moves).mean(),
-        "focal": config.focal
-        * (shares[:, :2].clamp_min(0.05).log() - truth.focal.log()).abs().mean(),
-        "centre": config.centre * (shares[:, 2:] - truth.centre).abs().mean(),
-        "flow": config.flow * (distance * truth.rigid).sum() / truth.rigid.sum().clamp_min(1),
+def seen_loss(seen: Seen, truth: PairTruth, config: PoseLossConfig) -> dict[str, Tensor]:
+    """Terms for matches, flow, relative depth and the guess of the camera."""
+    coarse_flow = F.avg_pool2d(truth.flow, 2)
+    shown = F.avg_pool2d(truth.visible[:, None].float(), 2)[:, 0] > 0.9
+    certain = torch.where(shown, 1.0, config.hidden), torch.where(truth.visible, 1.0, config.hidden)
+    coarse = flow_error(2 * BLOCK * seen.coarse.flow, coarse_flow, certain[0], config)
+    fine = flow_error(seen.flow, truth.flow, certain[1], config)
+    off = (seen.flow.detach() - truth.rigid_flow).norm(dim=1)
+    spread = off * (-seen.log_spread).exp() + 2 * seen.log_spread  # Laplace, in two dimensions
+    depth = expected(seen.log_inverse_depth - truth.log_inverse_depth, seen.log_depth_spread)
+    lens = expected(seen.lens[:, 0] - truth.lens[:, 0], seen.lens[:, 1])
+    return {
+        "match": config.match * match_error(seen.coarse, coarse_flow / (2 * BLOCK), shown),
+        "flow": config.flow * (fine + 0.3 * coarse),
+        "spread": config.spread * spread.mean(),
+        "depth": config.depth * mean_where(depth, truth.tissue),
+        "lens": config.lens * lens.mean() + (seen.lens[:, 2:] - truth.lens[:, 1:]).abs().mean(),
     }
-    return terms | {"loss": torch.stack(list(terms.values())).sum()}
+
+
+def motion_loss(motion: Solution, batch: PoseBatch, config: PoseLossConfig) -> dict[str, Tensor]:
+    """Terms for the motion; absolute errors, because some motions are large."""
+    truth, width = batch.truth, batch.pair.shape[-1]
+    bent = (truth.flow - truth.rigid_flow).norm(dim=1)
+    bent = (bent * truth.visible).flatten(1).mean(dim=1)
+    weight = 1 / (1 + (bent / config.rigid) ** 2)
+    turn = (rotation_matrix(motion.axisangle) - truth.R).abs().mean(dim=(1, 2))
+    slide = (motion.translation - truth.t).abs().mean(dim=1)
+    moves = weight * (truth.t.norm(dim=1) > config.still)
+    away = 1 - F.cosine_similarity(motion.translation, truth.t, dim=1, eps=1e-4)
+    focal = (motion.log_focal - truth.lens[:, 0] - torch.tensor(float(width)).log()).abs()
+    return {
+        "rotation": config.rotation * (weight * turn).mean(),
+        "translation": config.translation * (weight * slide).mean(),
+        "direction": config.direction * (moves * away).mean(),
+        "focal": config.focal * (weight * focal).mean(),
+    }
+
+
+def match_error(match: CoarseMatch, flow: Tensor, shown: Tensor) -> Tensor:
+    """Cross-entropy of the match with the four cells around the true place; flow in cells."""
+    height, width = flow.shape[-2:]
+    there = grid_places(height, width).to(flow) + flow.flatten(2).transpose(1, 2)  # (B, hw, 2)
+    corner = there.floor()
+    inside = ((corner >= 0) & (corner < there.new_tensor([width - 1, height - 1]))).all(dim=2)
+    right, down = (there - corner).unbind(dim=2)
+    first = (corner[..., 1] * width + corner[..., 0]).long() * inside
+    total = torch.zeros_like(right)
+    for offset, share in (
+        (0, (1 - right) * (1 - down)),
+        (1, right * (1 - down)),
+        (width, (1 - right) * down),
+        (width + 1, right * down),
+    ):
+        at = torch.gather(match.log_probability, 2, (first + offset)[..., None])
+        total = total - share * at[..., 0]
+    return mean_where(total, inside & shown.flatten(1))
+
+
+def flow_error(flow: Tensor, truth: Tensor, weight: Tensor, config: PoseLossConfig) -> Tensor:
+    """ln (1 + error), which leaves far misses to the matching."""
+    error = ((flow - truth).abs().sum(dim=1) / config.flow_unit).log1p()
+    return (weight * error).sum() / weight.sum()
+
+
+def expected(error: Tensor, log_spread: Tensor) -> Tensor:
+    """Negative log likelihood of errors under a Laplace distribution."""
+    return error.abs() * (-log_spread).exp() + log_spread
+
+
+def mean_where(x: Tensor, chosen: Tensor) -> Tensor:
+    """Mean over the chosen elements; 0 without any."""
+    return (x * chosen).sum() / chosen.sum().clamp_min(1)
