@@ -41,6 +41,13 @@ class Window:
         """(..., 2) image pixels to window pixels."""
         return (pixels - (self.left, self.top)) / self.step
 
+    def camera(self, image: PinholeCamera) -> PinholeCamera:
+        """The undistorted camera of an image as one whose pixels are the window's."""
+        left, top, step = self.left, self.top, self.step
+        focal = image.fx / step, image.fy / step
+        centre = (image.cx - left) / step, (image.cy - top) / step
+        return PinholeCamera(self.width, self.height, *focal, *centre)
+
 
 @dataclass(frozen=True)
 class Contours:
@@ -121,7 +128,7 @@ def project(points: np.ndarray, camera: PinholeCamera) -> tuple[np.ndarray, np.n
 
 def filled(contours: Contours, count: int, width: int, height: int) -> np.ndarray:
     """(B, H, W) bool silhouettes from contours whose ends are pixels of a W x H raster."""
-    (x0, y0), (x1, y1) = contours.ends[:, 0].T, contours.ends[:, 1].T
+    x0, y0, x1, y1 = contours.ends.reshape(-1, 4).T.astype(np.float64)  # slopes may be steep
     first = np.clip(np.ceil(np.minimum(y0, y1)), 0, height).astype(np.int64)
     last = np.clip(np.ceil(np.maximum(y0, y1)), 0, height).astype(np.int64)  # exclusive
     rows = last - first
@@ -151,8 +158,7 @@ def silhouettes(
         camera: undistorted.
         window: which part of the image, and how finely.
     """
-    pixels, front = project(points, camera)
-    contours = mesh.contours(window.from_image(pixels), front)
+    contours = mesh.contours(*project(points, window.camera(camera)))
     return filled(contours, len(points), window.width, window.height)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import cv2
 import numpy as np
 
 from endosfm3d_ros.errors import InputError
@@ -94,10 +95,15 @@ class ToolObservation:
                     f"{self.camera.width}x{self.camera.height}"
                 )
 
-    @property
+    @cached_property
     def area(self) -> int:
         """Pixels of the mask."""
         return int(np.count_nonzero(self.mask))
+
+    @cached_property
+    def box(self) -> tuple[int, int, int, int]:
+        """x, y, width and height of the mask, px."""
+        return tuple(cv2.boundingRect(self.mask.astype(np.uint8)))
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ class JointAligner:
         camera, config = observation.camera, self.config
         low = MaskTarget.of(observation, config.search.resolution)
         expected = last or self.birth_pose()
-        if self.end and not expected and reach(observation.mask) < np.inf:
+        if self.end and not expected and reach(observation) < np.inf:
             poses = entering_poses(self.small_mesh, self.end, observation, config.entering)
             target = MaskTarget.of(observation, config.entering.resolution)
             refiner = Refiner(self.small_mesh, camera, target, config.entering_refine)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.tools.silhouette import Contours, Window, project
+from endosfm3d_ros.tools.silhouette import Contours, project
 
 BEYOND = 1.5  # px from an edge at which nothing is covered if the edge is on the outline
 
@@ -27,10 +27,9 @@ class Outline:
         total = max(float(weights.sum()), 1e-12)
         return Outline(self.points[which], self.pixels[which], self.normals[which], weights / total)
 
-    def seen_by(self, camera: PinholeCamera, window: Window) -> Outline:
+    def seen_by(self, camera: PinholeCamera) -> Outline:
         """With pixels from perspective projection: even steps in space are not even on screen."""
-        pixels, _ = project(self.points, camera)
-        return replace(self, pixels=window.from_image(pixels).astype(np.float32))
+        return replace(self, pixels=project(self.points, camera)[0])
 
 
 def outline_of(contours: Contours, ends: np.ndarray, solid: np.ndarray, count: int) -> Outline:

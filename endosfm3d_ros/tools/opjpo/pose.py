@@ -21,9 +21,7 @@ class UnitPose:
 
     def points(self, centred: np.ndarray) -> np.ndarray:
         """(N, 3) float32 centred model points in the camera frame."""
-        return (centred @ self.R.T.astype(np.float32) + self.position.astype(np.float32)).astype(
-            np.float32
-        )
+        return centred @ self.R.T.astype(np.float32) + self.position.astype(np.float32)
 
     def moved(self, step: np.ndarray) -> UnitPose:
         """The pose after a step (6,): rotation vector, then translation over the distance."""

@@ -9,6 +9,7 @@ both robustly weighted, and 3. the step away from where the pose was expected.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -35,6 +36,7 @@ class RefineConfig:
     independent: float = 60.0  # neighbouring contour points err alike: so many count
     rotation: float = 0.5  # rad, 1 sigma of the expected pose
     translation: float = 0.3  # of the distance, 1 sigma of the expected pose
+    settled: float = 0.1  # window px, mean over the contour; a smaller step is the last
     max_rotation: float = 0.25  # rad in one iteration
     max_translation: float = 0.2  # of the distance in one iteration
 
@@ -66,10 +68,14 @@ class Equations:
     residuals: np.ndarray  # (N,)
     weights: np.ndarray  # (N,)
 
-    @property
+    @cached_property
     def information(self) -> np.ndarray:
         """(6, 6) of the step."""
         return (self.rows * self.weights[:, None]).T @ self.rows
+
+    def change(self, step: np.ndarray) -> float:
+        """Weighted root mean square of what a (6,) step does to the residuals."""
+        return float(np.sqrt(step @ self.information @ step / self.weights.sum()))
 
     @property
     def gradient(self) -> np.ndarray:
@@ -87,7 +93,8 @@ class Refiner:
         target: MaskTarget,
         config: RefineConfig,
     ) -> None:
-        self.mesh, self.camera, self.target, self.config = mesh, camera, target, config
+        self.mesh, self.image, self.target, self.config = mesh, camera, target, config
+        self.camera = target.window.camera(camera)
         self.contour = target.contour(config.contour_points)
 
     def run(self, start: UnitPose, expected: UnitPose | None = None) -> Refined:
@@ -103,7 +110,8 @@ class Refiner:
             solid = self.silhouette(pose)
         expected = expected or pose
         best = Refined(start, -1.0, np.zeros((6, 6)))
-        for remaining in range(self.config.iterations, -1, -1):
+        remaining = self.config.iterations
+        while remaining >= 0:
             better = solid.iou > best.iou
             if not (better or remaining):
                 break
@@ -114,51 +122,53 @@ class Refiner:
             if better:
                 best = Refined(pose, solid.iou, equations.information)
             if remaining:
-                pose = pose.moved(self.step(equations, pose.step_from(expected)))
+                step = self.step(equations, pose.step_from(expected))
+                pose = pose.moved(step)
                 solid = self.silhouette(pose)
+                if equations.change(step) < self.config.settled:
+                    remaining = 1
+            remaining -= 1
         return best
 
     def silhouette(self, pose: UnitPose) -> Solid:
         """What is seen of the model in the window."""
         points = pose.points(self.mesh.vertices)
         pixels, front = project(points, self.camera)
-        window = self.target.window
-        contours = self.mesh.contours(window.from_image(pixels)[None], front[None])
-        mask = filled(contours, 1, window.width, window.height)
+        contours = self.mesh.contours(pixels[None], front[None])
+        mask = filled(contours, 1, *self.camera.size)
         return Solid(points, contours, mask, float(self.target.overlaps(mask)[0]))
 
     def outline(self, solid: Solid) -> Outline:
         """Points on the outer contour where the mask says something."""
         ends = solid.points[self.mesh.edges.vertices[solid.contours.edge]]
         outline = outline_of(solid.contours, ends, solid.mask[0], self.config.outline_points)
-        outline = outline.seen_by(self.camera, self.target.window)
+        outline = outline.seen_by(self.camera)
         return outline.kept(self.target.informative(outline.pixels))
 
     def onto_mask(self, pose: UnitPose, solid: Solid) -> UnitPose:
         """The pose moved so that the silhouette gets area and centroid of the mask."""
-        position = follow_moments(pose.position[None], solid.mask, self.camera, self.target)[0]
+        position = follow_moments(pose.position[None], solid.mask, self.image, self.target)[0]
         return UnitPose(pose.R, position)
 
     def equations(self, outline: Outline, pose: UnitPose) -> Equations:
         """Both kinds of residuals."""
         distance, gradient = self.target.distances(outline.pixels)
-        forth = self.rows(outline.points, gradient, pose)
         nearest = closest(self.contour, outline.pixels)
-        normals = outline.normals[nearest]
-        gap = ((outline.pixels[nearest] - self.contour) * normals).sum(axis=1)
-        back = self.rows(outline.points[nearest], normals, pose)
+        back = outline.normals[nearest]
+        gap = ((outline.pixels[nearest] - self.contour) * back).sum(axis=1)
         residuals = np.concatenate([distance, gap])
         shares = np.concatenate([outline.weights, np.full(len(gap), 1 / max(1, len(gap)))])
         robust = 1 / (1 + (residuals / self.config.robust) ** 2)
         weights = shares * robust * (self.config.independent / 2 / self.config.noise**2)
-        return Equations(np.concatenate([forth, back]), residuals, weights)
+        points = np.concatenate([outline.points, outline.points[nearest]])
+        rows = self.rows(points, np.concatenate([gradient, back]), pose)
+        return Equations(rows, residuals, weights)
 
     def rows(self, points: np.ndarray, normals: np.ndarray, pose: UnitPose) -> np.ndarray:
         """(N, 6) change along (N, 2) normals of where (N, 3) points are seen, with the pose."""
         x, y, z = points.T
-        step = self.target.window.step
-        across = normals[:, 0] * (self.camera.fx / step) / z
-        down = normals[:, 1] * (self.camera.fy / step) / z
+        across = normals[:, 0] * self.camera.fx / z
+        down = normals[:, 1] * self.camera.fy / z
         away = -(across * x + down * y) / z
         x, y, z = (points - pose.position).T
         distance = pose.position[2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -33,7 +34,7 @@ class MaskTarget:
         The mask must be neither empty nor fill the whole image.
         """
         camera = observation.camera
-        window = window_around(observation.mask, resolution)
+        window = window_around(observation, resolution)
         mask = sampled(observation.mask, window)
         hidden = np.zeros_like(mask)
         if observation.occluder is not None:
@@ -71,10 +72,20 @@ class MaskTarget:
 
     def overlaps(self, silhouettes: np.ndarray) -> np.ndarray:
         """(B,) intersection over union of (B, h, w) silhouettes with the mask, where known."""
-        seen = silhouettes & self.known
+        seen = silhouettes & self.known if self.hides else silhouettes
         sizes = np.array([np.count_nonzero(each) for each in seen])
         both = np.array([np.count_nonzero(each) for each in seen & self.mask])
-        return both / (sizes + np.count_nonzero(self.mask) - both)
+        return both / (sizes + self.area - both)
+
+    @cached_property
+    def area(self) -> int:
+        """Pixels of the mask."""
+        return np.count_nonzero(self.mask)
+
+    @cached_property
+    def hides(self) -> bool:
+        """Whether another tool hides anything in the window."""
+        return not self.known.all()
 
     def _nearest(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Column and row of the nearest pixel of the window."""
@@ -84,13 +95,13 @@ class MaskTarget:
         return column, row
 
 
-def window_around(mask: np.ndarray, resolution: int) -> Window:
+def window_around(observation: ToolObservation, resolution: int) -> Window:
     """The window, inside the image, of every n-th pixel in both directions."""
-    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    left, top, width, height = observation.box
     margin = int(MARGIN * max(width, height)) + 2
     right, bottom = (
         min(start + size + margin, limit)
-        for start, size, limit in ((left, width, mask.shape[1]), (top, height, mask.shape[0]))
+        for start, size, limit in zip((left, top), (width, height), observation.camera.size)
     )
     left, top = max(0, left - margin), max(0, top - margin)
     step = -(-max(right - left, bottom - top) // resolution)

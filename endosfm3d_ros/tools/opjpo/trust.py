@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from endosfm3d_ros.tools.opjpo.scale import Scale
@@ -58,7 +57,7 @@ def doubts(
     """
     if iou < config.min_iou:
         return f"silhouette and mask overlap by {iou:.2f}, at least {config.min_iou} is needed"
-    if reach(observation.mask) < config.sliver * min(observation.mask.shape):
+    if reach(observation) < config.sliver * min(observation.mask.shape):
         return "only a sliver at the image border is left of the tool"
     towards = abs(axis @ position) / np.linalg.norm(position)
     if towards > np.cos(config.end_on):
@@ -70,10 +69,10 @@ def doubts(
     return ""
 
 
-def reach(mask: np.ndarray) -> float:
+def reach(observation: ToolObservation) -> float:
     """Pixels that a mask reaches into the image from its border; infinite if it touches none."""
-    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
-    rows, columns = mask.shape
+    left, top, width, height = observation.box
+    columns, rows = observation.camera.size
     depths = [
         depth
         for touches, depth in (
