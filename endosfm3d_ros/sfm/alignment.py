@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from endosfm3d_ros.geometry import se3
 
 ITERATIONS = 10
-TOLERANCE = 1e-6  # rad, and units of length; a smaller step is the last one
+TOLERANCE = 2e-5  # rad, shares of the depth; a step below a hundredth of a pixel is the last one
 HUBER = 1.5  # standard deviations beyond which a residual counts linearly
 
 
@@ -76,6 +76,7 @@ def refine_pose(
         T_camera_reference (4x4) and its covariance (6, 6) in the order x y z rx ry rz of a small
         motion applied on the left.
     """
+    unit = _unit(data)
     for _ in range(ITERATIONS):
         residuals, J = _linearised(T, data, data.K)
         H, gradient = _normal_equations(residuals, J)
@@ -86,7 +87,7 @@ def refine_pose(
             gradient = gradient + prior.information * offset
         step = -np.linalg.solve(H, gradient)
         T = se3.from_vectors(step[3:], step[:3]) @ T
-        if np.abs(step).max() < TOLERANCE:
+        if (np.abs(step) < TOLERANCE * unit).all():
             break
     return T, np.linalg.inv(H)
 
@@ -107,7 +108,7 @@ def resect(
         T_camera_reference, the logarithm of the factor on the focal length, and its standard
         deviation, which grows with the residuals that remain.
     """
-    log_factor, K = 0.0, data.K.copy()
+    log_factor, K, unit = 0.0, data.K.copy(), np.append(_unit(data), 1.0)
     for _ in range(ITERATIONS):
         K[0, 0], K[1, 1] = np.exp(log_factor) * data.K[[0, 1], [0, 1]]
         residuals, J = _linearised(T, data, K)
@@ -119,10 +120,16 @@ def resect(
         step = -np.linalg.solve(H, gradient)
         T = se3.from_vectors(step[3:6], step[:3]) @ T
         log_factor += float(np.clip(step[6], -0.3, 0.3))
-        if np.abs(step).max() < TOLERANCE:
+        if (np.abs(step) < TOLERANCE * unit).all():
             break
     spread = 1.4826 * np.median(np.abs(residuals[:2]))  # standard deviation, robust
     return T, log_factor, float(np.sqrt(np.linalg.inv(H)[6, 6]) * max(spread, 1.0))
+
+
+def _unit(data: Correspondences) -> np.ndarray:
+    """(6,) of a small motion: lengths in depths of the points, angles in radians."""
+    middle = np.median(data.points[:, 2]) if len(data.points) else 1.0
+    return np.array([middle] * 3 + [1.0] * 3)
 
 
 def _normal_equations(residuals: np.ndarray, J: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -23,7 +23,8 @@ class LocalisationConfig:
     levels: int = 4  # pyramid of the frame-to-frame step
     rough_points: int = 150  # that the frame-to-frame step follows: it only has to come near
     round_trip: float = 0.5  # px
-    ransac: float = 2.0  # px
+    ransac: float = 4.0  # px; depth of one eye bends the points of a new key frame by as much
+    gate: float = 6.0  # px from where the rough pose expects a point
     min_inliers: int = 25
     min_inlier_share: float = 0.35
     pixel_sigma: float = 0.5  # px
@@ -112,7 +113,7 @@ def fine(
     # 1 where its points are in this image
     link = found_again(
         keyframe, T, view.grey, view.camera,
-        window=c.window, round_trip=c.round_trip, gate=3 * c.ransac,
+        window=c.window, round_trip=c.round_trip, gate=c.gate,
     )  # fmt: skip
     if len(link.index) < c.min_inliers:
         return None

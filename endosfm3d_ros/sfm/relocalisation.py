@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from endosfm3d_ros.sfm.alignment import Correspondences, ransac_pose, refine_pose
 from endosfm3d_ros.sfm.keyframes import Keyframe
@@ -104,11 +105,11 @@ class KeyframeMemory:
         self, grey: np.ndarray, pixels: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray] | None:
         """(rows of `pixels`, descriptors) at given corners, turned with the patch."""
-        points = [cv2.KeyPoint(float(u), float(v), self.config.patch) for u, v in pixels]
-        for point in points:
-            point.angle = _orientation(grey, point.pt, self.config.patch // 2)
-        for row, point in enumerate(points):
-            point.class_id = row
+        angles = _orientations(grey, pixels, self.config.patch // 2).tolist()
+        points = [
+            cv2.KeyPoint(u, v, self.config.patch, angle, class_id=row)
+            for row, ((u, v), angle) in enumerate(zip(pixels.tolist(), angles))
+        ]
         points, descriptors = self._orb.compute(grey, points)
         if descriptors is None:
             return None
@@ -147,13 +148,12 @@ class KeyframeMemory:
         return Recognised(entry.keyframe, T, len(inliers))
 
 
-def _orientation(grey: np.ndarray, centre: tuple[float, float], radius: int) -> float:
-    """Degrees towards the brighter side of a patch (Rosin 1999), so that roll does not matter."""
-    u, v = round(centre[0]), round(centre[1])
-    patch = grey[max(v - radius, 0) : v + radius + 1, max(u - radius, 0) : u + radius + 1]
-    moments = cv2.moments(patch)
-    if moments["m00"] == 0:
-        return 0.0
-    x = moments["m10"] / moments["m00"] - (u - max(u - radius, 0))
-    y = moments["m01"] / moments["m00"] - (v - max(v - radius, 0))
-    return float(np.degrees(np.arctan2(y, x)) % 360)
+def _orientations(grey: np.ndarray, pixels: np.ndarray, radius: int) -> np.ndarray:
+    """(N,) degrees towards the brighter side of patches (Rosin 1999): roll does not matter then."""
+    side = 2 * radius + 1
+    padded = cv2.copyMakeBorder(grey, radius, radius, radius, radius, cv2.BORDER_CONSTANT)
+    u, v = pixels.round().astype(int).T
+    patches = sliding_window_view(padded, (side, side))[v, u].astype(np.float32)
+    offset = np.arange(-radius, radius + 1, dtype=np.float32)
+    x, y = patches.sum(axis=1) @ offset, patches.sum(axis=2) @ offset
+    return np.degrees(np.arctan2(y, x)) % 360
