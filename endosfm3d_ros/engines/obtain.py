@@ -35,6 +35,8 @@ def obtain_engine(
     settings = settings or EngineSettings()
     backends = [find_backend(name) for name in settings.candidates()]
     _check_precision(backends, settings.precision)
+    if recipe.background:
+        settings = _beside_the_frames(settings, backends)
     source, refused = BuildSource(recipe, settings.calibration, report), []
     for backend, precision in _candidates(backends, recipe, settings.precision, refused):
         try:
@@ -46,6 +48,13 @@ def obtain_engine(
         engine.info = replace(engine.info, refused=tuple(refused))
         return engine
     raise ConfigurationError(f"no engine for network '{recipe.name}': {'; '.join(refused)}")
+
+
+def _beside_the_frames(settings: EngineSettings, backends: list[BackEnd]) -> EngineSettings:
+    """For a network of the background."""
+    known = any("bf16" in backend.precisions for backend in backends)
+    quick = "bf16" if known and settings.precision == "f32" else settings.precision
+    return replace(settings, threads=1, precision=quick)
 
 
 def _candidates(

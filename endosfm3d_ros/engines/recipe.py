@@ -40,7 +40,9 @@ class NetworkRecipe:
 
     Precision policy: `full_precision` names submodules (with all below them) that stay float32
     when the others are halved, `float_nodes` are patterns of ONNX node names that int8 leaves
-    alone. A network without `prepare` has no int8 engine and runs in bf16 instead.
+    alone. A network without `prepare` has no int8 engine and runs in bf16 instead. A network of
+    the background runs beside the frames: on one processor thread, and in bf16 where that is known
+    and f32 was asked for, which takes a third of the time.
     """
 
     name: str
@@ -52,6 +54,7 @@ class NetworkRecipe:
     simplified: Callable[[nn.Module], nn.Module] | None = None
     tolerances: dict[str, float] = field(default_factory=lambda: dict(TOLERANCES))
     description: dict[str, str] = field(default_factory=dict)  # shown with the engine
+    background: bool = False
     full_precision: tuple[str, ...] = ()
     float_nodes: tuple[str, ...] = ()
     prepare: Callable[[list[np.ndarray]], list[Tensors]] | None = None  # RGB uint8 to inputs

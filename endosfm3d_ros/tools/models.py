@@ -6,7 +6,6 @@ model = source.model(observation)
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +14,6 @@ from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.tools.types import ToolModel, ToolObservation
 
 SOURCES = ("lrm", "mesh", "capsule")
-LRM_THREADS = 1  # of its engine: the other cores belong to the frames
 
 
 class ModelSource(Protocol):
@@ -55,8 +53,8 @@ def model_source(
         from endosfm3d_ros.tools.lrm.engine import find_lrm
         from endosfm3d_ros.tools.lrm.source import LrmSource, ReconstructionConfig
 
-        settings = replace(engine or EngineSettings(), threads=LRM_THREADS)
-        return LrmSource(find_lrm(path), ReconstructionConfig(engine=settings))
+        config = ReconstructionConfig(engine=engine or EngineSettings())
+        return LrmSource(find_lrm(path), config)
     if name == "mesh":
         from endosfm3d_ros.tools.mesh_file import MeshSource
 

@@ -5,6 +5,7 @@ import pytest
 import trimesh
 
 from endosfm3d_ros.errors import ConfigurationError, InputError
+from endosfm3d_ros.tools.edges import MeshEdges
 from endosfm3d_ros.tools.mesh import decimated, outward, without_debris
 from endosfm3d_ros.tools.mesh_file import MeshSource
 from endosfm3d_ros.tools.models import model_source
@@ -91,3 +92,21 @@ def test_faces_are_turned_outwards():
     inside_out = BOX.faces[:, ::-1]
     np.testing.assert_array_equal(outward(BOX.vertices, inside_out), BOX.faces)
     np.testing.assert_array_equal(outward(BOX.vertices, BOX.faces), BOX.faces)
+
+
+@pytest.mark.slow  # 10 s and 2 GB
+def test_a_scan_of_two_million_triangles_becomes_a_small_closed_model(tmp_path):
+    turn = np.arange(1000) * (2 * np.pi / 1000)
+    u, v = np.meshgrid(turn, turn, indexing="ij")
+    reach, height = 0.05 + 0.004 * np.cos(v), 0.004 * np.sin(v)
+    ring = np.stack([reach * np.cos(u), reach * np.sin(u), height], axis=-1).reshape(-1, 3)
+    a = np.arange(len(ring)).reshape(1000, 1000)
+    b, d = np.roll(a, -1, axis=0), np.roll(a, -1, axis=1)
+    c = np.roll(b, -1, axis=1)
+    faces = np.stack([a, b, c, a, c, d], axis=-1).reshape(-1, 3)
+    assert len(faces) == 2_000_000
+    trimesh.Trimesh(ring, faces, process=False).export(tmp_path / "ring.stl")
+    model = MeshSource(tmp_path / "ring.stl").model(None)
+    assert len(model.faces) <= 20_000
+    assert MeshEdges.of(model.faces).closed
+    np.testing.assert_allclose(np.ptp(model.vertices, axis=0), (0.108, 0.108, 0.008), atol=1e-4)

@@ -60,5 +60,6 @@ def lrm_recipe(folder: Path, size: int) -> NetworkRecipe:
         fingerprint=fingerprint_of([folder / name for name in FILES], CODE),
         load=load,
         description={"input": "RGB in [0, 1], the object on white", "weights": folder.name},
+        background=True,
         full_precision=("upsampler",),
     )
