@@ -17,7 +17,7 @@ from endosfm3d_ros.sfm.alignment import refine_pose
 from endosfm3d_ros.sfm.background import Background
 from endosfm3d_ros.sfm.depth_alignment import DepthAlignment
 from endosfm3d_ros.sfm.keyframes import Improved, Keyframe, KeyframeWindow, rotated
-from endosfm3d_ros.sfm.landmarks import landmarks
+from endosfm3d_ros.sfm.landmarks import landmarks, shaped
 from endosfm3d_ros.sfm.lens import apart
 from endosfm3d_ros.sfm.localisation import Located, View, coarse, correspondences, fine, view_of
 from endosfm3d_ros.sfm.motion_config import MotionConfig
@@ -249,6 +249,8 @@ class MotionTracker:
         """New key frame at the current pose; False (and nothing changed) with too few points."""
         # 1 corners where depth is believed
         pixels, points = landmarks(view, frame, self.depth, self.config)
+        if view.depth is None and self._keyframe is not None:
+            points = shaped(pixels, points, self.landmarks, self.depth, view.camera)
         if len(pixels) < self.config.localisation.min_inliers:
             return False
         # 2 from now on images are compared with this one
