@@ -43,6 +43,10 @@ class ExtraOutputs(ABC):
         """What must not be believed any more, `age` seconds after the last image."""
         return iter(())
 
+    @abstractmethod
+    def close(self) -> None:
+        """Free what outlives a message; nothing follows."""
+
 
 class SceneOutputs:
     """Owns the publishers of the node's private topics and of TF.
@@ -79,6 +83,8 @@ class SceneOutputs:
 
     def destroy(self) -> None:
         """Take the topics down."""
+        for extra in self._extras:
+            extra.close()
         for publisher in (*self._publishers.values(), self._tf):
             self._node.destroy_publisher(publisher)
         self._publishers = {}

@@ -19,6 +19,7 @@ from endosfm3d_ros.engines.device import DEVICES
 from endosfm3d_ros.engines.settings import PRECISIONS
 from endosfm3d_ros.nodes.assembler import SECOND, AssemblerConfig
 from endosfm3d_ros.nodes.health import HealthConfig
+from endosfm3d_ros.nodes.marker_shapes import SHAPES
 from endosfm3d_ros.pipeline import PipelineConfig
 from endosfm3d_ros.sfm.endosfm3d import EndoSfM3DConfig
 from endosfm3d_ros.sfm.estimator import EstimatorConfig
@@ -121,6 +122,12 @@ SPECS = (
         choices=("joint", "paper", "none"),
     ),
     Spec("tool_diameter", 0.008, "m; shaft of a capsule", 0.001, 0.05),
+    Spec(
+        "marker_meshes",
+        "inline",
+        "tool markers carry their triangles, or name a file that viewers on this machine can read",
+        choices=tuple(SHAPES),
+    ),
     Spec("max_tools", 4, "instruments known at one time at most", 1, 16),
     Spec("tool_remake_frames", 30, "bad fits in a row before a new model is made", 30, 10_000),
     Spec(

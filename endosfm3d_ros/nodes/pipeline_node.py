@@ -83,7 +83,8 @@ class PipelineNode(LifecycleNode):
         self._guard = Guard(self, self._health)
         names = FrameNames(map=self._values["map_frame"], odom=self._values["odom_frame"])
         self._tf_mode = TfMode(self, self._values["publish_tf"], {names.map, names.odom})
-        extras = stage_outputs(self._pipeline, self._values["max_points"])
+        points, meshes = self._values["max_points"], self._values["marker_meshes"]
+        extras = stage_outputs(self._pipeline, points, meshes)
         self._outputs = SceneOutputs(self, names, self._tf_mode, extras)
         self._apply_live(self._values)
         self._status = self.create_publisher(PipelineStatus, "~/status", OUTPUT)

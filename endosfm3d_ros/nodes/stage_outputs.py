@@ -6,12 +6,15 @@ from endosfm3d_ros.nodes.outputs import ExtraOutputs
 from endosfm3d_ros.pipeline import Pipeline
 
 
-def stage_outputs(pipeline: Pipeline, max_points: int) -> list[ExtraOutputs]:
+def stage_outputs(
+    pipeline: Pipeline, max_points: int, marker_meshes: str = "inline"
+) -> list[ExtraOutputs]:
     """Outputs of map and instruments, where the pipeline has them; imports what these need.
 
     Args:
         pipeline: whose stages speak.
         max_points: of a cloud.
+        marker_meshes: kind of `marker_shapes`.
     """
     extras: list[ExtraOutputs] = []
     if pipeline.tissue is not None:
@@ -21,5 +24,5 @@ def stage_outputs(pipeline: Pipeline, max_points: int) -> list[ExtraOutputs]:
     if pipeline.tools is not None:
         from endosfm3d_ros.nodes.tool_messages import ToolOutputs
 
-        extras.append(ToolOutputs())
+        extras.append(ToolOutputs(marker_meshes))
     return extras

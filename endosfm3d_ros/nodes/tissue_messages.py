@@ -65,3 +65,6 @@ class TissueOutputs(ExtraOutputs):
             yield "tissue/points", tissue_points(update, names, self._max_points)
         if occasion.clouds and "tissue/gaussians" in wanted:
             yield "tissue/gaussians", gaussian_message(update, names)
+
+    def close(self) -> None:
+        """Every message stands for itself."""

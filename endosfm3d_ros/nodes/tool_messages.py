@@ -7,25 +7,23 @@ from typing import ClassVar
 
 import numpy as np
 from builtin_interfaces.msg import Duration
-from geometry_msgs.msg import Point
 from sensor_msgs.msg import Image
-from std_msgs.msg import ColorRGBA
+from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.msg import Tool, ToolArray, ToolClearance
 from endosfm3d_ros.nodes.clearance_messages import ClearanceReports
 from endosfm3d_ros.nodes.conversions import header, image_message, pose_message
+from endosfm3d_ros.nodes.marker_shapes import MarkerShape, shape_of
 from endosfm3d_ros.nodes.outputs import ExtraOutputs, Occasion
 from endosfm3d_ros.nodes.scene_messages import FrameNames
-from endosfm3d_ros.tools.mesh import decimated
 from endosfm3d_ros.tools.stage import PlacedTool
 from endosfm3d_ros.tools.types import ToolModel
 from endosfm3d_ros.types import SceneUpdate
 
 NAMESPACE = "tools"
 LIFETIME = 0.5  # s after which a marker of a dead node disappears
-MAX_TRIANGLES = 2000  # of one marker, about: a mesh with more is reduced for display
 PALETTE = ((0.35, 0.65, 0.95), (0.95, 0.6, 0.3), (0.5, 0.85, 0.5), (0.85, 0.5, 0.85))
 
 
@@ -65,52 +63,59 @@ def _tool(tool: PlacedTool) -> Tool:
 class ToolMarkers:
     """Meshes with stable ids; tools that left are deleted in the next array.
 
-    Only the pose of a marker changes from image to image. Its corners are kept: making thousands of
-    Python points anew takes longer than placing the tool.
+    Only the pose of a marker changes from image to image, its shape with the model.
+
+    Args:
+        kind: of `marker_shapes`.
     """
 
-    def __init__(self) -> None:
-        self._shown: dict[int, tuple[ToolModel, list[Point]]] = {}
+    def __init__(self, kind: str = "inline") -> None:
+        self._kind = kind
+        self._shown: dict[int, tuple[ToolModel, MarkerShape]] = {}
 
     def array(self, update: SceneUpdate, names: FrameNames) -> MarkerArray:
         """Markers of all placed tools, and DELETE for those that were shown and are not now."""
         head = header(update.frame.stamp, names.camera)
         placed = {tool.track.id: tool for tool in update.tools.tools if _shows(tool)}
-        shown = {number: self._with_corners(tool) for number, tool in placed.items()}
-        markers = [_mesh_marker(tool, shown[number][1], head) for number, tool in placed.items()]
-        for gone in sorted(self._shown.keys() - placed.keys()):
-            markers.append(Marker(header=head, ns=NAMESPACE, id=gone, action=Marker.DELETE))
-        self._shown = shown
+        gone = sorted(self._shown.keys() - placed.keys())
+        for number in gone:
+            self._forget(number)
+        markers = [self._marker(tool, head) for tool in placed.values()]
+        markers += [Marker(header=head, ns=NAMESPACE, id=i, action=Marker.DELETE) for i in gone]
         return MarkerArray(markers=markers)
 
-    def _with_corners(self, tool: PlacedTool) -> tuple[ToolModel, list[Point]]:
-        """The model and its corners, those of the last image where it is the same model."""
-        known = self._shown.get(tool.track.id)
-        return known if known and known[0] is tool.model else (tool.model, _corners(tool.model))
+    def close(self) -> None:
+        """Discard all shapes."""
+        for number in list(self._shown):
+            self._forget(number)
+
+    def _marker(self, tool: PlacedTool, head: Header) -> Marker:
+        """The model's shape, moved by the pose."""
+        placement, number = tool.placement, tool.track.id
+        marker = Marker(header=head, ns=NAMESPACE, id=number)
+        marker.pose = pose_message(se3.from_rotation(placement.R, placement.t))
+        marker.scale.x = marker.scale.y = marker.scale.z = float(placement.scale)
+        red, green, blue = PALETTE[number % len(PALETTE)]
+        marker.color = ColorRGBA(r=red, g=green, b=blue, a=0.95 if placement.trusted else 0.35)
+        marker.lifetime = Duration(sec=0, nanosec=int(LIFETIME * 1e9))
+        self._shape(number, tool.model).put_into(marker)
+        return marker
+
+    def _shape(self, number: int, model: ToolModel) -> MarkerShape:
+        """That of the last image where the model is still the same."""
+        known = self._shown.get(number)
+        if known is None or known[0] is not model:
+            self._forget(number)
+            self._shown[number] = model, shape_of(model, self._kind)
+        return self._shown[number][1]
+
+    def _forget(self, number: int) -> None:
+        if number in self._shown:
+            self._shown.pop(number)[1].discard()
 
 
 def _shows(tool: PlacedTool) -> bool:
     return tool.placement is not None and tool.placement.valid
-
-
-def _corners(model: ToolModel) -> list[Point]:
-    """Three points a triangle, in the model frame."""
-    vertices, faces = decimated(model.vertices, model.faces, MAX_TRIANGLES)
-    corners = vertices[faces].reshape(-1, 3).astype(float)
-    return [Point(x=x, y=y, z=z) for x, y, z in corners.tolist()]
-
-
-def _mesh_marker(tool: PlacedTool, corners: list[Point], head: object) -> Marker:
-    """TRIANGLE_LIST in the model frame; the pose moves it."""
-    placement = tool.placement
-    marker = Marker(header=head, ns=NAMESPACE, id=tool.track.id, type=Marker.TRIANGLE_LIST)
-    marker.pose = pose_message(se3.from_rotation(placement.R, placement.t))
-    marker.scale.x = marker.scale.y = marker.scale.z = float(placement.scale)
-    red, green, blue = PALETTE[tool.track.id % len(PALETTE)]
-    marker.color = ColorRGBA(r=red, g=green, b=blue, a=0.95 if placement.trusted else 0.35)
-    marker.lifetime = Duration(sec=0, nanosec=int(LIFETIME * 1e9))
-    marker.points = corners
-    return marker
 
 
 def label_image(update: SceneUpdate, names: FrameNames) -> Image:
@@ -120,7 +125,11 @@ def label_image(update: SceneUpdate, names: FrameNames) -> Image:
 
 
 class ToolOutputs(ExtraOutputs):
-    """What the tools stage publishes."""
+    """What the tools stage publishes.
+
+    Args:
+        marker_meshes: kind of `marker_shapes`.
+    """
 
     topics: ClassVar[dict[str, type]] = {
         "tools/models": ToolArray,
@@ -129,8 +138,8 @@ class ToolOutputs(ExtraOutputs):
         "tools/clearance": ToolClearance,
     }
 
-    def __init__(self) -> None:
-        self._markers = ToolMarkers()
+    def __init__(self, marker_meshes: str) -> None:
+        self._markers = ToolMarkers(marker_meshes)
         self._clearance = ClearanceReports()
 
     def messages(self, update: SceneUpdate, occasion: Occasion) -> Iterator[tuple[str, object]]:
@@ -152,3 +161,7 @@ class ToolOutputs(ExtraOutputs):
         """No clearance is valid any more."""
         for message in self._clearance.withdrawn(reason, age):
             yield "tools/clearance", message
+
+    def close(self) -> None:
+        """Discard what markers refer to."""
+        self._markers.close()
