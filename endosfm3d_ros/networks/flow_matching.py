@@ -20,6 +20,8 @@ WINDOW = 2.5  # cells round the best match that the expected place is taken over
 RADIUS = 3  # cells that the local look reaches
 CONTEXT = 32  # channels of the image itself that go with the flow
 HIDDEN = 48
+LOOKS = 2
+CELLS = 8  # a large flow: brings it to the size of the other inputs
 
 
 class CoarseMatch(NamedTuple):
@@ -70,46 +72,66 @@ class CoarseMatcher(nn.Module):
 
 
 class LocalMatcher(nn.Module):
-    """Displacements at twice the resolution of a coarse match, and what to believe of each."""
+    """Displacements at twice the resolution of a coarse match, and what to believe of each.
+
+    It looks twice: the second time around the place that was found the first time.
+    """
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
         self.match = nn.Conv2d(channels, COMPARED, 1)
-        looks = (2 * RADIUS + 1) ** 2
-        self.join = conv_relu(looks + 2 + channels + hidden, HIDDEN)
-        self.block = ResidualBlock(HIDDEN)
-        self.answer = nn.Conv2d(HIDDEN, 3, 3, padding=1)
-        nn.init.zeros_(self.answer.weight)
-        nn.init.zeros_(self.answer.bias)
+        self.looks = nn.ModuleList(LocalLook(channels + hidden) for _ in range(LOOKS))
 
     def forward(
         self, current: Tensor, previous: Tensor, context: Tensor, coarse: CoarseMatch
     ) -> tuple[Tensor, Tensor]:
         """(B, C, h, w) features and context to (B, 2, h, w) cells and (B, h, w) ln px."""
-        # 1 where to look
         size = {"scale_factor": 2.0, "mode": "bilinear", "align_corners": False}
         flow = 2 * F.interpolate(coarse.flow, **size)
-        hidden = F.interpolate(coarse.hidden, **size)
-        # 2 how alike the places around are
-        around = self.similarities(current, previous, flow.detach())
-        # 3 the rest of the displacement
-        told = torch.cat([around, flow / 8, context, hidden], dim=1)
-        answer = self.answer(self.block(self.join(told))).float()
-        return flow + answer[:, :2], answer[:, 2]
-
-    def similarities(self, current: Tensor, previous: Tensor, flow: Tensor) -> Tensor:
-        """(B, 49, h, w) dot products with the current image's features around each place."""
-        batch, _, height, width = previous.shape
+        known = torch.cat([context, F.interpolate(coarse.hidden, **size)], dim=1)
         a, b = (self.match(x).float().flatten(2) for x in (previous, current))
         volume = alike(a / COMPARED**0.5, b)
-        places = grid_places(height, width).to(flow) + flow.flatten(2).transpose(1, 2)
-        around = grid_places(2 * RADIUS + 1, 2 * RADIUS + 1).to(flow) - RADIUS
-        looks = places[:, :, None] + around  # (B, hw, 49, 2)
-        looks = 2 * looks / looks.new_tensor([width - 1, height - 1]) - 1
-        sampled = F.grid_sample(
-            volume.reshape(-1, 1, height, width), looks.flatten(0, 1)[:, None], align_corners=True
-        )
-        return sampled.view(batch, height * width, -1).transpose(1, 2).unflatten(2, (height, width))
+        for look in self.looks:
+            around = similarities(volume, flow.detach())
+            step, log_spread = look(around, flow, known)
+            flow = flow + step
+        return flow, log_spread
+
+
+class LocalLook(nn.Module):
+    """What is alike around a place, to the rest of the displacement."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.join = conv_relu((2 * RADIUS + 1) ** 2 + 2 + channels, HIDDEN)
+        self.block = ResidualBlock(HIDDEN)
+        self.answer = nn.Conv2d(HIDDEN, 3, 3, padding=1)
+        nn.init.zeros_(self.answer.weight)
+        nn.init.zeros_(self.answer.bias)
+
+    def forward(self, around: Tensor, flow: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 2, h, w) cells to be added to the flow, and (B, h, w) ln px."""
+        told = torch.cat([around, flow / CELLS, known], dim=1)
+        answer = self.answer(self.block(self.join(told))).float()
+        return answer[:, :2], answer[:, 2]
+
+
+def similarities(volume: Tensor, flow: Tensor) -> Tensor:
+    """(B, 49, h, w) of each place and those around where it went.
+
+    Args:
+        volume: (B, h w, h w) of each place of the previous image and all of the current one.
+        flow: (B, 2, h, w) cells.
+    """
+    batch, _, height, width = flow.shape
+    places = grid_places(height, width).to(flow) + flow.flatten(2).transpose(1, 2)
+    around = grid_places(2 * RADIUS + 1, 2 * RADIUS + 1).to(flow) - RADIUS
+    looks = places[:, :, None] + around  # (B, hw, 49, 2)
+    looks = 2 * looks / looks.new_tensor([width - 1, height - 1]) - 1
+    sampled = F.grid_sample(
+        volume.reshape(-1, 1, height, width), looks.flatten(0, 1)[:, None], align_corners=True
+    )
+    return sampled.view(batch, height * width, -1).transpose(1, 2).unflatten(2, (height, width))
 
 
 def alike(a: Tensor, b: Tensor) -> Tensor:

@@ -66,18 +66,23 @@ class PoseStudent(nn.Module):
         nn.init.zeros_(self.lens[-1].bias)
         self.log_repeated = nn.Parameter(torch.tensor([3.0]))  # ln of places that share an error
 
-    def forward(self, pair: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, 6, H, W) RGB in [0, 1] to axis-angle, translation and q, as `PoseNetwork` does.
+    def forward(self, pair: Tensor, belief: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Axis-angle, translation and q, as `PoseNetwork` gives them.
 
-        `pair = torch.cat([current, previous], dim=1)`; the motion maps points of the previous
-        camera into the current one. The translation is in shares of the previous image's median
-        depth.
+        Args:
+            pair: (B, 6, H, W) RGB in [0, 1], `torch.cat([current, previous], dim=1)`; the motion
+                maps points of the previous camera into the current one. The translation is in
+                shares of the previous image's median depth.
+            belief: (B, 5) what is known of the camera: ln fx / W, one sigma of it, cx / W, cy / H,
+                and fy / fx in px; a large sigma leaves all but the last to the network.
         """
         seen = self.observe(pair)
-        motion = self.solve(seen)
+        motion = self.solve(seen, belief)
         height, width = self.size
-        shares = (motion.log_focal.exp()[:, None] / pair.new_tensor([width, height])) - 0.5
-        return motion.axisangle, motion.translation, torch.cat([shares, seen.lens[:, 2:] - 0.5], 1)
+        fx, aspect = motion.log_focal.exp() / width, belief[:, 4]
+        focal = torch.stack([fx, fx * aspect * (width / height)], dim=1)
+        centre = joined(seen.lens, belief)[:, 2:]
+        return motion.axisangle, motion.translation, torch.cat([focal, centre], dim=1) - 0.5
 
     def observe(self, pair: Tensor) -> Seen:
         """Where the places of the previous image are, and how far away."""
@@ -99,37 +104,54 @@ class PoseStudent(nn.Module):
         return Seen(
             coarse=match,
             flow=BLOCK * flow,
-            log_spread=log_spread.clamp(*SPREADS),
+            log_spread=between(log_spread, *SPREADS),
             log_inverse_depth=log_inverse + lens[:, 4, None, None],
-            log_depth_spread=depth[:, 1].clamp(*DEPTH_SPREADS),
-            lens=torch.stack(
-                [
-                    lens[:, 0],
-                    (lens[:, 1] - 1).clamp(*LENS_SPREADS),
-                    lens[:, 2] + 0.5,
-                    lens[:, 3] + 0.5,
-                ],
-                dim=1,
+            log_depth_spread=between(depth[:, 1], *DEPTH_SPREADS),
+            lens=torch.cat(
+                [lens[:, :1], (lens[:, 1:2] - 1).clamp(*LENS_SPREADS), lens[:, 2:4] + 0.5], dim=1
             ),
         )
 
-    def solve(self, seen: Seen) -> Solution:
-        """Motion and focal length of what was seen, in float32."""
+    def solve(self, seen: Seen, belief: Tensor) -> Solution:
+        """Motion and focal length of what was seen, in float32; `belief` as in `forward`."""
         height, width = self.size
         size = seen.lens.new_tensor([width, height])
+        camera = joined(seen.lens, belief)
+        # rows as far apart as columns: the equations know square pixels only
+        square = torch.stack([torch.ones_like(belief[:, 4]), 1 / belief[:, 4]], dim=1)[:, None]
         field = Field(
-            places=cell_places(*seen.flow.shape[-2:]).to(seen.flow),
-            flow=seen.flow.flatten(2).transpose(1, 2),
+            places=cell_places(*seen.flow.shape[-2:]).to(seen.flow) * square,
+            flow=seen.flow.flatten(2).transpose(1, 2) * square,
             spread=seen.log_spread.exp().flatten(1),
-            inverse_depth=seen.log_inverse_depth.exp().flatten(1),
+            log_inverse_depth=seen.log_inverse_depth.flatten(1),
             depth_spread=seen.log_depth_spread.exp().flatten(1),
         )
         lens = Lens(
-            log_focal=seen.lens[:, 0] + size[0].log(),
-            log_focal_sigma=seen.lens[:, 1].exp(),
-            centre=seen.lens[:, 2:] * size,
+            log_focal=camera[:, 0] + size[0].log(),
+            log_focal_sigma=camera[:, 1],
+            centre=camera[:, 2:] * size * square[:, 0],
         )
         return solve_rigid_motion(field, lens, self.log_repeated.exp(), self.solver)
+
+
+def joined(guess: Tensor, belief: Tensor) -> Tensor:
+    """(B, 4) ln f / W, its sigma, cx / W, cy / H of two sources, by what they know of f.
+
+    Args:
+        guess: (B, 4) with ln of the sigma.
+        belief: (B, 5), the last entry is not looked at.
+    """
+    information = torch.stack([(-2 * guess[:, 1]).exp(), belief[:, 1] ** -2], dim=1)
+    total = information.sum(dim=1, keepdim=True)
+    share = information[:, 1:] / total
+    mean = guess + share * (belief[:, :4] - guess)
+    return torch.cat([mean[:, :1], total**-0.5, mean[:, 2:]], dim=1)
+
+
+def between(x: Tensor, low: float, high: float) -> Tensor:
+    """Nearly x inside, and never outside; gradients lead back from either end."""
+    half = (high - low) / 2
+    return low + half + half * torch.tanh((x - low - half) / half)
 
 
 def cell_places(height: int, width: int) -> Tensor:

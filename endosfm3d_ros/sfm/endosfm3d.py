@@ -20,6 +20,8 @@ from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.sfm.depth_forward import depth_forward
 from endosfm3d_ros.sfm.endosfm3d_arrays import (
+    UNKNOWN_SIGMA,
+    camera_belief,
     camera_of,
     network_tensor,
     resized_image,
@@ -33,7 +35,7 @@ from endosfm3d_ros.sfm.network_confidence import (
     time_agreement,
 )
 from endosfm3d_ros.sfm.weights import WeightSet, find_weights
-from endosfm3d_ros.types import DepthMap, Frame, ScaleSource
+from endosfm3d_ros.types import DepthMap, Frame, IntrinsicsEstimate, ScaleSource
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +83,7 @@ class IntrinsicsObservation:
 
     camera: PinholeCamera  # at the size of the frame, without distortion
     stamp: int  # of the later frame
+    focal_sigma: float | None = None  # of ln f, common to all pairs of a clip; None: not known
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class NetworkMotion:
     """Answer of the pose network for two frames."""
 
     T_current_previous: np.ndarray  # 4x4, translation in the unit of the depth
-    camera: PinholeCamera | None  # at the size of the image; None where implausible
+    camera: PinholeCamera | None  # at the size of the image; None where implausible or told
 
 
 @dataclass
@@ -126,6 +129,7 @@ class EndoSfM3D:
         self._forward = depth_forward(depth)
         self._depth_size = depth.inputs[0].shape[2:]
         self._pose_size = pose.inputs[0].shape[2:] if pose else self._depth_size
+        self._takes_belief = pose is not None and len(pose.inputs) > 1
         self.reset()
 
     @classmethod
@@ -184,7 +188,8 @@ class EndoSfM3D:
         if self._pose is None:
             raise ConfigurationError("this weight set has no pose network: pose.pth is missing")
         inputs = [network_tensor(resized_image(x, self._pose_size)) for x in (previous, current)]
-        return self._run_pose(*inputs, current.shape[:2], lambda: self._run_depth(previous)[0])
+        size = current.shape[:2]
+        return self._run_pose(*inputs, size, None, lambda: self._run_depth(previous)[0])
 
     def estimate(self, frame: Frame, camera: PinholeCamera) -> DepthMap:
         """Scale-free depth at the size of `frame.image`, which has no lens distortion.
@@ -217,19 +222,24 @@ class EndoSfM3D:
             stamp=frame.stamp,
         )
 
-    def motion_prior(self, frame: Frame) -> tuple[np.ndarray, IntrinsicsObservation | None] | None:
+    def motion_prior(
+        self, frame: Frame, known: IntrinsicsEstimate | None = None
+    ) -> tuple[np.ndarray, IntrinsicsObservation | None] | None:
         """T_current_previous (4x4) from the last frame given to this source, and the camera seen.
 
         None for a first frame, on frames between two runs of the pose network, without one, or
-        where its answer is not finite. May be called before or after `estimate`.
+        where its answer is not finite. May be called before or after `estimate`. A camera that is
+        `known` well makes the motion better, where the network can use it; it then sees none.
         """
-        motion = self._see(frame).motion
+        motion = self._see(frame, known).motion
         if motion is None:
             return None
-        observation = IntrinsicsObservation(motion.camera, frame.stamp) if motion.camera else None
-        return motion.T_current_previous, observation
+        if motion.camera is None:
+            return motion.T_current_previous, None
+        sigma = self.weights.focal_sigma if self.weights else None
+        return motion.T_current_previous, IntrinsicsObservation(motion.camera, frame.stamp, sigma)
 
-    def _see(self, frame: Frame) -> _Seen:
+    def _see(self, frame: Frame, known: IntrinsicsEstimate | None = None) -> _Seen:
         """Enter a frame once; a stamp that goes back starts anew."""
         if self._current and frame.stamp == self._current.stamp:
             return self._current
@@ -241,8 +251,9 @@ class EndoSfM3D:
         self._current = _Seen(frame.stamp, number, tensor)
         if self._pose and self._previous and number % self.config.pose_every == 0:
             before = self._previous
+            size = frame.image.shape[:2]
             self._current.motion = self._run_pose(
-                before.pose_input, tensor, frame.image.shape[:2], lambda: before.inverse_depth
+                before.pose_input, tensor, size, known, lambda: before.inverse_depth
             )
         return self._current
 
@@ -261,6 +272,7 @@ class EndoSfM3D:
         previous: np.ndarray,
         current: np.ndarray,
         size: tuple[int, int],
+        known: IntrinsicsEstimate | None,
         inverse_depth_before: Callable[[], np.ndarray | None],
     ) -> NetworkMotion | None:
         """Motion of two prepared images; the camera at (height, width) `size`.
@@ -269,7 +281,12 @@ class EndoSfM3D:
         current one comes first. A translation that is given in shares of the previous image's
         median depth is brought to its unit; where that depth is not known, it stays a share.
         """
-        outputs = self._pose.run({"pair": np.concatenate([current, previous], axis=1)})
+        inputs = {"pair": np.concatenate([current, previous], axis=1)}
+        told = False
+        if self._takes_belief:
+            inputs["belief"] = camera_belief(known, size, self._pose_size)
+            told = inputs["belief"][0, 1] < UNKNOWN_SIGMA
+        outputs = self._pose.run(inputs)
         axisangle = outputs["axisangle"][0]
         if "relative_translation" in outputs:
             translation = outputs["relative_translation"][0] * _median_depth(inverse_depth_before())
@@ -277,8 +294,8 @@ class EndoSfM3D:
             translation = outputs["translation"][0]
         if not np.isfinite([axisangle, translation]).all():
             return None
-        known = self.weights is None or self.weights.knows_cameras
-        camera = camera_of(outputs["q"], self._pose_size) if known else None
+        sees = not told and (self.weights is None or self.weights.knows_cameras)
+        camera = camera_of(outputs["q"], self._pose_size) if sees else None
         return NetworkMotion(
             T_current_previous=se3.from_vectors(axisangle, translation),
             camera=camera.resized(size[1], size[0]) if camera else None,

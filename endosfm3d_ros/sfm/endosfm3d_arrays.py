@@ -12,10 +12,14 @@ from scipy.special import expit
 
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.types import IntrinsicsEstimate
 
 MIN_DEPTH, MAX_DEPTH = 0.1, 150.0  # units; the published training
 FOCAL_LIMITS = (0.3, 5.0)  # image widths: 118 to 11 degrees of view
 CENTRE_LIMITS = (0.0, 1.0)  # shares of width and height
+KNOWN_SIGMA = 0.1  # of ln f: a camera known as well as that is told to the pose network
+LEAST_SIGMA = 0.005  # of ln f: no calibration is exact
+UNKNOWN_SIGMA = 10.0  # of ln f, where nothing is told
 
 
 def check_image(image: np.ndarray) -> None:
@@ -58,6 +62,26 @@ def inverse_depth(logit: np.ndarray) -> np.ndarray:
     inverse = low + (high - low) * expit(logit)
     inverse[~np.isfinite(logit)] = np.nan
     return inverse
+
+
+def camera_belief(
+    known: IntrinsicsEstimate | None, image_size: tuple[int, int], network_size: tuple[int, int]
+) -> np.ndarray:
+    """(1, 5) float32 ln fx / W, its sigma, cx / W, cy / H and fy / fx in the network's image.
+
+    A camera that is not known, or hardly, is left to the network, apart from the shape of its
+    pixels: square before the image was stretched to the size of the network. Sizes are (height,
+    width).
+    """
+    (height, width), (rows, columns) = image_size, network_size
+    sigma = np.inf if known is None else np.sqrt(known.covariance[0, 0]) / known.camera.fx
+    if sigma > KNOWN_SIGMA:
+        aspect = rows / height / (columns / width)
+        return np.float32([[0, UNKNOWN_SIGMA, 0.5, 0.5, aspect]])
+    K = known.camera.resized(columns, rows).K
+    focal = np.log(K[0, 0] / columns), max(sigma, LEAST_SIGMA)
+    centre = K[0, 2] / columns, K[1, 2] / rows
+    return np.float32([[*focal, *centre, K[1, 1] / K[0, 0]]])
 
 
 def camera_of(q: np.ndarray, network_size: tuple[int, int]) -> PinholeCamera | None:

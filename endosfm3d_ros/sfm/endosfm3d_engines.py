@@ -10,7 +10,12 @@ import numpy as np
 from endosfm3d_ros.engines import NetworkRecipe, TensorSpec
 from endosfm3d_ros.engines.recipe import fingerprint_of, probe_inputs
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.sfm.endosfm3d_arrays import inverse_depth, network_tensor, resized_image
+from endosfm3d_ros.sfm.endosfm3d_arrays import (
+    camera_belief,
+    inverse_depth,
+    network_tensor,
+    resized_image,
+)
 from endosfm3d_ros.sfm.weights import OFFICIAL_SIZE, STUDENT_DEPTH, STUDENT_POSE, WeightSet
 
 if TYPE_CHECKING:
@@ -150,7 +155,7 @@ def pose_recipe(weights: WeightSet) -> NetworkRecipe:
 
 
 def _student_pose_recipe(weights: WeightSet) -> NetworkRecipe:
-    """The small network. Its matching and what the motion is solved from stay float32."""
+    """The small network, which can be told the camera. Matching and what follows stay float32."""
     size = weights.input_size
 
     def load() -> nn.Module:
@@ -160,7 +165,7 @@ def _student_pose_recipe(weights: WeightSet) -> NetworkRecipe:
 
     return NetworkRecipe(
         name="pose-student-{}x{}".format(*size),
-        inputs=(TensorSpec("pair", (1, 6, *size)),),
+        inputs=(TensorSpec("pair", (1, 6, *size)), TensorSpec("belief", (1, 5))),
         output_names=("axisangle", "relative_translation", "q"),
         fingerprint=fingerprint_of(weights.pose_files, CODE),
         load=load,
@@ -174,7 +179,8 @@ def shifted_pair(size: tuple[int, int]) -> dict[str, np.ndarray]:
     """A texture seen twice, 3 px apart: where nothing matches, rounding decides the motion."""
     height, width = size
     wide = probe_inputs((TensorSpec("image", (1, 3, height, width + 3)),))["image"]
-    return {"pair": np.concatenate([wide[..., 3:], wide[..., :width]], axis=1)}
+    pair = np.concatenate([wide[..., 3:], wide[..., :width]], axis=1)
+    return {"pair": pair, "belief": camera_belief(None, size, size)}
 
 
 def pose_recipe_of(

@@ -27,7 +27,7 @@ from endosfm3d_ros.sfm.stereo import StereoConfig, StereoSource
 from endosfm3d_ros.sfm.tracking_image import TrackingImages
 from endosfm3d_ros.sfm.weights import find_weights
 from endosfm3d_ros.timing import StageClock
-from endosfm3d_ros.types import DepthMap, Frame, SceneUpdate
+from endosfm3d_ros.types import DepthMap, Frame, IntrinsicsEstimate, SceneUpdate
 
 SourceName = Literal["auto", "topic", "stereo", "endosfm3d", "shading"]
 
@@ -88,6 +88,7 @@ class Estimator:
         self._scale = ScaleStage(c.scale, c.scale_sources, c.stereo, c.background)
         self._undistorter = Undistorter()
         self.source: DepthSource | None = None
+        self._known: IntrinsicsEstimate | None = None  # after the frame before
 
     def _network(self, report: Callable[[str], None]) -> list[EndoSfM3D]:
         """The network source; without weights it is missed only where it was asked for."""
@@ -104,7 +105,7 @@ class Estimator:
 
     def reset(self) -> None:
         """Forget the stream; the next frame is a first frame."""
-        self.source = None
+        self.source = self._known = None
         for part in (*self._sources.values(), self._intrinsics, self._motion, self._scale):
             part.reset()
 
@@ -127,7 +128,7 @@ class Estimator:
             self.source = self._sources[self._choose(frame)]
         self._observe_intrinsics(frame, clock)
         with clock.stage("intrinsics"):
-            intrinsics = self._intrinsics.update(frame)
+            intrinsics = self._known = self._intrinsics.update(frame)
         if self.source.name != StereoSource.name:
             # One eye: everything after this sees the image that a pinhole would have taken.
             with clock.stage("undistort"):
@@ -148,13 +149,13 @@ class Estimator:
         )
 
     def _observe_intrinsics(self, frame: Frame, clock: StageClock) -> None:
-        """Let the pose network look at the pair of this frame and the last."""
+        """Let the pose network look at the pair of this frame and the last, and know the camera."""
         if not isinstance(self.source, EndoSfM3D):
             return
         with clock.stage("pose"):
-            prior = self.source.motion_prior(frame)
+            prior = self.source.motion_prior(frame, self._known)
         if prior is not None and prior[1] is not None:
-            self._intrinsics.observe(prior[1].camera)
+            self._intrinsics.observe(prior[1].camera, prior[1].focal_sigma)
 
     def notes(self) -> list[str]:
         """What the user should know about the choice of the source and of its back ends."""

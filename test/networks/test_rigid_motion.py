@@ -9,14 +9,17 @@ import torch
 from torch.nn import functional as F
 
 from endosfm3d_ros.networks.camera_motion import rotation_matrix
-from endosfm3d_ros.networks.pose_student import PoseStudent, cell_places
+from endosfm3d_ros.networks.pose_student import PoseStudent, cell_places, joined
 from endosfm3d_ros.networks.rigid_motion import (
+    SHAPES,
+    UNKNOWNS,
     Field,
     Lens,
     RigidMotionConfig,
     Solution,
     linearised,
     moved,
+    shapes,
     solve_rigid_motion,
 )
 
@@ -37,7 +40,7 @@ def field():
     points = rays @ rotation_matrix(TURN)[0].T + rho[:, None] * SLIDE
     flow = FOCAL * points[:, :2] / points[:, 2:] + CENTRE - places
     spread = torch.full((1, len(places)), 0.3)
-    return Field(places, flow[None], spread, rho[None], torch.full_like(spread, 0.02))
+    return Field(places[None], flow[None], spread, rho[None].log(), torch.full_like(spread, 0.02))
 
 
 def lens(off=0.0, sigma=0.3):
@@ -82,26 +85,36 @@ def test_tissue_that_moves_on_its_own_has_little_say(field):
 
 
 def test_depth_errors_that_are_announced_hurt_less(field):
-    wrong = 0.3 * torch.sin(field.places[:, 0] / 11)[None]
+    wrong = 0.3 * torch.sin(field.places[..., 0] / 11)
     errors = []
     for announced in (0.02, 0.3):
         spread = torch.full_like(field.spread, announced)
         guessed = field._replace(
-            inverse_depth=field.inverse_depth * wrong.exp(), depth_spread=spread
+            log_inverse_depth=field.log_inverse_depth + wrong, depth_spread=spread
         )
         errors.append(degrees_off(solve(guessed, lens(sigma=0.02))))
     assert errors[1] < 0.7 * errors[0]
 
 
+def test_depth_that_is_tilted_and_too_flat_is_put_right(field):
+    x = (field.places[0, :, 0] - WIDTH / 2) / (WIDTH / 2)
+    tilted = 0.7 * field.log_inverse_depth + 0.15 * x - 0.1 * x * x
+    solution = solve(field._replace(log_inverse_depth=tilted), lens(sigma=0.02))
+    assert degrees_off(solution) < 0.15  # 1.0 if depth is believed
+    assert solution.shape[0, 0] < -0.1 and solution.shape[0, 5] > 0.3
+
+
 def test_the_jacobian_is_that_of_the_projection(field):
     field = Field(*(x.double() for x in field))
     guess = Lens(*(x.double() for x in lens(off=0.05)))
-    state = Solution(0.2 * TURN.double(), SLIDE.double(), guess.log_focal)
-    residual, jacobian, _ = linearised(field, guess, state, RigidMotionConfig())
-    for k in range(7):
-        step = torch.zeros(1, 7, dtype=torch.float64)
+    shape = torch.full((1, SHAPES), 0.1, dtype=torch.float64)
+    state = Solution(0.2 * TURN.double(), SLIDE.double(), guess.log_focal, shape)
+    forms, config = shapes(field), RigidMotionConfig()
+    residual, jacobian, _ = linearised(field, forms, guess, state, config)
+    for k in range(UNKNOWNS):
+        step = torch.zeros(1, UNKNOWNS, dtype=torch.float64)
         step[0, k] = 1e-6
-        there = linearised(field, guess, moved(state, step), RigidMotionConfig())[0]
+        there = linearised(field, forms, guess, moved(state, step), config)[0]
         slope = (residual - there) / 1e-6
         torch.testing.assert_close(jacobian[..., k], slope, atol=0.02, rtol=1e-3)
 
@@ -113,12 +126,22 @@ def test_gradients_pass_through_the_equations(field):
     assert flow.grad.isfinite().all() and flow.grad.abs().sum() > 0
 
 
+def test_beliefs_of_the_camera_count_by_what_they_know():
+    guess = torch.tensor([[0.2, math.log(0.3), 0.52, 0.48]])
+    known = torch.tensor([[-0.1, 0.01, 0.5, 0.5, 1.0]])
+    torch.testing.assert_close(joined(guess, known), known[:, :4], atol=2e-3, rtol=0)
+    nothing = torch.tensor([[-0.1, 10.0, 0.9, 0.9, 1.0]])
+    torch.testing.assert_close(
+        joined(guess, nothing), torch.tensor([[0.2, 0.3, 0.52, 0.48]]), atol=2e-3, rtol=0
+    )
+
+
 def test_the_student_has_the_outputs_of_the_pose_network():
     network = PoseStudent(size=(64, 96)).eval()
     assert sum(p.numel() for p in network.parameters()) < 3e6
     with torch.inference_mode():
-        axisangle, translation, q = network(torch.rand(2, 6, 64, 96))
+        belief = torch.tensor([0.0, 10.0, 0.5, 0.5, 1.2]).expand(2, 5)
+        axisangle, translation, q = network(torch.rand(2, 6, 64, 96), belief)
     assert (axisangle.shape, translation.shape, q.shape) == ((2, 3), (2, 3), (2, 4))
     assert all(x.isfinite().all() for x in (axisangle, translation, q))
-    # square pixels
-    torch.testing.assert_close((q[:, 0] + 0.5) * 96, (q[:, 1] + 0.5) * 64)
+    torch.testing.assert_close((q[:, 0] + 0.5) * 96 * 1.2, (q[:, 1] + 0.5) * 64)  # fy / fx

@@ -16,12 +16,13 @@ from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.networks.pose_student import PoseStudent
 from endosfm3d_ros.networks.students import DepthStudent, ToolStudent
 from endosfm3d_ros.sfm.endosfm3d import EndoSfM3D, EndoSfM3DConfig
+from endosfm3d_ros.sfm.endosfm3d_arrays import UNKNOWN_SIGMA, camera_belief
 from endosfm3d_ros.sfm.endosfm3d_engines import depth_recipe, pose_recipe
 from endosfm3d_ros.sfm.network_confidence import expected_agreement
 from endosfm3d_ros.sfm.weights import WeightSet
 from endosfm3d_ros.training.supervised.card import ModelCard, export
 from endosfm3d_ros.training.supervised.loop import Schedule
-from endosfm3d_ros.types import Frame, ScaleSource
+from endosfm3d_ros.types import Frame, IntrinsicsEstimate, ScaleSource
 
 SIZE = (64, 96)
 
@@ -36,7 +37,8 @@ def starter(tmp_path):
         network = fill_with_generated_weights(made)
         if name == "pose":
             # equal images do not move, and the guess of the camera, fx = 0.8 W, stays
-            for layer in (network.matcher.correction, network.refiner.answer, network.lens[-1]):
+            answers = [look.answer for look in network.refiner.looks]
+            for layer in (network.matcher.correction, *answers, network.lens[-1]):
                 torch.nn.init.zeros_(layer.weight)
                 torch.nn.init.zeros_(layer.bias)
             network.lens[-1].bias.data[:2] = torch.tensor([math.log(0.8), -2.0])
@@ -94,6 +96,37 @@ def test_a_set_may_keep_its_cameras_to_itself(starter, tmp_path):
         config = EndoSfM3DConfig(weights=str(starter.folder), engines=settings)
         motion = EndoSfM3D.installed(config).motion(image, image)
         assert (motion.camera is None) == silent
+
+
+def known_camera(camera, sigma):
+    """An estimate with so much doubt about ln f."""
+    covariance = np.diag([(sigma * camera.fx) ** 2] * 2 + [1.0, 1.0])
+    return IntrinsicsEstimate(camera, covariance, "converging", 1, "estimate")
+
+
+def test_a_known_camera_is_told_to_the_network_and_a_doubtful_one_is_not():
+    camera = PinholeCamera(640, 512, 520.0, 520.0, 330.0, 250.0)
+    told = camera_belief(known_camera(camera, 0.02), (512, 640), (128, 160))
+    np.testing.assert_allclose(told[0, :2], [math.log(520 / 640), 0.02], rtol=1e-5)
+    np.testing.assert_allclose(told[0, 2:4], [330 / 640, 250 / 512], atol=5e-3)
+    for nothing in (None, known_camera(camera, 0.25)):
+        assert camera_belief(nothing, (512, 640), (128, 160))[0, 1] == UNKNOWN_SIGMA
+    # an image of 16:9 is stretched to 5:4; its pixels were square
+    assert camera_belief(None, (1080, 1920), (128, 160))[0, 4] == pytest.approx(64 / 45)
+    exact = camera_belief(known_camera(camera, 0.0), (512, 640), (128, 160))
+    assert exact[0, 1] > 0  # a network cannot divide by nothing
+
+
+def test_a_camera_that_was_told_is_not_heard_again(starter, tmp_path):
+    settings = EngineSettings(cache_dir=tmp_path / "cache", backends=("torch",))
+    config = EndoSfM3DConfig(weights=str(starter.folder), engines=settings)
+    image = np.random.default_rng(0).integers(40, 200, (128, 192, 3), np.uint8)
+    camera = PinholeCamera.default(192, 128)
+    for sigma, heard in ((0.02, False), (0.25, True)):
+        source = EndoSfM3D.installed(config)
+        for i in range(2):
+            prior = source.motion_prior(Frame(stamp=i, image=image), known_camera(camera, sigma))
+        assert (prior[1] is not None) == heard
 
 
 def test_another_size_is_refused(starter):

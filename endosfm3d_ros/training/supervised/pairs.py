@@ -21,7 +21,7 @@ class PairTruth(NamedTuple):
 
     R: Tensor  # (B, 3, 3) points of the previous camera to the current one
     t: Tensor  # (B, 3) shares of the previous image's median depth
-    lens: Tensor  # (B, 3) ln fx / W, cx / W, cy / H
+    lens: Tensor  # (B, 4) ln fx / W, cx / W, cy / H, fy / fx
     flow: Tensor  # (B, 2, h, w) px, previous to current
     visible: Tensor  # (B, h, w) bool: tissue in both images
     rigid_flow: Tensor  # (B, 2, h, w) px, of a scene that moves with nothing but the camera
@@ -40,7 +40,8 @@ def pair_truth(sample: Sample, previous: int, current: int) -> PairTruth:
     # 2 the camera; pixel centres lie at integer coordinates
     K = sample.intrinsics
     focal = (K[:, 0, 0] / width).log()
-    lens = torch.stack([focal, K[:, 0, 2] / width, K[:, 1, 2] / height], dim=1)
+    centre = K[:, 0, 2] / width, K[:, 1, 2] / height
+    lens = torch.stack([focal, *centre, K[:, 1, 1] / K[:, 0, 0]], dim=1)
     # 3 cell by cell
     inverse = in_cells(1 / depth)
     tissue = F.max_pool2d(sample.parts.float(), BLOCK) == 0  # (B, T, h, w)

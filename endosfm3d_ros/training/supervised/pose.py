@@ -20,6 +20,8 @@ from endosfm3d_ros.training.supervised.pairs import PairTruth, mirrored, pair_tr
 from endosfm3d_ros.training.supervised.photometry import photometric
 from endosfm3d_ros.training.supervised.windows import coins
 
+UNKNOWN = 10.0  # sigma of ln f of a camera that nothing is known of
+
 
 @dataclass(frozen=True)
 class PoseLossConfig:
@@ -30,7 +32,7 @@ class PoseLossConfig:
     hidden: float = 0.2  # share of that for places that the current image does not show
     flow_unit: float = 0.3  # px; errors beyond count by their logarithm
     spread: float = 0.2
-    depth: float = 0.3
+    depth: float = 1.0
     lens: float = 0.1
     rotation: float = 40.0  # per rad
     translation: float = 20.0  # per share of the depth
@@ -38,6 +40,8 @@ class PoseLossConfig:
     focal: float = 1.0  # per ln
     still: float = 0.01  # share of the depth below which a direction is not scored
     rigid: float = 1.0  # px that tissue may move on its own where the motion is scored in full
+    told: float = 0.5  # share of samples whose camera is known
+    told_sigma: float = 0.05  # how well: of ln f, and of the centre by the side
     matching_first: int = 300  # steps without the motion: equations of random matches teach nothing
 
 
@@ -45,6 +49,7 @@ class PoseBatch(NamedTuple):
     """What a step sees."""
 
     pair: Tensor  # (B, 6, H, W) in [0, 1], the current image first
+    belief: Tensor  # (B, 5) of the camera, see `PoseStudent.forward`
     truth: PairTruth
     solves: bool  # whether the motion is scored
 
@@ -77,7 +82,7 @@ class PoseTask(Task):
         seen = network.observe(batch.pair)
         terms = seen_loss(seen, batch.truth, self.config)
         with torch.autocast(batch.pair.device.type, enabled=False):
-            motion = motion_loss(network.solve(seen), batch, self.config)
+            motion = motion_loss(network.solve(seen, batch.belief), batch, self.config)
         if not batch.solves:
             motion = {name: value.detach() for name, value in motion.items()}
         terms |= motion
@@ -93,7 +98,16 @@ class PoseTask(Task):
         images = photometric(sample.images, random)
         pair = torch.cat([images[:, current], images[:, previous]], dim=1)
         truth = pair_truth(sample, previous, current)
-        return PoseBatch(pair, truth, step >= self.config.matching_first)
+        belief = self.belief(truth.lens, random)
+        return PoseBatch(pair, belief, truth, step >= self.config.matching_first)
+
+    def belief(self, lens: Tensor, random: torch.Generator) -> Tensor:
+        """(B, 5) cameras that are nearly known, or not at all; from (B, 4) true ones."""
+        c = self.config
+        told = lens[:, :3] + c.told_sigma * torch.randn((len(lens), 3), generator=random)
+        known = torch.rand((len(lens), 1), generator=random) < c.told
+        sigma = torch.where(known, c.told_sigma, UNKNOWN)
+        return torch.cat([told[:, :1], sigma, told[:, 1:], lens[:, 3:]], dim=1)
 
 
 def seen_loss(seen: Seen, truth: PairTruth, config: PoseLossConfig) -> dict[str, Tensor]:
@@ -112,7 +126,7 @@ def seen_loss(seen: Seen, truth: PairTruth, config: PoseLossConfig) -> dict[str,
         "flow": config.flow * (fine + 0.3 * coarse),
         "spread": config.spread * spread.mean(),
         "depth": config.depth * mean_where(depth, truth.tissue),
-        "lens": config.lens * lens.mean() + (seen.lens[:, 2:] - truth.lens[:, 1:]).abs().mean(),
+        "lens": config.lens * lens.mean() + (seen.lens[:, 2:] - truth.lens[:, 1:3]).abs().mean(),
     }
 
 
