@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.sfm.keyframes import Keyframe
 from endosfm3d_ros.sfm.localisation import View
 from endosfm3d_ros.sfm.motion_config import MotionConfig
 from endosfm3d_ros.sfm.sampling import depth_along, resized_mask, tissue_mask
 from endosfm3d_ros.sfm.scale_sources import Landmarks
 from endosfm3d_ros.sfm.tracks import corners
+from endosfm3d_ros.sfm.two_view import TwoViewConfig, two_view
 from endosfm3d_ros.types import DepthMap, Frame
 
 REACH = 0.05  # of the width over which a point tells about its surroundings
@@ -48,7 +50,40 @@ def shaped(
     usable = np.isfinite(ratios)
     if not usable.any():
         return points
-    ratios, places = ratios[usable], known.pixels[usable]
-    apart = np.square(pixels[:, None] - places[None]).sum(axis=2) / (REACH * known.size[0]) ** 2
+    factor = _spread(pixels, known.pixels[usable], ratios[usable], known.size[0])
+    return points * np.exp(factor)[:, None]
+
+
+def triangulated(
+    keyframe: Keyframe, index: np.ndarray, pixels: np.ndarray, config: TwoViewConfig
+) -> np.ndarray | None:
+    """Points (N, 3) of a key frame from parallax in place of a guess; None where it cannot tell.
+
+    Args:
+        keyframe: its points keep their median depth.
+        index: (K,) rows of it that another image sees.
+        pixels: (K, 2) where, in that image of the same camera.
+        config: what parallax must be like.
+    """
+    f, centre = keyframe.camera.fx, (keyframe.camera.cx, keyframe.camera.cy)
+    first, second = (
+        f * keyframe.camera.unproject(places)[:, :2] + centre
+        for places in (keyframe.pixels[index], pixels)
+    )
+    K = np.array([[f, 0, centre[0]], [0, f, centre[1]], [0, 0, 1]])
+    found = two_view(first, second, K, config)
+    if found is None:
+        return None
+    known = np.isfinite(found.points[:, 2])
+    ratios = np.log(found.points[known, 2]) - np.log(keyframe.points[index[known], 2])
+    ratios -= np.median(ratios)
+    factor = _spread(keyframe.pixels, keyframe.pixels[index[known]], ratios, keyframe.camera.width)
+    factor[index[known]] = ratios
+    return keyframe.points * np.exp(factor)[:, None]
+
+
+def _spread(pixels: np.ndarray, places: np.ndarray, values: np.ndarray, width: float) -> np.ndarray:
+    """(N,) values at pixels (N, 2) from those at places (K, 2) around them."""
+    apart = np.square(pixels[:, None] - places[None]).sum(axis=2) / (REACH * width) ** 2
     weights = np.exp(-apart / 2) + CAUTION / len(places)
-    return points * np.exp(weights @ ratios / weights.sum(axis=1))[:, None]
+    return weights @ values / weights.sum(axis=1)

@@ -17,7 +17,7 @@ from endosfm3d_ros.sfm.alignment import refine_pose
 from endosfm3d_ros.sfm.background import Background
 from endosfm3d_ros.sfm.depth_alignment import DepthAlignment
 from endosfm3d_ros.sfm.keyframes import Improved, Keyframe, KeyframeWindow, rotated
-from endosfm3d_ros.sfm.landmarks import landmarks, shaped
+from endosfm3d_ros.sfm.landmarks import landmarks, shaped, triangulated
 from endosfm3d_ros.sfm.lens import apart
 from endosfm3d_ros.sfm.localisation import Located, View, coarse, correspondences, fine, view_of
 from endosfm3d_ros.sfm.motion_config import MotionConfig
@@ -62,6 +62,7 @@ class MotionTracker:
         self._alive = np.empty(0, np.int64)  # which points of the key frame are still followed
         self._pixels = np.empty((0, 2), np.float32)  # where they were in the last believed image
         self._keyframes = 0  # made so far
+        self._guessed = False  # whether the shape of the only key frame comes from one image
         self._next_refinement = self.config.first_refinement
         self._lost = 0  # frames in a row
         self._believed = 0  # stamp of the last frame that was not lost
@@ -261,6 +262,8 @@ class MotionTracker:
             points[:, 2].copy(), view.depth_sigma, view.depth,
         )  # fmt: skip
         self._window.add(self._keyframe)
+        first = view.depth is None and (self._guessed or len(self._window.views) == 1)
+        self._guessed = first and self.config.two_view is not None
         self._raw, self._pixels = view.raw, pixels
         self._alive = np.arange(len(self._pixels))
         self._next_refinement = self.config.first_refinement
@@ -278,12 +281,24 @@ class MotionTracker:
         if flow < self._next_refinement or self._refinement.busy:
             return
         self._next_refinement = flow * self.config.refinement_growth
+        if self._guessed:
+            self._take_parallax(view)
         now = replace(
             self._keyframe, number=0, T_map=self._pose.T_map_camera, camera=view.camera,
             grey=view.grey, pixels=self._pixels[:0], points=self._keyframe.points[:0],
             measured=self._keyframe.measured[:0], depth=None,
         )  # fmt: skip
         self._refine((*self._window.snapshot(), now))
+
+    def _take_parallax(self, view: View) -> None:
+        """The shape of the first key frame from two views alone, once, instead of the guess."""
+        points = triangulated(self._keyframe, self._alive, self._pixels, self.config.two_view)
+        if points is None:
+            return
+        self._guessed = False
+        seen = replace(self._window.views[-1], points=points, measured=points[:, 2].copy())
+        self._window.views[-1] = self._keyframe = seen
+        self._settle(view)
 
     def _take_refinement(self, view: View) -> None:
         """Points and poses of the key frames as adjusted; odometry goes on without a step."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from endosfm3d_ros.sfm.keyframes import WindowConfig
 from endosfm3d_ros.sfm.localisation import LocalisationConfig
 from endosfm3d_ros.sfm.relocalisation import RelocalisationConfig
+from endosfm3d_ros.sfm.two_view import TwoViewConfig
 
 
 @dataclass(frozen=True)
@@ -36,5 +37,6 @@ class MotionConfig:
     lost_inflation: float = 4.0  # factor on the covariance for every frame that is lost
     adrift: int = 20  # key frames after a start anew, in which a place from before is looked for
     relocalisation: RelocalisationConfig = field(default_factory=RelocalisationConfig)
+    two_view: TwoViewConfig | None = field(default_factory=TwoViewConfig)  # None: guess the shape
     localisation: LocalisationConfig = field(default_factory=LocalisationConfig)
     window: WindowConfig = field(default_factory=WindowConfig)

@@ -186,3 +186,19 @@ def test_key_frames_follow_a_camera_that_is_known_better(clip):
 
     follows, stays = error(MotionConfig()), error(MotionConfig(recalibration=1.0))
     assert follows < 0.5 * stays
+
+
+def test_parallax_replaces_a_guessed_shape(clip):
+    """Depth that slopes the wrong way, and no adjustment: two views alone put it right."""
+    sequence, frames = clip
+    tracker = MotionTracker(MotionConfig(window=WindowConfig(min_matches=10**6)))
+    wrong = np.linspace(0.03, 0.09, 320, dtype=np.float32) * np.ones((256, 1), np.float32)
+    spread = []
+    for i, (frame, depth) in enumerate(frames[:12]):
+        guess = replace(depth, depth=wrong, scale=ScaleSource.RELATIVE)
+        assert tracker.track(frame, guess).state == TrackingState.TRACKING
+        u, v = tracker.landmarks.pixels.round().astype(int).T
+        ratios = np.log(tracker.landmarks.depth / sequence.reference_depth(i)[v, u])
+        spread.append(np.std(ratios))
+    assert spread[0] > 0.2
+    assert np.median(spread[-3:]) < 0.05
