@@ -141,11 +141,12 @@ class SceneOutputs:
 
     def _clouds_due(self) -> bool:
         """Whether clouds may go out with this frame; asked once per frame."""
-        now = monotonic()
-        if now < self._next_cloud:
-            return False
+        now, period = monotonic(), 1 / self.cloud_rate
         # Half a millisecond of grace: at the camera's own rate no cloud is skipped by jitter.
-        self._next_cloud = now + 1 / self.cloud_rate - 5e-4
+        if now < self._next_cloud - 5e-4:
+            return False
+        # In step with the rate and not with the last cloud: a late one does not delay the next.
+        self._next_cloud = max(self._next_cloud, now - period) + period
         return True
 
     def _heard(self, topic: str) -> bool:
