@@ -58,6 +58,11 @@ class DepthAlignment:
         """The points are now farther away by a factor."""
         self._log_factor += float(np.log(factor))
 
+    @property
+    def factor(self) -> float:
+        """What depth is multiplied by."""
+        return float(np.exp(self._log_factor))
+
     def apply(self, depth: DepthMap) -> DepthMap:
         """The map in the scale of the points."""
-        return replace(depth, depth=depth.depth * np.float32(np.exp(self._log_factor)))
+        return replace(depth, depth=depth.depth * np.float32(self.factor))

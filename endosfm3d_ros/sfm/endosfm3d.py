@@ -100,7 +100,7 @@ class _Seen:
 
     stamp: int
     number: int  # frames since the start
-    pose_input: np.ndarray  # (1, 3, H, W) float32
+    pose_input: np.ndarray | None  # (1, 3, H, W) float32; None without a pose network
     motion: NetworkMotion | None = None  # from the frame before
     inverse_depth: np.ndarray | None = None  # at network size
 
@@ -247,7 +247,9 @@ class EndoSfM3D:
             self.reset()
         self._previous = self._current
         number = self._previous.number + 1 if self._previous else 0
-        tensor = network_tensor(resized_image(frame.image, self._pose_size))
+        tensor = None
+        if self._pose:
+            tensor = network_tensor(resized_image(frame.image, self._pose_size))
         self._current = _Seen(frame.stamp, number, tensor)
         if self._pose and self._previous and number % self.config.pose_every == 0:
             before = self._previous

@@ -126,7 +126,7 @@ class Estimator:
         """One frame through the stage."""
         if self.source is None:
             self.source = self._sources[self._choose(frame)]
-        self._observe_intrinsics(frame, clock)
+        motion = self._observe_pair(frame, clock)
         with clock.stage("intrinsics"):
             intrinsics = self._known = self._intrinsics.update(frame)
         if self.source.name != StereoSource.name:
@@ -136,7 +136,9 @@ class Estimator:
         with clock.stage("depth"):
             depth = self._scale.normalise(self.source.estimate(frame, intrinsics.camera))
         with clock.stage("motion"):
-            pose = self._motion.track(frame, depth)
+            if motion is not None:
+                motion = self._scale.normalise_motion(motion)
+            pose = self._motion.track(frame, depth, motion)
         with clock.stage("scale"):
             growth = self._scale.observe(frame, self._motion.depth, pose, self._motion.landmarks)
             if growth != 1.0:
@@ -148,14 +150,21 @@ class Estimator:
             frame, image, depth, intrinsics, pose, labels=labels, scale=self._scale.estimate
         )
 
-    def _observe_intrinsics(self, frame: Frame, clock: StageClock) -> None:
-        """Let the pose network look at the pair of this frame and the last, and know the camera."""
+    def _observe_pair(self, frame: Frame, clock: StageClock) -> np.ndarray | None:
+        """Let the pose network look at the pair of this frame and the last, and know the camera.
+
+        Returns the motion (4x4) that it sees, and enters the camera that it sees.
+        """
         if not isinstance(self.source, EndoSfM3D):
-            return
+            return None
         with clock.stage("pose"):
             prior = self.source.motion_prior(frame, self._known)
-        if prior is not None and prior[1] is not None:
-            self._intrinsics.observe(prior[1].camera, prior[1].focal_sigma)
+        if prior is None:
+            return None
+        motion, seen = prior
+        if seen is not None:
+            self._intrinsics.observe(seen.camera, seen.focal_sigma)
+        return motion
 
     def notes(self) -> list[str]:
         """What the user should know about the choice of the source and of its back ends."""

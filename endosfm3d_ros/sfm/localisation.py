@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.sfm.alignment import Correspondences, PosePrior, ransac_pose, refine_pose
 from endosfm3d_ros.sfm.keyframes import Keyframe, found_again
@@ -99,6 +100,25 @@ def coarse(
     if len(inliers) < max(c.min_inliers, c.min_inlier_share * good.sum()):
         return None
     return refine_pose(T, data.subset(inliers))[0]
+
+
+def seen_from(T: np.ndarray, points: np.ndarray, camera: PinholeCamera) -> np.ndarray:
+    """(N, 2) float32 where a camera at T sees points (N, 3); behind it: the image's middle."""
+    pixels = camera.project(se3.transform(T, points))
+    return np.where(np.isfinite(pixels), pixels, (camera.cx, camera.cy)).astype(np.float32)
+
+
+def nearer(
+    T: np.ndarray, candidates: tuple[np.ndarray, ...], points: np.ndarray, camera: PinholeCamera
+) -> np.ndarray:
+    """The candidate (4x4) that sees points (N, 3) most as a camera at T does."""
+    there = seen_from(T, points, camera)
+    return min(
+        candidates,
+        key=lambda other: np.median(
+            np.linalg.norm(seen_from(other, points, camera) - there, axis=1)
+        ),
+    )
 
 
 def fine(

@@ -19,7 +19,16 @@ from endosfm3d_ros.sfm.depth_alignment import DepthAlignment
 from endosfm3d_ros.sfm.keyframes import Improved, Keyframe, KeyframeWindow, rotated
 from endosfm3d_ros.sfm.landmarks import landmarks, shaped, triangulated
 from endosfm3d_ros.sfm.lens import apart
-from endosfm3d_ros.sfm.localisation import Located, View, coarse, correspondences, fine, view_of
+from endosfm3d_ros.sfm.localisation import (
+    Located,
+    View,
+    coarse,
+    correspondences,
+    fine,
+    nearer,
+    seen_from,
+    view_of,
+)
 from endosfm3d_ros.sfm.motion_config import MotionConfig
 from endosfm3d_ros.sfm.relocalisation import KeyframeMemory
 from endosfm3d_ros.sfm.sampling import depth_along
@@ -61,6 +70,7 @@ class MotionTracker:
         self._raw: np.ndarray | None = None
         self._alive = np.empty(0, np.int64)  # which points of the key frame are still followed
         self._pixels = np.empty((0, 2), np.float32)  # where they were in the last believed image
+        self._moved: np.ndarray | None = None  # 4x4 since the last believed frame, as foreseen
         self._keyframes = 0  # made so far
         self._guessed = False  # whether the shape of the only key frame comes from one image
         self._next_refinement = self.config.first_refinement
@@ -70,8 +80,13 @@ class MotionTracker:
             np.eye(4), np.eye(4), np.zeros((6, 6)), TrackingState.INITIALISING, 0
         )
 
-    def track(self, frame: Frame, depth: DepthMap) -> CameraPose:
-        """Pose of this frame's camera; where it cannot be found the last one is held as LOST."""
+    def track(self, frame: Frame, depth: DepthMap, motion: np.ndarray | None = None) -> CameraPose:
+        """Pose of this frame's camera; where it cannot be found the last one is held as LOST.
+
+        `motion` is what somebody else sees: 4x4 T_current_previous in the units of `depth`. It is
+        tried where points cannot be followed without it, and decides what they leave open where
+        it foretells them better than standing still does.
+        """
         c, relative = self.config, depth.scale == ScaleSource.RELATIVE
         sigma = c.relative_depth_sigma if relative else c.metric_depth_sigma
         view = view_of(frame, self._images.of(frame.image, c.max_width), depth, sigma)
@@ -79,6 +94,7 @@ class MotionTracker:
         # 1 start, or start anew
         if self._keyframe is None or self._keyframe.grey.shape != view.grey.shape:
             return self._start(view, frame)
+        self._foresee(motion)
         # 2 take over what was found out about the key frames, and about the camera
         self._take_refinement(view)
         self._take_camera(view)
@@ -190,11 +206,28 @@ class MotionTracker:
         self._pose = replace(self._pose, state=TrackingState.TRACKING, inliers=len(self._alive))
         return self._pose
 
+    def _foresee(self, motion: np.ndarray | None) -> None:
+        """Join a motion to those since the last believed frame."""
+        so_far = self._moved if self._lost else np.eye(4)
+        if motion is None or so_far is None:
+            self._moved = None
+            return
+        T = se3.from_rotation(motion[:3, :3], self._alignment.factor * motion[:3, 3])
+        self._moved = T @ so_far
+
     def _locate(self, view: View) -> Located | None:
-        c = self.config.localisation
-        last = self._T_camera_keyframe()
-        T = coarse(self._raw, self._pixels, self._alive, self._keyframe, view, c)
-        return None if T is None else fine(T, self._keyframe, view, c, last)
+        c, keyframe, last = self.config.localisation, self._keyframe, self._T_camera_keyframe()
+        tracks = self._raw, self._pixels, self._alive, keyframe, view, c
+        T = coarse(*tracks)
+        if self._moved is None:
+            return None if T is None else fine(T, keyframe, view, c, last)
+        # somebody foresees the motion
+        foreseen, points = self._moved @ last, keyframe.points[self._alive]
+        if T is None:
+            T = coarse(*tracks, guess=seen_from(foreseen, points, view.camera))
+        if T is None:
+            return None
+        return fine(T, keyframe, view, c, nearer(T, (last, foreseen), points, view.camera))
 
     def _T_camera_keyframe(self) -> np.ndarray:
         """4x4 of the last believed frame."""

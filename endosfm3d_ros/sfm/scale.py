@@ -54,13 +54,18 @@ class ScaleNormaliser:
         """The next scale-free map sets the factor anew."""
         self._factor: float | None = None
 
+    @property
+    def factor(self) -> float:
+        """Units of this stream per unit of its source."""
+        return self._factor or 1.0
+
     def apply(self, depth: DepthMap) -> DepthMap:
         """The map in the units of this stream; unchanged where it is metric."""
         if depth.scale != ScaleSource.RELATIVE:
             return depth
         if self._factor is None and depth.valid.any():
             self._factor = RELATIVE_MEDIAN / float(np.median(depth.depth[depth.valid]))
-        return replace(depth, depth=depth.depth * np.float32(self._factor or 1.0))
+        return replace(depth, depth=depth.depth * np.float32(self.factor))
 
 
 class MetricScale:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from endosfm3d_ros.errors import InputError
+from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.sfm.background import Background
 from endosfm3d_ros.sfm.scale import MetricScale, ScaleConfig, ScaleNormaliser
 from endosfm3d_ros.sfm.scale_sources import (
@@ -64,6 +67,10 @@ class ScaleStage:
     def normalise(self, depth: DepthMap) -> DepthMap:
         """Depth before tracking, in the units that a stream starts with."""
         return self._normaliser.apply(depth)
+
+    def normalise_motion(self, T: np.ndarray) -> np.ndarray:
+        """A motion (4x4) in the units of the source's depth, as `normalise` does with depth."""
+        return se3.from_rotation(T[:3, :3], self._normaliser.factor * T[:3, 3])
 
     def observe(self, frame: Frame, depth: DepthMap, pose: CameraPose, points: Landmarks) -> float:
         """Enter what this frame tells; returns the factor by which the scene must grow now.

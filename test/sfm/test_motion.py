@@ -9,6 +9,7 @@ import pytest
 from endosfm3d_ros.datasets.simulator import SimulatedSequence
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.sfm.keyframes import WindowConfig
+from endosfm3d_ros.sfm.localisation import LocalisationConfig
 from endosfm3d_ros.sfm.motion import MotionTracker
 from endosfm3d_ros.sfm.motion_config import MotionConfig
 from endosfm3d_ros.types import DepthMap, ScaleSource, TrackingState
@@ -202,3 +203,37 @@ def test_parallax_replaces_a_guessed_shape(clip):
         spread.append(np.std(ratios))
     assert spread[0] > 0.2
     assert np.median(spread[-3:]) < 0.05
+
+
+def foreseen(sequence, i: int, j: int) -> np.ndarray:
+    """4x4 motion from frame i to frame j."""
+    return se3.inverse(sequence.reference_pose(j)) @ sequence.reference_pose(i)
+
+
+TURNED = se3.from_vectors([0.0, 0.3, -0.4], [0.02, -0.01, 0.01])
+
+
+def test_a_foreseen_jump_is_followed_and_a_wrong_forecast_is_not_believed(clip):
+    sequence, frames = clip
+    states = {}
+    for name, motion in (("none", None), ("right", foreseen(sequence, 0, 23)), ("wrong", TURNED)):
+        tracker = MotionTracker(MotionConfig(localisation=LocalisationConfig(levels=0)))
+        tracker.track(*frames[0])
+        pose = tracker.track(*frames[23], motion)
+        states[name] = pose.state
+        if name == "right":
+            error = se3.inverse(pose.T_odom_camera) @ foreseen(sequence, 23, 0)
+    assert states["none"] == states["wrong"] == TrackingState.LOST
+    assert states["right"] == TrackingState.TRACKING
+    assert np.linalg.norm(error[:3, 3]) < 3e-4
+
+
+def test_a_wrong_forecast_harms_nothing(clip):
+    _, frames = clip
+    poses = {}
+    for motion in (None, TURNED):
+        tracker = MotionTracker()
+        tracked = [tracker.track(*pair, motion) for pair in frames[:8]]
+        assert all(pose.state == TrackingState.TRACKING for pose in tracked)
+        poses[motion is None] = np.stack([pose.T_odom_camera for pose in tracked])
+    assert np.array_equal(poses[True], poses[False])

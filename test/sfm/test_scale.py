@@ -207,3 +207,13 @@ def test_metric_depth_is_compared_with_the_robot():
             == 1.0
         )
     assert "scale from kinematics is 1.30 times that from stereo" in part.notes()[0]
+
+
+def test_motion_of_the_source_takes_the_units_of_its_depth():
+    scale = stage("none")
+    depth = scale.normalise(depth_map(2.0 * hilly()))
+    factor = np.nanmedian(depth.depth) / np.nanmedian(2.0 * hilly())
+    T = se3.from_vectors([0.1, 0.2, 0.0], [0.3, 0.0, 0.1])
+    moved = scale.normalise_motion(T)
+    assert np.allclose(moved[:3, 3], factor * T[:3, 3])
+    assert np.array_equal(moved[:3, :3], T[:3, :3])
