@@ -128,13 +128,13 @@ def test_a_live_run_counts_updates_per_second_of_wall_time(static):
 
 
 def test_dropped_frames_are_not_in_the_rate(static, monkeypatch):
-    process = Pipeline.process
+    finish = Pipeline.finish
 
-    def slow(pipeline, frame):
+    def slow(pipeline, begun):
         time.sleep(0.25)
-        return process(pipeline, frame)
+        return finish(pipeline, begun)
 
-    monkeypatch.setattr(Pipeline, "process", slow)
+    monkeypatch.setattr(Pipeline, "finish", slow)
     content = evaluate(static, configured("shading", what=("pose",), mode="live")).as_json()
     assert content["frames_dropped"] >= 2
     assert content["rate_hz"] < 4
