@@ -14,17 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csc_matrix
-from scipy.sparse.linalg import splu
+from scipy.linalg import solveh_banded
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import reverse_cuthill_mckee
 
+from endosfm3d_ros.tissue.gaussians import NEIGHBOURS
 from endosfm3d_ros.tissue.graph import DeformationGraph
-
-# SuperLU without pivoting: the matrix is symmetric and positive definite
-SYMMETRIC = {
-    "permc_spec": "MMD_AT_PLUS_A",
-    "diag_pivot_thresh": 0.0,
-    "options": {"SymmetricMode": True},
-}
 
 
 @dataclass(frozen=True)
@@ -94,7 +89,11 @@ def solve_deformation(
 
 
 class _Normal:
-    """Normal equations of the graph, set up once and weighted anew for each round."""
+    """Normal equations of the graph, set up once and weighted anew for each round.
+
+    Inside, nodes in view are numbered along the band; the public methods take and give them in the
+    order of the graph.
+    """
 
     def __init__(
         self,
@@ -105,59 +104,75 @@ class _Normal:
     ) -> None:
         self._config = config
         self._count = int(in_view.sum())
-        renumbered = np.cumsum(in_view) - 1
-        self._index = renumbered[samples.index]
-        self._skin = samples.weight.astype(np.float64)
-        pairs = self._index[:, :, None] * self._count + self._index[:, None, :]
-        self._pairs = pairs.ravel()
-        self._products = self._skin[:, :, None] * self._skin[:, None, :]
-        self._smooth = config.smoothness * _laplacian(graph, in_view)
-        self._prior = self._smooth + config.rest * np.eye(self._count)
         self._floor = config.floor * float(np.median(samples.points[:, 2]))
+        # 1 numbers along the band
+        laplacian = _laplacian(graph, in_view)
+        self._order = reverse_cuthill_mckee(laplacian, symmetric_mode=True)
+        rank = np.empty(self._count, np.int64)
+        rank[self._order] = np.arange(self._count)
+        self._smooth = config.smoothness * laplacian[self._order][:, self._order]
+        self._index = rank[(np.cumsum(in_view) - 1)[samples.index]]
+        self._skin = samples.weight.astype(np.float64)
+        # 2 where products of skinning weights, and the priors, go in the lower half of the matrix
+        one, other = np.tril_indices(NEIGHBOURS)
+        a, b = self._index[:, one], self._index[:, other]
+        self._products = self._skin[:, one] * self._skin[:, other]
+        smooth = self._smooth.tocoo()
+        lower = smooth.row >= smooth.col
+        below = smooth.row[lower] - smooth.col[lower]
+        self._width = 1 + max(int(np.abs(a - b).max()), int(below.max(initial=0)))
+        self._cells = (np.abs(a - b) * self._count + np.minimum(a, b)).ravel()
+        self._prior = np.zeros((self._width, self._count))
+        self._prior[below, smooth.col[lower]] = smooth.data[lower]
+        self._prior[0] += config.rest
 
     def skinned(self, step: np.ndarray) -> np.ndarray:
         """(n, D) node values (M, D) at the samples."""
-        return np.einsum("nk,nkd->nd", self._skin, step[self._index])
+        return self._at_samples(step[self._order])
 
     def solve(
         self, target: np.ndarray, weight: np.ndarray, predicted: np.ndarray, rounds: int
     ) -> np.ndarray:
         """(M, D) node steps that reach the targets (n, D), re-weighted between the rounds."""
         step = np.zeros((self._count, target.shape[1]))
+        pull = self._smooth @ predicted[self._order]
         for k in range(rounds if weight.any() else 0):
             robust = self._reweighted(weight, target, step) if k else weight
-            step = self._solve_once(target, robust, predicted)
-        return step
+            step = self._solve_once(target, robust, pull)
+        answer = np.empty_like(step)
+        answer[self._order] = step
+        return answer
+
+    def _at_samples(self, step: np.ndarray) -> np.ndarray:
+        return np.einsum("nk,nkd->nd", self._skin, step[self._index])
 
     def _reweighted(self, weight: np.ndarray, target: np.ndarray, step: np.ndarray) -> np.ndarray:
         """Huber weights of the residuals that a step leaves."""
-        residual = np.linalg.norm(target - self.skinned(step), axis=1)
+        residual = np.linalg.norm(target - self._at_samples(step), axis=1)
         scale = max(1.4826 * float(np.median(residual[weight > 0])), self._floor)
         return weight * np.minimum(1, self._config.huber * scale / np.maximum(residual, 1e-12))
 
-    def _solve_once(
-        self, target: np.ndarray, weight: np.ndarray, predicted: np.ndarray
-    ) -> np.ndarray:
+    def _solve_once(self, target: np.ndarray, weight: np.ndarray, pull: np.ndarray) -> np.ndarray:
         size = self._count
         weight = weight * (size / max(len(weight), 1))
-        products = (weight[:, None, None] * self._products).ravel()
-        matrix = np.bincount(self._pairs, products, size * size).reshape(size, size)
+        products = (weight[:, None] * self._products).ravel()
+        band = np.bincount(self._cells, products, self._width * size).reshape(-1, size)
         weighted = weight[:, None] * self._skin
         right = [
             np.bincount(self._index.ravel(), (weighted * column[:, None]).ravel(), size)
             for column in target.T
         ]
-        right = np.stack(right, axis=1) - self._smooth @ predicted
-        # sparse and on one thread: dense algebra of this size waits for busy cores
-        factor = splu(csc_matrix(matrix + self._prior), **SYMMETRIC)
-        return factor.solve(right)
+        right = np.stack(right, axis=1) - pull
+        return solveh_banded(band + self._prior, right, lower=True, check_finite=False)
 
 
-def _laplacian(graph: DeformationGraph, in_view: np.ndarray) -> np.ndarray:
+def _laplacian(graph: DeformationGraph, in_view: np.ndarray) -> csr_matrix:
     """(m, m) graph Laplacian of the edges between nodes in view."""
-    renumbered = np.cumsum(in_view) - 1
-    a, b = renumbered[graph.edges[in_view[graph.edges].all(axis=1)]].T
-    matrix = np.zeros((in_view.sum(), in_view.sum()))
-    matrix[a, b] = matrix[b, a] = -1
-    matrix[np.diag_indices(len(matrix))] = -matrix.sum(axis=1)
-    return matrix
+    count = int(in_view.sum())
+    a, b = (np.cumsum(in_view) - 1)[graph.edges[in_view[graph.edges].all(axis=1)]].T
+    ends, diagonal = np.concatenate([a, b]), np.arange(count)
+    degree = np.bincount(ends, minlength=count).astype(np.float64)
+    values = np.concatenate([degree, np.full(len(ends), -1.0)])
+    rows = np.concatenate([diagonal, a, b])
+    columns = np.concatenate([diagonal, b, a])
+    return csr_matrix((values, (rows, columns)), shape=(count, count))
