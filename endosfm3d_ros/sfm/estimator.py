@@ -140,7 +140,10 @@ class Estimator:
                 motion = self._scale.normalise_motion(motion)
             pose = self._motion.track(frame, depth, motion)
         with clock.stage("scale"):
-            growth = self._scale.observe(frame, self._motion.depth, pose, self._motion.landmarks)
+            focal_sigma = np.sqrt(intrinsics.covariance[0, 0]) / intrinsics.camera.fx
+            growth = self._scale.observe(
+                frame, self._motion.depth, pose, self._motion.landmarks, float(focal_sigma)
+            )
             if growth != 1.0:
                 self._motion.rescale(growth)
                 pose = self._motion.pose

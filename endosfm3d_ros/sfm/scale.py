@@ -31,7 +31,8 @@ class ScaleConfig:
     constant: float = 1.0  # metres per unit of the normalised depth, whose first median is 0.05
     sure: float = 0.05  # a source this good makes depth metric
     floor: float = 0.005  # errors of one source repeat: averaging leaves no less
-    contrary: float = 0.01  # a factor that differs by more, and by two sigma, is taken over
+    contrary: float = 0.01  # a factor that differs by more ...
+    sigmas: float = 1.5  # ... and by so many of its standard deviations is taken over
     disagreement: float = 0.05  # of two sources that is reported, beyond three sigma
     window: int = 60  # observations of a source that count
     looks: int = 9  # of the right eye: each is precise, and the map of one eye drifts in scale
@@ -112,10 +113,13 @@ class MetricScale:
             return self._held
         if self._held is None:
             self._held = newest if newest.sigma < c.sure else None
-        elif abs(np.log(newest.factor / self._held.factor)) > max(c.contrary, 2 * newest.sigma):
+            return self._held
+        apart = abs(float(np.log(newest.factor / self._held.factor)))
+        if apart > max(c.contrary, c.sigmas * newest.sigma):
             self._held = newest
-        else:
-            self._held = replace(newest, factor=self._held.factor)
+        else:  # what is held is off by as much as the newest evidence says, and by its doubt
+            doubt = float(np.hypot(newest.sigma, apart))
+            self._held = replace(newest, factor=self._held.factor, sigma=doubt)
         return self._held
 
     def notes(self) -> list[str]:

@@ -39,18 +39,28 @@ class ScaleSourcesConfig:
 
 
 def from_stereo(
-    points: Landmarks, metric: DepthMap, config: ScaleSourcesConfig
+    points: Landmarks, metric: DepthMap, focal: float, config: ScaleSourcesConfig
 ) -> Measurement | None:
     """By the median ratio at the points that are followed; None where both have too few.
 
     The points carry the scale of map and motion; depth from one eye is only as good between them
     as the shape that its source gives it.
+
+    Both eyes are as far apart as they were calibrated; the focal length is that of now, the one
+    that `points` were made with. Depth of the pair follows it: lengths across the view are then
+    right even where the focal length is not, as a wrong one stretches the scene along the view.
+
+    Args:
+        points: that are followed, as one image sees them.
+        metric: depth of the pair by its calibration.
+        focal: length of now as a share of the calibrated one.
+        config: settings.
     """
     pixels = (points.pixels + 0.5) * (np.array(metric.camera.size) / points.size) - 0.5
     u, v = pixels.astype(np.float32).T
     other = cv2.remap(metric.depth, u, v, cv2.INTER_LINEAR, None, cv2.BORDER_CONSTANT, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.log(other[:, 0]) - np.log(points.depth)
+        ratios = np.log(focal * other[:, 0]) - np.log(points.depth)
     ratios = ratios[np.isfinite(ratios)]
     if len(ratios) < config.stereo_points:
         return None

@@ -72,10 +72,18 @@ class ScaleStage:
         """A motion (4x4) in the units of the source's depth, as `normalise` does with depth."""
         return se3.from_rotation(T[:3, :3], self._normaliser.factor * T[:3, 3])
 
-    def observe(self, frame: Frame, depth: DepthMap, pose: CameraPose, points: Landmarks) -> float:
+    def observe(
+        self,
+        frame: Frame,
+        depth: DepthMap,
+        pose: CameraPose,
+        points: Landmarks,
+        focal_sigma: float = 0.0,
+    ) -> float:
         """Enter what this frame tells; returns the factor by which the scene must grow now.
 
-        `depth` and `points` are in the units of the map.
+        `depth` and `points` are in the units of the map. `focal_sigma` is the doubt about the
+        logarithm of the focal length that they were made with.
         """
         relative = depth.scale == ScaleSource.RELATIVE
         if relative and self._config.source == "none":
@@ -91,6 +99,10 @@ class ScaleStage:
         self.estimate = self._metric.estimate()
         if self.estimate is None:
             return 1.0
+        if self.estimate.source != ScaleSource.CONSTANT:
+            # a wrong focal length stretches lengths along the view against those across it
+            doubt = float(np.hypot(self.estimate.sigma, focal_sigma))
+            self.estimate = replace(self.estimate, sigma=doubt)
         growth = self.estimate.factor / self._applied
         if growth != 1.0:
             self._applied = self.estimate.factor
@@ -136,8 +148,9 @@ class ScaleStage:
             metric = self._stereo.estimate(frame, depth.camera)
         except InputError:
             return None  # eyes that do not fit: the stream stays relative, and says so
+        now, calibrated = (camera.fx / camera.width for camera in (depth.camera, metric.camera))
         # in the units that held when the look began
-        return from_stereo(points, metric, self._sources)
+        return from_stereo(points, metric, now / calibrated, self._sources)
 
     def _enter(self, source: ScaleSource, measured: Measurement, instead: bool = False) -> None:
         factor, sigma = measured

@@ -67,10 +67,16 @@ def test_the_right_eye_gives_the_factor(factor):
     rng = np.random.default_rng(0)
     noisy = hilly() * np.exp(0.05 * rng.normal(size=(256, 320)))
     noisy[:80] = np.nan
-    found = from_stereo(
-        points_of(hilly() / factor), depth_map(noisy, ScaleSource.STEREO), ScaleSourcesConfig()
-    )
+    pair = depth_map(noisy, ScaleSource.STEREO)
+    found = from_stereo(points_of(hilly() / factor), pair, 1.0, ScaleSourcesConfig())
     assert found[0] == pytest.approx(factor, rel=0.01)
+
+
+def test_a_focal_length_that_is_off_does_not_change_lengths_across_the_view():
+    """Points seen with 5 % too much of it lie 5 % too far away, with the same width."""
+    stretched = points_of(1.05 * hilly() / 2)
+    pair = depth_map(hilly(), ScaleSource.STEREO)
+    assert from_stereo(stretched, pair, 1.05, ScaleSourcesConfig())[0] == pytest.approx(2, rel=1e-3)
 
 
 def test_the_robot_gives_the_factor_in_any_frame():
@@ -137,6 +143,15 @@ def test_outliers_do_not_move_the_factor_and_it_is_held_against_small_changes():
     assert 0.005 <= held[-1].sigma < 0.05
 
 
+def test_what_is_held_carries_the_doubt_of_the_evidence_against_it():
+    scale = MetricScale(ScaleConfig("stereo"))
+    for factor in (2.0, *[2.018] * 12):
+        scale.observe(ScaleSource.STEREO, factor, 0.06 if factor > 2 else 0.02)
+        held = scale.estimate()
+    assert held.factor == 2.0
+    assert held.sigma > np.log(2.018 / 2)
+
+
 def test_contradicting_sources_are_reported():
     scale = MetricScale(ScaleConfig("kinematics"))
     scale.observe(ScaleSource.KINEMATICS, 2.0, 0.01)
@@ -176,6 +191,19 @@ def test_a_stream_becomes_metric_when_the_robot_has_moved():
     assert part.claim(now).scale == ScaleSource.KINEMATICS
     assert grown == pytest.approx(2, rel=0.02)
     assert part.estimate.source == ScaleSource.KINEMATICS
+
+
+def test_the_doubt_about_the_focal_length_is_published_with_the_scale():
+    image = np.zeros((256, 320, 3), np.uint8)
+    sigmas = []
+    for focal_sigma in (0.0, 0.04):
+        part = stage("kinematics")
+        for i, T in enumerate(path()):
+            frame = Frame(i, image, pose=T)
+            part.observe(frame, depth_map(hilly()), tracked(T), NO_LANDMARKS, focal_sigma)
+        sigmas.append(part.estimate.sigma)
+    assert sigmas[0] < 0.02
+    assert sigmas[1] == pytest.approx(np.hypot(sigmas[0], 0.04))
 
 
 def test_without_a_source_a_stream_stays_relative(monkeypatch):
