@@ -58,7 +58,7 @@ def bench_lrm(frames: int, config: LrmConfig = BASE) -> Result:
         PipelineConfig(
             tools=ToolsConfig("topic"),
             tissue=TissueConfig(),
-            tissue_budget=0.0,  # one refinement a frame, however slow the machine
+            tissue_budget=0.0,  # as many refinements however slow the machine
         )
     )
     for _ in range(WARM):

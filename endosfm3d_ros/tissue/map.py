@@ -214,7 +214,7 @@ class TissueMap:
         # 7 colours, by a step through the rasteriser
         target = coarse_target(given.seen)
         with clock.stage("refine"):
-            view = self._refiner.begin(store, target, self.T_map_camera)
+            view = self._refiner.begin(store, target, self.T_map_camera, given.deadline)
         # 8 depth, along the viewing rays; free space, never under instruments
         with clock.stage("fuse"):
             sight = look(view, c.fusion.surface)

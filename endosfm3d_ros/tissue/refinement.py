@@ -1,7 +1,7 @@
 """Refinement of the appearance through the differentiable rasteriser, within the time there is.
 
-Live: at least one step per frame at the working size, more while time is left. Offline: as many as
-asked for, the last ones at the size of the image.
+Live: one step per frame at the working size, more while time is left, and one in two frames where
+there is none. Offline: as many as asked for, the last ones at the size of the image.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.tissue.gaussians import GaussianStore
 from endosfm3d_ros.tissue.keyframes import Replay
-from endosfm3d_ros.tissue.rendering import Rendering, back_project
+from endosfm3d_ros.tissue.rendering import Rendering, back_project, render
 from endosfm3d_ros.tissue.validity import Observation
 
 
@@ -50,6 +50,7 @@ class Refiner:
     def __init__(self, config: RefinementConfig) -> None:
         self.config = config
         self._cost = 0.0
+        self._left_out = False  # the step of the last frame
         self.steps = 0  # that the last frame took
 
     def settle(self, store: GaussianStore, target: Target, T_map_camera: np.ndarray) -> None:
@@ -62,9 +63,23 @@ class Refiner:
         for _ in range(self.config.first_steps):
             self._step(store, target, T_map_camera)
 
-    def begin(self, store: GaussianStore, target: Target, T_map_camera: np.ndarray) -> Rendering:
-        """The step that every frame gets. Returns the view before it."""
+    def begin(
+        self,
+        store: GaussianStore,
+        target: Target,
+        T_map_camera: np.ndarray,
+        deadline: float | None,
+    ) -> Rendering:
+        """The step that every frame gets, or every other one where it would end after `deadline`.
+
+        Returns:
+            The view before it.
+        """
         self.steps = 0
+        late = deadline is not None and perf_counter() + self._cost > deadline
+        self._left_out = late and not self._left_out
+        if self._left_out:
+            return render(store, target.camera, T_map_camera)
         return self._timed_step(store, target, T_map_camera)
 
     def go_on(
