@@ -20,7 +20,6 @@ from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.sfm.depth_forward import depth_forward
 from endosfm3d_ros.sfm.endosfm3d_arrays import (
-    UNKNOWN_SIGMA,
     camera_belief,
     camera_of,
     network_tensor,
@@ -83,7 +82,7 @@ class IntrinsicsObservation:
 
     camera: PinholeCamera  # at the size of the frame, without distortion
     stamp: int  # of the later frame
-    focal_sigma: float | None = None  # of ln f, common to all pairs of a clip; None: not known
+    independent: bool = True  # False: it began from a camera that was told, which it repeats
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ class NetworkMotion:
     """Answer of the pose network for two frames."""
 
     T_current_previous: np.ndarray  # 4x4, translation in the unit of the depth
-    camera: PinholeCamera | None  # at the size of the image; None where implausible or told
+    camera: PinholeCamera | None  # at the size of the image; None where implausible
 
 
 @dataclass
@@ -228,16 +227,16 @@ class EndoSfM3D:
         """T_current_previous (4x4) from the last frame given to this source, and the camera seen.
 
         None for a first frame, on frames between two runs of the pose network, without one, or
-        where its answer is not finite. May be called before or after `estimate`. A camera that is
-        `known` well makes the motion better, where the network can use it; it then sees none.
+        where its answer is not finite. May be called before or after `estimate`. The better the
+        camera is `known`, the better the motion, where the network can be told.
         """
         motion = self._see(frame, known).motion
         if motion is None:
             return None
         if motion.camera is None:
             return motion.T_current_previous, None
-        sigma = self.weights.focal_sigma if self.weights else None
-        return motion.T_current_previous, IntrinsicsObservation(motion.camera, frame.stamp, sigma)
+        seen = IntrinsicsObservation(motion.camera, frame.stamp, not self._takes_belief)
+        return motion.T_current_previous, seen
 
     def _see(self, frame: Frame, known: IntrinsicsEstimate | None = None) -> _Seen:
         """Enter a frame once; a stamp that goes back starts anew."""
@@ -281,22 +280,21 @@ class EndoSfM3D:
 
         The network maps points of its second image into the camera of the first, so the
         current one comes first. A translation that is given in shares of the previous image's
-        median depth is brought to its unit; where that depth is not known, it stays a share.
+        typical depth is brought to its unit; where that depth is not known, it stays a share.
         """
         inputs = {"pair": np.concatenate([current, previous], axis=1)}
-        told = False
         if self._takes_belief:
             inputs["belief"] = camera_belief(known, size, self._pose_size)
-            told = inputs["belief"][0, 1] < UNKNOWN_SIGMA
         outputs = self._pose.run(inputs)
         axisangle = outputs["axisangle"][0]
         if "relative_translation" in outputs:
-            translation = outputs["relative_translation"][0] * _median_depth(inverse_depth_before())
+            unit = _typical_depth(inverse_depth_before())
+            translation = unit * outputs["relative_translation"][0]
         else:
             translation = outputs["translation"][0]
         if not np.isfinite([axisangle, translation]).all():
             return None
-        sees = not told and (self.weights is None or self.weights.knows_cameras)
+        sees = self.weights is None or self.weights.knows_cameras
         camera = camera_of(outputs["q"], self._pose_size) if sees else None
         return NetworkMotion(
             T_current_previous=se3.from_vectors(axisangle, translation),
@@ -304,10 +302,12 @@ class EndoSfM3D:
         )
 
 
-def _median_depth(inverse: np.ndarray | None) -> float:
-    """Of an inverse depth map; 1 without one."""
-    middle = np.nan if inverse is None else np.nanmedian(inverse[::4, ::4])
-    return float(1 / middle) if np.isfinite(middle) else 1.0
+def _typical_depth(inverse: np.ndarray | None) -> float:
+    """Geometric mean over an inverse depth map; 1 without one."""
+    if inverse is None:
+        return 1.0
+    log = np.nanmean(np.log(inverse[::4, ::4]))
+    return float(np.exp(-log)) if np.isfinite(log) else 1.0
 
 
 def _enlarged(inverse: np.ndarray, confidence: np.ndarray, size: tuple[int, int]) -> NetworkDepth:

@@ -17,9 +17,8 @@ from endosfm3d_ros.types import IntrinsicsEstimate
 MIN_DEPTH, MAX_DEPTH = 0.1, 150.0  # units; the published training
 FOCAL_LIMITS = (0.3, 5.0)  # image widths: 118 to 11 degrees of view
 CENTRE_LIMITS = (0.0, 1.0)  # shares of width and height
-KNOWN_SIGMA = 0.1  # of ln f: a camera known as well as that is told to the pose network
+START_SIGMA = 0.25  # of ln f of a camera that nobody knows
 LEAST_SIGMA = 0.005  # of ln f: no calibration is exact
-UNKNOWN_SIGMA = 10.0  # of ln f, where nothing is told
 
 
 def check_image(image: np.ndarray) -> None:
@@ -69,19 +68,17 @@ def camera_belief(
 ) -> np.ndarray:
     """(1, 5) float32 ln fx / W, its sigma, cx / W, cy / H and fy / fx in the network's image.
 
-    A camera that is not known, or hardly, is left to the network, apart from the shape of its
-    pixels: square before the image was stretched to the size of the network. Sizes are (height,
-    width).
+    A camera that nobody knows has square pixels and the focal length of most endoscopes, before
+    the image is stretched to the size of the network. Sizes are (height, width).
     """
     (height, width), (rows, columns) = image_size, network_size
-    sigma = np.inf if known is None else np.sqrt(known.covariance[0, 0]) / known.camera.fx
-    if sigma > KNOWN_SIGMA:
-        aspect = rows / height / (columns / width)
-        return np.float32([[0, UNKNOWN_SIGMA, 0.5, 0.5, aspect]])
-    K = known.camera.resized(columns, rows).K
-    focal = np.log(K[0, 0] / columns), max(sigma, LEAST_SIGMA)
+    camera, sigma = PinholeCamera.default(width, height), START_SIGMA
+    if known is not None:
+        camera = known.camera
+        sigma = max(np.sqrt(known.covariance[0, 0]) / camera.fx, LEAST_SIGMA)
+    K = camera.resized(columns, rows).K
     centre = K[0, 2] / columns, K[1, 2] / rows
-    return np.float32([[*focal, *centre, K[1, 1] / K[0, 0]]])
+    return np.float32([[np.log(K[0, 0] / columns), sigma, *centre, K[1, 1] / K[0, 0]]])
 
 
 def camera_of(q: np.ndarray, network_size: tuple[int, int]) -> PinholeCamera | None:

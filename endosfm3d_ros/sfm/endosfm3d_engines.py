@@ -170,7 +170,7 @@ def _student_pose_recipe(weights: WeightSet) -> NetworkRecipe:
         fingerprint=fingerprint_of(weights.pose_files, CODE),
         load=load,
         description=DESCRIPTION | {"weights": weights.name},
-        full_precision=("matcher", "refiner", "unet.head", "lens"),
+        full_precision=("matcher", "refiner", "unet.head"),
         probe=lambda: shifted_pair(size),
     )
 

@@ -165,8 +165,8 @@ class Estimator:
         if prior is None:
             return None
         motion, seen = prior
-        if seen is not None:
-            self._intrinsics.observe(seen.camera, seen.focal_sigma)
+        if seen is not None and seen.independent:
+            self._intrinsics.observe(seen.camera)
         return motion
 
     def notes(self) -> list[str]:

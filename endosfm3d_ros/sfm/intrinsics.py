@@ -35,7 +35,6 @@ class IntrinsicsConfig:
     network_window: int = 60  # pairs of frames that the median of the network is taken over
     network_pairs: int = 10  # fewer are not believed
     network_floor: float = 0.05  # of log f and of the centre; a network's error does not average
-    network_tells: float = 0.1  # of log f: a network known to be worse does not stand for motion
     calibration: SelfCalibrationConfig = field(default_factory=SelfCalibrationConfig)
 
     def __post_init__(self) -> None:
@@ -87,20 +86,17 @@ class IntrinsicsFilter:
         self._calibration: SelfCalibration | None = None
         self._base: PinholeCamera | None = None  # that it started from
         self._pairs: deque[np.ndarray] = deque(maxlen=self.config.network_window)
-        self._focal_sigma = self.config.network_floor
         self._count = 0
 
-    def observe(self, camera: PinholeCamera, focal_sigma: float | None = None) -> None:
+    def observe(self, camera: PinholeCamera) -> None:
         """Enter what the network reads from one pair of frames.
 
         Single pairs are noisy, so it is the median over a window that counts; where the picture
-        did not move, a pair says nothing and is left out. `focal_sigma`, of log f, is what the
-        network's pairs are off in common, where somebody has measured it.
+        did not move, a pair says nothing and is left out.
         """
         still = self._calibration is not None and not self._calibration.moving
         if self.config.mode == "fixed" or still:
             return
-        self._focal_sigma = focal_sigma or self.config.network_floor
         self._pairs.append(LensBelief.of_camera(camera, 1, 1).mean)
         self._count += 1
 
@@ -121,8 +117,7 @@ class IntrinsicsFilter:
         belief = calibration.belief
         count = calibration.count + self._count
         state = calibration.state
-        tells = self._believed_pairs and self._focal_sigma <= self.config.network_tells
-        if state in ("uninitialised", "unobservable") and tells:
+        if state in ("uninitialised", "unobservable") and self._believed_pairs:
             state = "converging"
         return IntrinsicsEstimate(
             belief.camera(start), belief.covariance(start), state, count, self.config.mode
@@ -166,6 +161,5 @@ class IntrinsicsFilter:
         middle = np.median(pairs, axis=0)
         # 1.4826: the median absolute deviation of a normal distribution with sigma 1
         spread = 1.4826 * np.median(np.abs(pairs - middle), axis=0)
-        floor = self.config.network_floor
-        sigma = np.hypot(spread / np.sqrt(len(pairs)), [self._focal_sigma, floor, floor])
+        sigma = np.hypot(spread / np.sqrt(len(pairs)), self.config.network_floor)
         calibration.suggest(LensBelief(middle, sigma))

@@ -9,7 +9,6 @@ A `weights.json` beside them may say what cannot be seen from the tensors:
                                     published: `depth.safetensors`, perhaps `pose.safetensors`
     {"note": "..."}                 shown with the results
     {"camera": false}               what its pose network says about the camera is not used
-    {"focal_sigma": 0.2}            standard deviation of ln f that pairs of one clip share
 """
 
 from __future__ import annotations
@@ -76,19 +75,6 @@ class WeightSet:
     def knows_cameras(self) -> bool:
         """Whether the intrinsics of its pose network are worth a look."""
         return self._card.get("camera", True) is not False
-
-    @property
-    def focal_sigma(self) -> float | None:
-        """How far off its focal lengths are, over any number of pairs: of ln f; None: not known.
-
-        Raises:
-            ConfigurationError: the card of the set cannot be read.
-        """
-        try:
-            sigma = self._card.get("focal_sigma")
-            return None if sigma is None else float(sigma)
-        except (ValueError, TypeError) as error:
-            raise self._no_card(error) from error
 
     @cached_property
     def input_size(self) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.networks.pose_student import PoseStudent
 from endosfm3d_ros.networks.students import DepthStudent, ToolStudent
 from endosfm3d_ros.sfm.endosfm3d import EndoSfM3D, EndoSfM3DConfig
-from endosfm3d_ros.sfm.endosfm3d_arrays import UNKNOWN_SIGMA, camera_belief
+from endosfm3d_ros.sfm.endosfm3d_arrays import camera_belief
 from endosfm3d_ros.sfm.endosfm3d_engines import depth_recipe, pose_recipe
 from endosfm3d_ros.sfm.network_confidence import expected_agreement
 from endosfm3d_ros.sfm.weights import WeightSet
@@ -36,12 +36,11 @@ def starter(tmp_path):
     for name, made in (("depth", DepthStudent()), ("pose", PoseStudent(size=SIZE))):
         network = fill_with_generated_weights(made)
         if name == "pose":
-            # equal images do not move, and the guess of the camera, fx = 0.8 W, stays
+            # equal images do not move, and the camera that was told stays
             answers = [look.answer for look in network.refiner.looks]
-            for layer in (network.matcher.correction, *answers, network.lens[-1]):
+            for layer in (network.matcher.correction, *answers):
                 torch.nn.init.zeros_(layer.weight)
                 torch.nn.init.zeros_(layer.bias)
-            network.lens[-1].bias.data[:2] = torch.tensor([math.log(0.8), -2.0])
             network.matcher.temperature.data.fill_(4.0)  # like against like
             network.log_repeated.data.fill_(6.0)
         card = ModelCard.of(network, rendered, Schedule(steps=1), "none", 0.0)
@@ -104,29 +103,31 @@ def known_camera(camera, sigma):
     return IntrinsicsEstimate(camera, covariance, "converging", 1, "estimate")
 
 
-def test_a_known_camera_is_told_to_the_network_and_a_doubtful_one_is_not():
+def test_what_is_known_of_the_camera_is_told_to_the_network():
     camera = PinholeCamera(640, 512, 520.0, 520.0, 330.0, 250.0)
     told = camera_belief(known_camera(camera, 0.02), (512, 640), (128, 160))
     np.testing.assert_allclose(told[0, :2], [math.log(520 / 640), 0.02], rtol=1e-5)
     np.testing.assert_allclose(told[0, 2:4], [330 / 640, 250 / 512], atol=5e-3)
-    for nothing in (None, known_camera(camera, 0.25)):
-        assert camera_belief(nothing, (512, 640), (128, 160))[0, 1] == UNKNOWN_SIGMA
+    nothing = camera_belief(None, (1080, 1920), (128, 160))
+    assert nothing[0, 1] == 0.25
     # an image of 16:9 is stretched to 5:4; its pixels were square
-    assert camera_belief(None, (1080, 1920), (128, 160))[0, 4] == pytest.approx(64 / 45)
+    assert nothing[0, 4] == pytest.approx(64 / 45)
     exact = camera_belief(known_camera(camera, 0.0), (512, 640), (128, 160))
     assert exact[0, 1] > 0  # a network cannot divide by nothing
 
 
-def test_a_camera_that_was_told_is_not_heard_again(starter, tmp_path):
+def test_a_network_that_was_told_the_camera_is_no_second_witness(starter, tmp_path):
+    """Its focal length lies near the told one however wrong that is, so nobody may fuse it."""
     settings = EngineSettings(cache_dir=tmp_path / "cache", backends=("torch",))
     config = EndoSfM3DConfig(weights=str(starter.folder), engines=settings)
     image = np.random.default_rng(0).integers(40, 200, (128, 192, 3), np.uint8)
-    camera = PinholeCamera.default(192, 128)
-    for sigma, heard in ((0.02, False), (0.25, True)):
+    for focal in (150.0, 220.0):
         source = EndoSfM3D.installed(config)
+        camera = PinholeCamera(192, 128, focal, focal, 96.0, 64.0)
         for i in range(2):
-            prior = source.motion_prior(Frame(stamp=i, image=image), known_camera(camera, sigma))
-        assert (prior[1] is not None) == heard
+            prior = source.motion_prior(Frame(stamp=i, image=image), known_camera(camera, 0.02))
+        assert not prior[1].independent
+        assert prior[1].camera.fx == pytest.approx(focal, rel=0.05)
 
 
 def test_another_size_is_refused(starter):

@@ -20,13 +20,13 @@ class PairTruth(NamedTuple):
     """What the network should answer; cells are of 4 x 4 px of the previous image."""
 
     R: Tensor  # (B, 3, 3) points of the previous camera to the current one
-    t: Tensor  # (B, 3) shares of the previous image's median depth
+    t: Tensor  # (B, 3) shares of the previous image's typical depth, the geometric mean
     lens: Tensor  # (B, 4) ln fx / W, cx / W, cy / H, fy / fx
     flow: Tensor  # (B, 2, h, w) px, previous to current
     visible: Tensor  # (B, h, w) bool: tissue in both images
     rigid_flow: Tensor  # (B, 2, h, w) px, of a scene that moves with nothing but the camera
     tissue: Tensor  # (B, h, w) bool
-    log_inverse_depth: Tensor  # (B, h, w) 1 / shares of the median depth
+    log_inverse_depth: Tensor  # (B, h, w) 1 / shares of the typical depth
 
 
 def pair_truth(sample: Sample, previous: int, current: int) -> PairTruth:
@@ -35,26 +35,26 @@ def pair_truth(sample: Sample, previous: int, current: int) -> PairTruth:
     # 1 motion of points from the previous camera to the current one
     T = torch.linalg.inv(sample.poses[:, current].double()) @ sample.poses[:, previous].double()
     T = T.float()
-    depth = sample.depth[:, previous]
-    typical = depth.flatten(1).median(dim=1).values[:, None]
+    inverse = in_cells(1 / sample.depth[:, previous])
+    log_inverse = inverse.log()
+    log_typical = log_inverse.mean(dim=(1, 2))[:, None]  # of inverse depth
     # 2 the camera; pixel centres lie at integer coordinates
     K = sample.intrinsics
     focal = (K[:, 0, 0] / width).log()
     centre = K[:, 0, 2] / width, K[:, 1, 2] / height
     lens = torch.stack([focal, *centre, K[:, 1, 1] / K[:, 0, 0]], dim=1)
     # 3 cell by cell
-    inverse = in_cells(1 / depth)
     tissue = F.max_pool2d(sample.parts.float(), BLOCK) == 0  # (B, T, h, w)
     flow, back = sample.flow[:, previous], sample.flow[:, current]
     return PairTruth(
         R=T[:, :3, :3],
-        t=T[:, :3, 3] / typical,
+        t=T[:, :3, 3] * log_typical.exp(),
         lens=lens,
         flow=flow,
         visible=tissue[:, previous] & seen_again(flow, back, tissue[:, current]),
         rigid_flow=rigid_flow(inverse, K, T),
         tissue=tissue[:, previous],
-        log_inverse_depth=(inverse * typical[:, None]).log(),
+        log_inverse_depth=log_inverse - log_typical[:, None],
     )
 
 

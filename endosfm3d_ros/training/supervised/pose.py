@@ -20,8 +20,6 @@ from endosfm3d_ros.training.supervised.pairs import PairTruth, mirrored, pair_tr
 from endosfm3d_ros.training.supervised.photometry import photometric
 from endosfm3d_ros.training.supervised.windows import coins
 
-UNKNOWN = 10.0  # sigma of ln f of a camera that nothing is known of
-
 
 @dataclass(frozen=True)
 class PoseLossConfig:
@@ -33,15 +31,16 @@ class PoseLossConfig:
     flow_unit: float = 0.3  # px; errors beyond count by their logarithm
     spread: float = 0.2
     depth: float = 1.0
-    lens: float = 0.1
     rotation: float = 40.0  # per rad
     translation: float = 20.0  # per share of the depth
     direction: float = 0.5  # 1 - cosine, where the camera moves
     focal: float = 1.0  # per ln
     still: float = 0.01  # share of the depth below which a direction is not scored
     rigid: float = 1.0  # px that tissue may move on its own where the motion is scored in full
-    told: float = 0.5  # share of samples whose camera is known
-    told_sigma: float = 0.05  # how well: of ln f, and of the centre by the side
+    told: float = 0.5  # share of samples whose camera is nearly known
+    told_sigma: float = 0.05  # how well: of ln f
+    start_sigma: float = 0.25  # of ln f, where nothing is known but that it is an endoscope
+    centre_sigma: float = 0.03  # by the side
     matching_first: int = 300  # steps without the motion: equations of random matches teach nothing
 
 
@@ -102,16 +101,17 @@ class PoseTask(Task):
         return PoseBatch(pair, belief, truth, step >= self.config.matching_first)
 
     def belief(self, lens: Tensor, random: torch.Generator) -> Tensor:
-        """(B, 5) cameras that are nearly known, or not at all; from (B, 4) true ones."""
+        """(B, 5) what somebody could know of the cameras, from (B, 4) true ones."""
         c = self.config
-        told = lens[:, :3] + c.told_sigma * torch.randn((len(lens), 3), generator=random)
         known = torch.rand((len(lens), 1), generator=random) < c.told
-        sigma = torch.where(known, c.told_sigma, UNKNOWN)
-        return torch.cat([told[:, :1], sigma, told[:, 1:], lens[:, 3:]], dim=1)
+        sigma = torch.where(known, c.told_sigma, c.start_sigma)
+        off = torch.randn((len(lens), 3), generator=random)
+        focal = lens[:, :1] + sigma * off[:, :1]
+        return torch.cat([focal, sigma, lens[:, 1:3] + c.centre_sigma * off[:, 1:], lens[:, 3:]], 1)
 
 
 def seen_loss(seen: Seen, truth: PairTruth, config: PoseLossConfig) -> dict[str, Tensor]:
-    """Terms for matches, flow, relative depth and the guess of the camera."""
+    """Terms for matches, flow and relative depth."""
     coarse_flow = F.avg_pool2d(truth.flow, 2)
     shown = F.avg_pool2d(truth.visible[:, None].float(), 2)[:, 0] > 0.9
     certain = torch.where(shown, 1.0, config.hidden), torch.where(truth.visible, 1.0, config.hidden)
@@ -120,13 +120,11 @@ def seen_loss(seen: Seen, truth: PairTruth, config: PoseLossConfig) -> dict[str,
     off = (seen.flow.detach() - truth.rigid_flow).norm(dim=1)
     spread = off * (-seen.log_spread).exp() + 2 * seen.log_spread  # Laplace, in two dimensions
     depth = expected(seen.log_inverse_depth - truth.log_inverse_depth, seen.log_depth_spread)
-    lens = expected(seen.lens[:, 0] - truth.lens[:, 0], seen.lens[:, 1])
     return {
         "match": config.match * match_error(seen.coarse, coarse_flow / (2 * BLOCK), shown),
         "flow": config.flow * (fine + 0.3 * coarse),
         "spread": config.spread * spread.mean(),
         "depth": config.depth * mean_where(depth, truth.tissue),
-        "lens": config.lens * lens.mean() + (seen.lens[:, 2:] - truth.lens[:, 1:3]).abs().mean(),
     }
 
 
