@@ -121,7 +121,7 @@ SPECS = (
         "how instruments are placed",
         choices=("joint", "paper", "none"),
     ),
-    Spec("tool_diameter", 0.008, "m; shaft of a capsule", 0.001, 0.05),
+    Spec("tool_diameter", 0.008, "m; shaft of a capsule; 0 measures it by metric depth", 0.0, 0.05),
     Spec(
         "marker_meshes",
         "inline",

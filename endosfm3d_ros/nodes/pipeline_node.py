@@ -40,6 +40,7 @@ from endosfm3d_ros.nodes.receiver import FrameReceiver
 from endosfm3d_ros.nodes.scene_messages import FrameNames
 from endosfm3d_ros.nodes.stage_outputs import stage_outputs
 from endosfm3d_ros.nodes.tf_mode import TfMode
+from endosfm3d_ros.nodes.tool_services import ToolServices
 from endosfm3d_ros.nodes.transport import use_large_messages
 from endosfm3d_ros.pipeline import Pipeline
 from endosfm3d_ros.types import Frame, SceneUpdate
@@ -96,6 +97,7 @@ class PipelineNode(LifecycleNode):
         ]
         self._map_services = MapServices(self, lambda: self._live)
         self._intrinsics_service = IntrinsicsService(self, lambda: self._live)
+        self._tool_services = ToolServices(self, lambda: self._live)
         self._configured = True
         # No frame shall wait for a look through all that was imported and built, which takes 0.2 s.
         gc.collect()
@@ -164,6 +166,7 @@ class PipelineNode(LifecycleNode):
             self.destroy_service(service)
         self._map_services.destroy()
         self._intrinsics_service.destroy()
+        self._tool_services.destroy()
         self._pipeline.close()
         del self._pipeline
 

@@ -42,7 +42,7 @@ def model_source(
         name: lrm, mesh or capsule.
         path: the folder of the reconstruction model's weights (by default where `find_lrm` looks),
             or the mesh file; a capsule needs none.
-        shaft_diameter: m, of a capsule.
+        shaft_diameter: m, of a capsule; 0 to measure it by depth where that is metric.
         engine: of the reconstruction network; None: the defaults.
 
     Raises:
@@ -62,5 +62,7 @@ def model_source(
     if name == "capsule":
         from endosfm3d_ros.tools.capsule import CapsuleConfig, CapsuleSource
 
+        if not shaft_diameter:
+            return CapsuleSource(CapsuleConfig(diameter_from_depth=True))
         return CapsuleSource(CapsuleConfig(diameter=shaft_diameter))
     raise ConfigurationError(f"tool model source '{name}': accepted are {', '.join(SOURCES)}")

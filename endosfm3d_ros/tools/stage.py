@@ -36,7 +36,7 @@ class ToolsConfig:
     models: str = "capsule"  # capsule | mesh | lrm
     model_path: str = ""  # mesh file or weights folder
     alignment: str = "joint"  # joint | paper | none
-    shaft_diameter: float = 0.008  # m, of capsules; that of da Vinci instruments
+    shaft_diameter: float = 0.008  # m, of capsules (da Vinci); 0: by metric depth
     max_tools: int = 4  # a da Vinci has three instruments and an assistant's
     remake_iou: float = 0.4  # a model that fits worse ...
     remake_frames: int = 30  # ... for so many frames in a row is made anew, never sooner
@@ -137,6 +137,12 @@ class ToolStage:
         placed = tuple(self._place_one(tool, update) for tool in tracks.tools)
         notes = tuple(known.note for known in self._known.values() if known.note)
         return ToolsView(update.frame.stamp, tracks, placed, self._masks.name, notes)
+
+    def remake(self) -> int:
+        """Have the models of all tools made anew; returns how many. Old ones serve meanwhile."""
+        for known in self._known.values():
+            known.misfits, known.pause = self.config.remake_frames, 0
+        return len(self._known)
 
     def _place_one(self, tool: TrackedTool, update: SceneUpdate) -> PlacedTool:
         known = self._known.setdefault(tool.id, _Known())

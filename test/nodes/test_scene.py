@@ -118,6 +118,8 @@ def test_an_instrument_becomes_a_model_a_marker_and_a_part_of_the_cloud(
     assert (marker.id, marker.action) == (tools[0].id, Marker.ADD)
     assert len(marker.points) % 3 == 0 < len(marker.points)
     assert 0 < marker.lifetime.nanosec <= 10**9
+    answer = listening.call("remake_tools", Trigger)
+    assert (answer.success, answer.message) == (True, "1 models are made anew")
     clearance = listening.messages["tools/clearance"][-1]
     assert clearance.id == tools[0].id
     if clearance.valid:

@@ -11,6 +11,7 @@ from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.pipeline import Pipeline, PipelineConfig
 from endosfm3d_ros.sfm.estimator import EstimatorConfig
 from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig
+from endosfm3d_ros.tools.models import model_source
 from endosfm3d_ros.tools.silhouette import overlap, silhouette
 from endosfm3d_ros.tools.stage import ToolsConfig
 from endosfm3d_ros.types import Frame
@@ -140,3 +141,22 @@ def test_a_slow_source_that_failed_is_left_alone_for_a_while(pipeline, slow, att
             break
     assert len(asked) == attempts
     assert "density stays below the threshold" in update.tools.notes[0]
+
+
+def test_models_are_made_anew_on_request_and_serve_meanwhile(pipeline):
+    for i in range(4):
+        update = pipeline.process(a_frame(i, shaft()))
+    first = update.tools.tools[0]
+    assert first.model_count == 1
+    assert pipeline.tools.remake() == 1
+    second = pipeline.process(a_frame(4, shaft())).tools.tools[0]
+    assert second.model_count == 2 and second.placement.valid
+    assert second.model is not first.model
+    assert pipeline.process(a_frame(5, shaft())).tools.tools[0].model_count == 2
+
+
+@pytest.mark.parametrize(("diameter", "measured"), [(0.006, False), (0.0, True)])
+def test_a_diameter_of_zero_is_measured(diameter, measured):
+    config = model_source("capsule", shaft_diameter=diameter).config
+    assert config.diameter_from_depth == measured
+    assert measured or config.diameter == diameter
