@@ -38,6 +38,13 @@ class Keyframe:
     depth_sigma: float  # relative, of `measured`
     depth: DepthMap | None = None  # to measure points of other views; None: not believed
 
+    def bare(self, T_map: np.ndarray, grey: np.ndarray, camera: PinholeCamera) -> Keyframe:
+        """Another view (its 4x4 camera to map), that sees points but has none of its own."""
+        return replace(
+            self, number=0, T_map=T_map, grey=grey, camera=camera, pixels=self.pixels[:0],
+            points=self.points[:0], measured=self.measured[:0], depth=None,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True)
 class WindowConfig:

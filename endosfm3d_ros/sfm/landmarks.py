@@ -14,7 +14,7 @@ from endosfm3d_ros.sfm.tracks import corners
 from endosfm3d_ros.sfm.two_view import TwoViewConfig, two_view
 from endosfm3d_ros.types import DepthMap, Frame
 
-REACH = 0.05  # of the width over which a point tells about its surroundings
+REACH = 0.06  # of the width over which a point tells about its surroundings
 CAUTION = 0.05  # weight of all points together where none is near
 
 

@@ -64,6 +64,35 @@ def view_of(frame: Frame, image: TrackingImage, depth: DepthMap, depth_sigma: fl
     return View(image.raw, image.even, camera, None if relative else depth, depth_sigma)
 
 
+def locate(
+    before: np.ndarray,
+    pixels: np.ndarray,
+    alive: np.ndarray,
+    keyframe: Keyframe,
+    view: View,
+    config: LocalisationConfig,
+    last: np.ndarray,
+    foreseen: np.ndarray | None,
+) -> Located | None:
+    """Roughly from the last image, then precisely from the key frame.
+
+    Args:
+        before, pixels, alive, keyframe, view, config: as in `coarse`.
+        last: 4x4 T_camera_keyframe of the last image.
+        foreseen: 4x4 of this one, if somebody says so: tried where points cannot be followed
+            without it, and kept for what they leave open where it fits them better than `last`.
+    """
+    tracks, points = (before, pixels, alive, keyframe, view, config), keyframe.points[alive]
+    T = coarse(*tracks)
+    if T is None and foreseen is not None:
+        T = coarse(*tracks, guess=seen_from(foreseen, points, view.camera))
+    if T is None:
+        return None
+    if foreseen is not None:
+        last = nearer(T, (last, foreseen), points, view.camera)
+    return fine(T, keyframe, view, config, last)
+
+
 def coarse(
     before: np.ndarray,
     pixels: np.ndarray,

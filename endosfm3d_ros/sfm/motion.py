@@ -16,20 +16,12 @@ from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.sfm.alignment import refine_pose
 from endosfm3d_ros.sfm.background import Background
 from endosfm3d_ros.sfm.depth_alignment import DepthAlignment
-from endosfm3d_ros.sfm.keyframes import Improved, Keyframe, KeyframeWindow, rotated
+from endosfm3d_ros.sfm.keyframes import Improved, Keyframe, KeyframeWindow
 from endosfm3d_ros.sfm.landmarks import landmarks, shaped, triangulated
 from endosfm3d_ros.sfm.lens import apart
-from endosfm3d_ros.sfm.localisation import (
-    Located,
-    View,
-    coarse,
-    correspondences,
-    fine,
-    nearer,
-    seen_from,
-    view_of,
-)
+from endosfm3d_ros.sfm.localisation import Located, View, correspondences, fine, locate, view_of
 from endosfm3d_ros.sfm.motion_config import MotionConfig
+from endosfm3d_ros.sfm.odometry import accepted, held, plausible, tied
 from endosfm3d_ros.sfm.relocalisation import KeyframeMemory
 from endosfm3d_ros.sfm.sampling import depth_along
 from endosfm3d_ros.sfm.scale_sources import NO_LANDMARKS, Landmarks
@@ -100,8 +92,6 @@ class MotionTracker:
         self._take_camera(view)
         # 3 roughly from the last image, precisely from the key frame
         located = self._locate(view)
-        if located is not None and not self._plausible(located):
-            located = None
         # 4 lost for more than a frame: perhaps it looks at something that it has seen before
         if located is None and self._lost:
             located = self._recognised(view)
@@ -171,11 +161,8 @@ class MotionTracker:
 
     def _tie(self, T_camera_keyframe: np.ndarray) -> None:
         """Go on from the last pose of odometry with the newest key frame as it is now."""
-        keyframe = self._window.views[-1]
-        T_odom = se3.normalised(self._pose.T_odom_camera @ T_camera_keyframe)
-        self._window.views[-1] = self._keyframe = replace(keyframe, T_odom=T_odom)
-        T_map_odom = se3.normalised(keyframe.T_map @ se3.inverse(T_odom))
-        self._pose = replace(self._pose, T_map_odom=T_map_odom)
+        self._pose, keyframe = tied(self._pose, self._window.views[-1], T_camera_keyframe)
+        self._window.views[-1] = self._keyframe = keyframe
 
     @property
     def pose(self) -> CameraPose:
@@ -216,52 +203,31 @@ class MotionTracker:
         self._moved = T @ so_far
 
     def _locate(self, view: View) -> Located | None:
-        c, keyframe, last = self.config.localisation, self._keyframe, self._T_camera_keyframe()
-        tracks = self._raw, self._pixels, self._alive, keyframe, view, c
-        T = coarse(*tracks)
-        if self._moved is None:
-            return None if T is None else fine(T, keyframe, view, c, last)
-        # somebody foresees the motion
-        foreseen, points = self._moved @ last, keyframe.points[self._alive]
-        if T is None:
-            T = coarse(*tracks, guess=seen_from(foreseen, points, view.camera))
-        if T is None:
+        """Where the camera is; None also where no scope could have got to."""
+        c, last, steps = self.config, self._T_camera_keyframe(), self._lost + 1
+        foreseen = None if self._moved is None else self._moved @ last
+        tracks = self._raw, self._pixels, self._alive
+        located = locate(*tracks, self._keyframe, view, c.localisation, last, foreseen)
+        if located is None:
             return None
-        return fine(T, keyframe, view, c, nearer(T, (last, foreseen), points, view.camera))
+        limits = c.max_step * steps, c.max_turn * steps
+        return located if plausible(self._pose, self._keyframe, located, *limits) else None
 
     def _T_camera_keyframe(self) -> np.ndarray:
         """4x4 of the last believed frame."""
         return se3.inverse(self._pose.T_odom_camera) @ self._keyframe.T_odom
 
-    def _plausible(self, located: Located) -> bool:
-        """Whether the step since the last believed frame is one that a scope can make."""
-        c, steps = self.config, self._lost + 1
-        T_odom = self._keyframe.T_odom @ se3.inverse(located.T_camera_keyframe)
-        step = se3.inverse(self._pose.T_odom_camera) @ T_odom
-        near = np.linalg.norm(step[:3, 3]) < c.max_step * steps
-        return bool(near and se3.rotation_angle(step) < c.max_turn * steps)
-
     def _accept(self, view: View, located: Located) -> None:
-        keyframe = self._keyframe
         self._lost = 0
         self._raw, self._alive, self._pixels = view.raw, located.index, located.pixels
-        T_odom = se3.normalised(keyframe.T_odom @ se3.inverse(located.T_camera_keyframe))
-        T_map_odom = se3.normalised(keyframe.T_map @ se3.inverse(keyframe.T_odom))
-        own = rotated(located.covariance, (T_map_odom @ T_odom)[:3, :3])
-        self._pose = CameraPose(
-            T_odom, T_map_odom, keyframe.covariance + own, TrackingState.TRACKING,
-            len(located.index),
-        )  # fmt: skip
+        self._pose = accepted(self._keyframe, located)
 
     def _hold(self, frame: Frame) -> CameraPose:
         """Keep the last pose, say that it is not believed any more, and maybe start anew."""
         if not self._lost and not self._adrift and self._keyframe is not None:
             self._memory.remember(self._keyframe)
         self._lost += 1
-        doubt = self._pose.covariance * self.config.lost_inflation + np.eye(6) * 1e-8
-        self._pose = replace(
-            self._pose, covariance=np.minimum(doubt, 1.0), state=TrackingState.LOST, inliers=0
-        )
+        self._pose = held(self._pose, self.config.lost_inflation)
         c, seconds = self.config, (frame.stamp - self._believed) * 1e-9
         if self._lost >= c.restart_frames and seconds >= c.restart_after:
             self._keyframe, self._adrift = None, max(self._adrift, 1)
@@ -316,11 +282,7 @@ class MotionTracker:
         self._next_refinement = flow * self.config.refinement_growth
         if self._guessed:
             self._take_parallax(view)
-        now = replace(
-            self._keyframe, number=0, T_map=self._pose.T_map_camera, camera=view.camera,
-            grey=view.grey, pixels=self._pixels[:0], points=self._keyframe.points[:0],
-            measured=self._keyframe.measured[:0], depth=None,
-        )  # fmt: skip
+        now = self._keyframe.bare(self._pose.T_map_camera, view.grey, view.camera)
         self._refine((*self._window.snapshot(), now))
 
     def _take_parallax(self, view: View) -> None:
