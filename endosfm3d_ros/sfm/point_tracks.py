@@ -20,7 +20,7 @@ class PointTracksConfig:
 
     max_width: int = 640  # px; wider images are tracked at this width
     points: int = 200
-    enough: float = 0.9  # share of them at which no new ones are looked for
+    enough: float = 0.97  # share of them at which no new ones are looked for
     spacing: float = 0.025  # of the width between two corners
     quality: float = 0.005  # share of the strongest corner's response
     patch: float = 0.032  # of the width; side of what is compared
