@@ -24,7 +24,8 @@ class LocalisationConfig:
     levels: int = 4  # pyramid of the frame-to-frame step
     rough_points: int = 150  # that the frame-to-frame step follows: it only has to come near
     round_trip: float = 0.5  # px
-    ransac: float = 4.0  # px; depth of one eye bends the points of a new key frame by as much
+    ransac: float = 2.0  # px
+    ransac_one_eye: float = 4.0  # px; its depth bends the points of a new key frame by as much
     gate: float = 6.0  # px from where the rough pose expects a point
     min_inliers: int = 25
     min_inlier_share: float = 0.35
@@ -122,7 +123,7 @@ def coarse(
     if good.sum() < c.min_inliers:
         return None
     data = correspondences(keyframe, alive[good], there[good], view, c)
-    solution = ransac_pose(data, c.ransac)
+    solution = ransac_pose(data, c.ransac_one_eye if view.depth is None else c.ransac)
     if solution is None:
         return None
     T, inliers = solution
