@@ -6,12 +6,18 @@ import json
 from importlib.resources import files
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
-from endosfm3d_ros.networks.student_checkpoints import load_depth_student, load_tool_student
-from endosfm3d_ros.sfm.endosfm3d_engines import depth_recipe
+from endosfm3d_ros.geometry import se3
+from endosfm3d_ros.networks.student_checkpoints import (
+    load_depth_student,
+    load_pose_student,
+    load_tool_student,
+)
+from endosfm3d_ros.sfm.endosfm3d_engines import depth_recipe, pose_recipe
 from endosfm3d_ros.sfm.weights import find_weights
 from endosfm3d_ros.tools.segmentation.card import find_model
 
@@ -28,7 +34,7 @@ def nobody_installed_anything(monkeypatch, tmp_path):
 
 def test_every_file_has_a_card():
     weights = sorted(STARTER.glob("*.safetensors"))
-    assert {"depth", "segmentation"} <= {path.stem for path in weights}
+    assert {"depth", "pose", "segmentation"} == {path.stem for path in weights}
     assert sum(path.stat().st_size for path in weights) < LIMIT
     for path in weights:
         card = json.loads(path.with_suffix(".json").read_text())
@@ -43,6 +49,7 @@ def test_it_is_what_runs_where_nothing_else_is_installed():
     assert found.folder == STARTER and found.is_student
     assert "no scale" in found.note
     assert depth_recipe(found).name == "depth-student-128x160"
+    assert found.has_pose and pose_recipe(found).name == "pose-student-128x160"
     model, card = find_model()
     assert model.parent == STARTER and card.network == "unet"
 
@@ -65,6 +72,28 @@ def test_depth_follows_the_light_of_the_lamp():
     found = -logit[0, 0].numpy()  # rises with depth
     assert np.corrcoef(found.mean(axis=0), depth[0])[0, 1] > 0.9
     assert np.isfinite(log_error.numpy()).all()
+
+
+def test_a_camera_that_turns_is_seen_to_turn():
+    """By 2 degrees about the vertical and 3 about its axis, over tissue far away."""
+    rng = np.random.default_rng(0)
+    blobs = cv2.GaussianBlur(rng.random((192, 240, 3)), (0, 0), 3)
+    wide = 0.5 + 0.8 * (blobs - blobs.mean()) / blobs.std() / 4
+    wide = np.clip(wide * [0.9, 0.5, 0.4], 0, 1).astype(np.float32)
+    K = np.array([[131.0, 0, 79.5], [0, 131.0, 63.5], [0, 0, 1]])
+    R = se3.from_vectors(np.radians([0, 2, 3]), np.zeros(3))[:3, :3]
+    inner = np.array([[1.0, 0, -40], [0, 1, -32], [0, 0, 1]])  # the middle of the wide image
+    pair = [
+        cv2.warpPerspective(wide, H @ inner, (160, 128))
+        for H in (K @ R @ np.linalg.inv(K), np.eye(3))
+    ]
+    tensor = torch.from_numpy(np.concatenate(pair, axis=2)).permute(2, 0, 1)[None]
+    network = load_pose_student(STARTER / "pose.safetensors", (128, 160))
+    belief = torch.tensor([[np.log(131 / 160), 0.02, 79.5 / 160, 63.5 / 128, 1.0]])
+    with torch.inference_mode():
+        axisangle, translation, _ = network(tensor, belief.float())
+    np.testing.assert_allclose(np.degrees(axisangle[0].numpy()), [0, 2, 3], atol=0.4)
+    assert translation.norm() < 0.03
 
 
 def test_a_grey_shaft_on_tissue_is_an_instrument():
