@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
         start: Annotated[
             Path | None, typer.Option(help="depth.safetensors to begin from: its U-Net is shared.")
         ] = None,
-        steps: Steps = 6000,
+        steps: Steps = 3700,
         batch: Batch = 16,
         samples: Samples = 8192,
         seed: Seed = 0,
