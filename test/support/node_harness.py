@@ -106,7 +106,7 @@ class Probe:
             self._publishers[topic] = self.node.create_publisher(kind, topic, qos)
         return self._publishers[topic]
 
-    def connect(self, *topics: str, reliable: bool = True, timeout: float = 15.0) -> None:
+    def connect(self, *topics: str, reliable: bool = True, timeout: float = 60.0) -> None:
         """Offer input topics and wait until the node listens to each of them."""
         for topic in topics:
             kind = CameraInfo if topic.endswith("camera_info") else Image
