@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
         clip: Annotated[Path, typer.Argument(help="Clip folder, bag or video.")],
         what: Annotated[
             str,
-            typer.Option(help="Of depth, pose, pairs, intrinsics, masks, tissue, tools."),
+            typer.Option(help="Of depth, pose, pairs, intrinsics, masks, tissue, tools, cloud."),
         ] = "depth,pose,intrinsics",
         depth_source: Annotated[
             str, typer.Option(help="auto, topic, stereo, endosfm3d or shading.")
@@ -84,7 +84,7 @@ def register(app: typer.Typer) -> None:
             Path | None, typer.Option("--json", help="Write the result here as JSON.")
         ] = None,
     ) -> None:
-        """Run the pipeline over a clip and score depth, poses, intrinsics, masks, tissue, tools.
+        """Run the pipeline over a clip and score what it makes against the references of the clip.
 
         What the clip has no reference for is left out, as are metres and millimetres where the
         scale of the run is relative.
@@ -130,6 +130,7 @@ def configuration(
 
     live, unique = mode == "live", tuple(dict.fromkeys(name for name in what if name))
     given = masks == "reference"
+    needs_map = bool({"tools", "cloud"} & set(unique)) or (live and "tissue" in unique)
     source = "topic" if given else masks
     stage = ToolsConfig(source, tools.models, tools.model_path, tools.alignment, in_background=live)
     pipeline = PipelineConfig(
@@ -138,8 +139,8 @@ def configuration(
             intrinsics=IntrinsicsConfig(mode=intrinsics),
             background=live,
         ),
-        tools=stage if {"masks", "tools"} & set(unique) else None,
-        tissue=TissueConfig() if "tools" in unique or (live and "tissue" in unique) else None,
+        tools=stage if {"masks", "tools", "cloud"} & set(unique) else None,
+        tissue=TissueConfig() if needs_map else None,
     )
     return EvaluationConfig(
         what=unique, mode=mode, pipeline=pipeline, tools=tools, given_masks=given

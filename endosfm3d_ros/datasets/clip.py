@@ -4,7 +4,8 @@
 (uint16, 0 = unknown), `poses_ref.txt` (metres) or `poses.txt` (a scale of its own), `masks/`
 (255 = instrument), `instances/` (0 = tissue, 1.. = instrument), `ignore/` (255 = do not score),
 `mask_valid.txt` (frames to score), `parts/` (10 shaft, 20 wrist, 30 clasper),
-`intrinsics_ref.txt` (frame fx fy cx cy, where they change) and `tools/` (see `tool_truth`).
+`intrinsics_ref.txt` (frame fx fy cx cy, where they change), `tools/` (see `tool_truth`) and
+`surface/` (see `surface_truth`).
 The number in a file name is the key everywhere.
 """
 
@@ -20,6 +21,7 @@ from endosfm3d_ros.datasets.calibration import MONO_FILE, PAIR_FILE, read_camera
 from endosfm3d_ros.datasets.intrinsics_table import CAMERAS, read_cameras
 from endosfm3d_ros.datasets.poses import read_poses
 from endosfm3d_ros.datasets.sequence import LEFT_FRAME, PART_STEP, Sequence, stamp_of
+from endosfm3d_ros.datasets.surface_truth import Surface, read_surface
 from endosfm3d_ros.datasets.tool_truth import ToolMesh, read_tools
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry.camera import PinholeCamera
@@ -113,6 +115,9 @@ class ClipSequence(Sequence):
 
     def tool_clearances(self, i: int) -> dict[int, float]:
         return self._tools.clearances.get(self._numbers[i], {})
+
+    def surface(self, i: int) -> Surface | None:
+        return read_surface(self.folder, self._numbers[i])
 
     def ignore(self, i: int) -> np.ndarray | None:
         plane = self._plane(self._ignores, i)

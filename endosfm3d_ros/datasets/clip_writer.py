@@ -12,6 +12,7 @@ from endosfm3d_ros.datasets.calibration import write_camera_file
 from endosfm3d_ros.datasets.intrinsics_table import CAMERAS, write_cameras
 from endosfm3d_ros.datasets.poses import write_poses
 from endosfm3d_ros.datasets.sequence import PART_STEP, Sequence
+from endosfm3d_ros.datasets.surface_truth import write_surface
 from endosfm3d_ros.datasets.tool_truth import ToolTruth, write_tools
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.images import encode_compressed
@@ -75,7 +76,7 @@ def _write_images(folder: Path, frame: Frame, number: int, image_format: str) ->
 
 
 def _write_references(folder: Path, sequence: Sequence, i: int) -> None:
-    """Depth and masks of frame `i`, where there are any."""
+    """Depth, masks and surface of frame `i`, where there are any."""
     planes = {
         "depth_ref": _in_units(sequence.reference_depth(i)),
         "masks": _as_bytes(sequence.mask(i)),
@@ -87,6 +88,9 @@ def _write_references(folder: Path, sequence: Sequence, i: int) -> None:
         if plane is not None:
             path = folder / name / f"{sequence.number(i):06d}.png"
             _write(path, encode_compressed(plane, "png"))
+    surface = sequence.surface(i)
+    if surface is not None:
+        write_surface(folder, sequence.number(i), surface)
 
 
 def _write_valid(folder: Path, sequence: Sequence) -> None:

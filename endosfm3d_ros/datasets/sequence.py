@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from endosfm3d_ros.datasets.surface_truth import Surface
 from endosfm3d_ros.datasets.tool_truth import ToolMesh
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry.camera import PinholeCamera
@@ -96,6 +97,10 @@ class Sequence(ABC):
     def tool_clearances(self, i: int) -> dict[int, float]:
         """Smallest distance in metres between each instrument and the tissue, by label."""
         return {}
+
+    def surface(self, i: int) -> Surface | None:
+        """The true surface that frame `i` or one before it shows, as it is in frame `i`."""
+        return None
 
     def ignore(self, i: int) -> np.ndarray | None:
         """(H, W) bool, True where a mask must not be scored."""

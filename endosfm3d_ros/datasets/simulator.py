@@ -14,11 +14,13 @@ from endosfm3d_ros.datasets.simulation.dice import Dice
 from endosfm3d_ros.datasets.simulation.render import Scenes, View, render
 from endosfm3d_ros.datasets.simulation.rig import BASELINE, stereo_rig, zoomed
 from endosfm3d_ros.datasets.simulation.scenes import SCENES
+from endosfm3d_ros.datasets.simulation.seen import SeenSoFar, Shot, surface_points
 from endosfm3d_ros.datasets.simulation.sensor import automatic_gain, develop, plain_look
 from endosfm3d_ros.datasets.simulation.stage import LAMP, Stage
 from endosfm3d_ros.datasets.simulation.threads import one_thread
 from endosfm3d_ros.datasets.simulation.tool_mesh import tool_mesh
 from endosfm3d_ros.datasets.simulation.views import Cameras
+from endosfm3d_ros.datasets.surface_truth import Surface
 from endosfm3d_ros.datasets.tool_truth import ToolMesh
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.geometry import se3
@@ -26,6 +28,7 @@ from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.types import Frame
 
 METER_SIZE = (160, 128)  # pixels of the picture that the exposure is measured on
+SURFACE_SPACING = 8  # texels of the relief per point of the true surface, about 1 mm
 KEPT = 3  # views that stay in memory, for references asked for beside the pictures
 
 
@@ -148,6 +151,9 @@ class SimulatedSequence(Sequence):
             for tool, mesh in self._meshes.items()
         }
 
+    def surface(self, i: int) -> Surface:
+        return self._seen.surface(i)
+
     @cached_property
     @one_thread()
     def _stage(self) -> Stage:
@@ -156,6 +162,26 @@ class SimulatedSequence(Sequence):
     @cached_property
     def _meshes(self) -> dict[int, ToolMesh]:
         return self.tool_meshes()
+
+    @cached_property
+    def _seen(self) -> SeenSoFar:
+        return SeenSoFar(self._shot)
+
+    @cached_property
+    def _tool_points(self) -> dict[int, np.ndarray]:
+        return {tool: surface_points(mesh) for tool, mesh in self._meshes.items()}
+
+    @one_thread()
+    def _shot(self, i: int) -> Shot:
+        """Frame `i` with every point of tissue and instruments."""
+        tissue = truth.tissue_points(self._posed(i, 0), SURFACE_SPACING)
+        points = {0: se3.transform(se3.inverse(self._pose(i, 0)), tissue)}
+        for tool, pose in self.tool_poses(i).items():
+            points[tool] = se3.transform(pose, self._tool_points[tool])
+        labels = np.repeat(np.array(list(points), np.uint8), [len(p) for p in points.values()])
+        surface = Surface(np.concatenate(list(points.values())), labels)
+        instances = self._view(i, 0).tools.label[0, 0].byte().numpy()
+        return Shot(surface, self._camera(i, 0), self.reference_depth(i), instances)
 
     @cached_property
     def _gain(self) -> torch.Tensor:

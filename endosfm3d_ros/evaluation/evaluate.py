@@ -11,6 +11,7 @@ import psutil
 
 from endosfm3d_ros.datasets.sequence import Sequence
 from endosfm3d_ros.errors import ConfigurationError, InputError
+from endosfm3d_ros.evaluation.cloud_part import CloudPart
 from endosfm3d_ros.evaluation.given_masks import GivenMasks
 from endosfm3d_ros.evaluation.masks_part import MasksPart
 from endosfm3d_ros.evaluation.pairs_part import PairsPart
@@ -28,7 +29,16 @@ from endosfm3d_ros.types import ScaleSource, SceneUpdate
 Mode = Literal["live", "offline"]
 PARTS = {
     part.name: part
-    for part in (DepthPart, PosePart, PairsPart, IntrinsicsPart, MasksPart, TissuePart, ToolsPart)
+    for part in (
+        DepthPart,
+        PosePart,
+        PairsPart,
+        IntrinsicsPart,
+        MasksPart,
+        TissuePart,
+        ToolsPart,
+        CloudPart,
+    )
 }
 DEFAULT = (DepthPart.name, PosePart.name, IntrinsicsPart.name)
 
