@@ -91,6 +91,9 @@ def _clearance(tool: PlacedTool, tree: cKDTree, tissue: Cloud, update: SceneUpda
     sigma = np.hypot(np.sqrt(np.trace(placement.covariance[3:, 3:])), DEPTH_SIGMA * float(point[2]))
     distance = float(distances[best])
     missing = overhang(tool, update, float(surface[best, 2]))
+    if missing >= distance:
+        beyond = f"the tool reaches {1e3 * missing:.0f} mm beyond its model"
+        return Clearance.invalid(tool.track.id, beyond)
     bound = max(0.0, distance - ONE_SIDED_95 * float(sigma) - missing)
     return Clearance(tool.track.id, point.astype(np.float64), distance, bound, kind, True)
 

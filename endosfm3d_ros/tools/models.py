@@ -60,7 +60,8 @@ def model_source(
 
         return MeshSource(Path(path))
     if name == "capsule":
-        from endosfm3d_ros.tools.capsule import CapsuleConfig, CapsuleSource
+        from endosfm3d_ros.tools.capsule import CapsuleSource
+        from endosfm3d_ros.tools.capsule_fit import CapsuleConfig
 
         if not shaft_diameter:
             return CapsuleSource(CapsuleConfig(diameter_from_depth=True))

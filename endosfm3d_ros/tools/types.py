@@ -33,6 +33,7 @@ class ToolModel:
     metric: bool  # True: the model unit is the metre
     birth: np.ndarray | None = None  # (4, 4) model to the camera it was made from, model units
     pivot: np.ndarray | None = None  # (3,) about which it is turned; the box's middle if None
+    approximate: bool = False  # True: only roughly the tool's shape, so its outline may mislead
 
     def __post_init__(self) -> None:
         vertices, faces = self.vertices, self.faces

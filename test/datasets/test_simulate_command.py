@@ -31,6 +31,8 @@ def test_instruments_come_back_from_a_clip(tmp_path, run_command):
     for i in range(2):
         np.testing.assert_array_equal(clip.instances(i), made.instances(i))
         np.testing.assert_array_equal(clip.parts(i), made.parts(i))
+        np.testing.assert_array_equal(clip.surface(i).points, made.surface(i).points)
+        np.testing.assert_array_equal(clip.surface(i).labels, made.surface(i).labels)
         for tool in (1, 2):
             np.testing.assert_allclose(
                 clip.tool_poses(i)[tool], made.tool_poses(i)[tool], atol=1e-6

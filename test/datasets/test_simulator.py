@@ -198,3 +198,20 @@ def pixels(flow):
     height, width = flow.flow.shape[:2]
     columns, rows = np.meshgrid(np.arange(width), np.arange(height))
     return np.stack([columns, rows], -1) + flow.flow
+
+
+def test_the_surface_seen_so_far_is_where_the_depth_says_and_stays_when_hidden():
+    sequence = SimulatedSequence("instruments", frames=6, width=320, height=256)
+    hidden = []
+    for i in range(6):
+        surface = sequence.surface(i)
+        assert set(surface.labels) == {0, 1, 2}
+        pixels = sequence.camera.project(surface.points).round().astype(int)
+        column, row = np.clip(pixels, 0, np.array(sequence.camera.size) - 1).T
+        behind = surface.points[:, 2] - sequence.reference_depth(i)[row, column]
+        own = sequence.instances(i)[row, column] == surface.labels
+        assert np.percentile(np.abs(behind[own & (surface.labels == 0)]), 95) < 0.001
+        hidden.append(int(((surface.labels == 0) & ~own & (behind > 0.002)).sum()))
+    assert hidden[0] == 0 and hidden[-1] > 20
+    again = SimulatedSequence("instruments", frames=6, width=320, height=256).surface(5)
+    np.testing.assert_array_equal(again.points, surface.points)  # asked for out of order

@@ -33,11 +33,11 @@ def pipeline():
 
 
 def a_frame(i: int, labels: np.ndarray | None, camera: PinholeCamera = LENS) -> Frame:
-    """Tissue at 80 mm with the labelled pixels in the colour of steel."""
+    """Tissue at 80 mm, before it the labelled pixels in the colour of steel."""
     image = np.full((256, 320, 3), (170, 80, 60), np.uint8)
-    if labels is not None and labels.shape == image.shape[:2]:
-        image[labels > 0] = STEEL
     depth = np.full((256, 320), 0.08, np.float32)
+    if labels is not None and labels.shape == image.shape[:2]:
+        image[labels > 0], depth[labels > 0] = STEEL, 0.06
     return Frame(i * 10**8, image, camera=camera, depth=depth, tool_labels=labels)
 
 

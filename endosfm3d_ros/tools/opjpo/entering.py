@@ -12,7 +12,12 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.tools.capsule import CapsuleConfig, CapsuleFit, fit_capsule
+from endosfm3d_ros.tools.capsule_fit import (
+    CapsuleConfig,
+    CapsuleFit,
+    fit_capsule,
+    measured_axis,
+)
 from endosfm3d_ros.tools.opjpo.pose import UnitPose
 from endosfm3d_ros.tools.opjpo.search import moments
 from endosfm3d_ros.tools.opjpo.target import MaskTarget
@@ -27,7 +32,6 @@ class EnteringConfig:
     slices: int = 40  # along the model
     end: float = 0.3  # of the length, at each end, in which a working end may be
     pivot: float = 0.02  # m from the tip, about which the model is turned
-    reach: float = 0.3  # of the mask's length, at each end, in which depth is averaged
     rolls: int = 24
     tilts: tuple[float, ...] = (-0.25, 0.0, 0.25)  # rad, about both axes across the shaft
     resolution: int = 64  # px of the window's larger side
@@ -85,7 +89,7 @@ def entering_poses(
         InputError: the mask is too small, or fills the image.
     """
     fit = fit_capsule(observation.mask, CapsuleConfig())
-    tip, direction = line_of_sight(fit, end, observation, config)
+    tip, direction = line_of_sight(fit, end, observation)
     target = MaskTarget.of(observation, config.resolution)
     aligned = _turn_between(end.axis, direction)
     poses = []
@@ -98,40 +102,18 @@ def entering_poses(
 
 
 def line_of_sight(
-    fit: CapsuleFit, end: WorkingEnd, observation: ToolObservation, config: EnteringConfig
+    fit: CapsuleFit, end: WorkingEnd, observation: ToolObservation
 ) -> tuple[np.ndarray, np.ndarray]:
     """(3,) tip in the camera frame, m, and (3,) unit direction of the shaft towards it.
 
     By depth measured on both ends of the tool, else by how wide the shaft looks.
     """
-    camera, length = observation.camera, fit.length
-    places = np.array([config.reach / 2, 1 - config.reach / 2]) * length
-    depths = _measured(fit, places, observation, config)
-    if depths is None:
-        points = [fit.point(along, 2 * end.radius, camera) for along in places]
-        depths = np.array([point[2] for point in points])
-    else:
-        depths = depths + end.radius  # the axis lies behind the surface that is seen
-    slope = np.diff(1 / depths)[0] / np.diff(places)[0]
-    inverse = np.maximum(1 / depths[0] + slope * (np.array([0.0, length]) - places[0]), 1.0)
-    pixels = fit.tip + np.array([[0.0], [length]]) * fit.direction
-    tip, shaft = camera.unproject(pixels) / inverse[:, None]
+    ends = np.array([0.0, fit.length])
+    points = measured_axis(fit, ends, observation, end.radius)
+    if points is None:
+        points = np.array([fit.point(along, 2 * end.radius, observation.camera) for along in ends])
+    tip, shaft = points
     return tip, (tip - shaft) / np.linalg.norm(tip - shaft)
-
-
-def _measured(
-    fit: CapsuleFit, places: np.ndarray, observation: ToolObservation, config: EnteringConfig
-) -> np.ndarray | None:
-    """(2,) m: medians of the tool's depth around two places along the mask; None if unknown."""
-    if observation.tool_depth is None:
-        return None
-    rows, columns = np.nonzero(observation.mask & np.isfinite(observation.tool_depth))
-    along = (np.column_stack([columns, rows]) - fit.tip) @ fit.direction
-    depths = observation.tool_depth[rows, columns]
-    near = [np.abs(along - place) < config.reach / 2 * fit.length for place in places]
-    if min(np.count_nonzero(each) for each in near) < CapsuleConfig.min_pixels:
-        return None
-    return np.array([np.median(depths[each]) for each in near])
 
 
 def _turn_between(a: np.ndarray, b: np.ndarray) -> Rotation:

@@ -12,6 +12,7 @@ import numpy as np
 
 from endosfm3d_ros.tools.mesh import decimated
 from endosfm3d_ros.tools.opjpo.entering import EnteringConfig, WorkingEnd, entering_poses
+from endosfm3d_ros.tools.opjpo.measured import DepthConfig, MeasuredDepth, surface_samples
 from endosfm3d_ros.tools.opjpo.pose import UnitPose
 from endosfm3d_ros.tools.opjpo.refine import RefineConfig, Refined, Refiner
 from endosfm3d_ros.tools.opjpo.scale import Scale, ScaleConfig, scale_of
@@ -21,8 +22,15 @@ from endosfm3d_ros.tools.opjpo.search import (
     orientations_around,
     search,
 )
-from endosfm3d_ros.tools.opjpo.target import MaskTarget
-from endosfm3d_ros.tools.opjpo.trust import TrustConfig, doubts, long_axis, reach, unusable
+from endosfm3d_ros.tools.opjpo.target import MaskTarget, sampled
+from endosfm3d_ros.tools.opjpo.trust import (
+    TrustConfig,
+    contradiction,
+    doubts,
+    long_axis,
+    reach,
+    unusable,
+)
 from endosfm3d_ros.tools.silhouette import SilhouetteMesh
 from endosfm3d_ros.tools.types import ToolModel, ToolObservation, ToolPlacement
 
@@ -56,6 +64,7 @@ class JointConfig:
             translation=0.1,
         )
     )
+    depth: DepthConfig = field(default_factory=DepthConfig)
     scale: ScaleConfig = field(default_factory=ScaleConfig)
     trust: TrustConfig = field(default_factory=TrustConfig)
 
@@ -73,6 +82,8 @@ class JointAligner:
         self.fine_mesh, self.mesh, self.small_mesh = (
             SilhouetteMesh(*decimated(centred, model.faces, count)) for count in counts
         )
+        if model.metric:
+            self.samples = surface_samples(model, self.centre, self.config.depth)
 
     def working_end(self) -> WorkingEnd | None:
         """Of a long mesh in metres that may be seen from anywhere."""
@@ -96,7 +107,7 @@ class JointAligner:
         last = self.unit_pose(previous)
         found = self.tracked(observation, last)
         if self.lost(found, previous):
-            found = max(found, self.found(observation, last), key=lambda each: each.iou)
+            found = max(found, self.found(observation, last), key=lambda each: each.merit)
         return self.settled(found, observation, previous)
 
     def lost(self, found: Refined, previous: ToolPlacement) -> bool:
@@ -106,8 +117,9 @@ class JointAligner:
 
     def tracked(self, observation: ToolObservation, last: UnitPose) -> Refined:
         """Refined from the last pose, which is moved onto the mask first after a large motion."""
-        target = MaskTarget.of(observation, self.config.tracking_resolution)
-        return Refiner(self.mesh, observation.camera, target, self.config.tracking).run(last)
+        config = self.config
+        refiner = self.refiner(self.mesh, observation, config.tracking_resolution, config.tracking)
+        return refiner.run(last)
 
     def found(self, observation: ToolObservation, last: UnitPose | None) -> Refined:
         """The best of many orientations: coarse search, refinement, refinement of the finalists."""
@@ -116,9 +128,9 @@ class JointAligner:
         expected = last or self.birth_pose()
         if self.end and not expected and reach(observation) < np.inf:
             poses = entering_poses(self.small_mesh, self.end, observation, config.entering)
-            target = MaskTarget.of(observation, config.entering.resolution)
-            refiner = Refiner(self.small_mesh, camera, target, config.entering_refine)
-            refined = sorted((refiner.run(pose) for pose in poses), key=lambda each: -each.iou)
+            resolution, settings = config.entering.resolution, config.entering_refine
+            refiner = self.refiner(self.small_mesh, observation, resolution, settings)
+            refined = sorted((refiner.run(pose) for pose in poses), key=lambda each: -each.merit)
             poses = distinct(refined, config.search.kept, config.distinct)
             return self.refined_found(observation, poses, expected)
         if expected:
@@ -154,11 +166,33 @@ class JointAligner:
 
         Only the expected orientation is a prior; the position follows from the mask.
         """
-        target = MaskTarget.of(observation, resolution)
-        refiner = Refiner(mesh, observation.camera, target, self.config.refine)
+        refiner = self.refiner(mesh, observation, resolution, self.config.refine)
         priors = [UnitPose(expected.R, pose.position) if expected else pose for pose in poses]
         refined = (refiner.run(pose, prior) for pose, prior in zip(poses, priors))
-        return sorted(refined, key=lambda each: -each.iou)
+        return sorted(refined, key=lambda each: -each.merit)
+
+    def refiner(
+        self,
+        mesh: SilhouetteMesh,
+        observation: ToolObservation,
+        resolution: int,
+        config: RefineConfig,
+    ) -> Refiner:
+        """For one observation in a window; depth guides a model that is only roughly the tool."""
+        camera, target, depth = observation.camera, MaskTarget.of(observation, resolution), None
+        if self.model.approximate and observation.tool_depth is not None:
+            seen = sampled(observation.tool_depth, target.window)
+            depth = MeasuredDepth(
+                *self.samples, target.window.camera(camera), seen, self.config.depth
+            )
+        return Refiner(mesh, camera, target, config, depth)
+
+    def gap(self, observation: ToolObservation, pose: UnitPose) -> float:
+        """How far a model in metres lies behind the depth measured on it, over that depth."""
+        if not self.model.metric or observation.tool_depth is None:
+            return np.nan
+        seen, config = observation.tool_depth, self.config.depth
+        return MeasuredDepth(*self.samples, observation.camera, seen, config).gaps(pose).median
 
     def settled(
         self, found: Refined, observation: ToolObservation, previous: ToolPlacement | None
@@ -174,7 +208,10 @@ class JointAligner:
         covariance = pose_covariance(found, scale, config.refine)
         deviation = float(np.sqrt(covariance[5, 5])) / (scale.value * pose.position[2])
         axis = pose.R @ self.axis
-        reason = doubts(observation, found.iou, axis, pose.position, deviation, scale, config.trust)
+        gap = self.gap(observation, pose)
+        reason = contradiction(gap, config.trust) or doubts(
+            observation, found.iou, axis, pose.position, deviation, scale, config.trust
+        )
         return ToolPlacement(
             R=pose.R,
             t=scale.value * (pose.position - pose.R @ self.centre),

@@ -3,7 +3,8 @@
 Residuals of a pose are, in window pixels and along the normal,
 1. the distance of points on the model's outline from the mask's contour, and
 2. the distance of points on the mask's contour from the model's outline,
-both robustly weighted, and 3. the step away from where the pose was expected.
+both robustly weighted, 3. the step away from where the pose was expected, and, where a model has
+only roughly the tool's shape, 4. how far it lies behind the depth measured on it (`measured`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.tools.opjpo.measured import Gaps, MeasuredDepth
 from endosfm3d_ros.tools.opjpo.outline import Outline, outline_of
 from endosfm3d_ros.tools.opjpo.pose import UnitPose
 from endosfm3d_ros.tools.opjpo.search import follow_moments
@@ -48,6 +50,7 @@ class Refined:
     pose: UnitPose
     iou: float
     information: np.ndarray = field(repr=False)  # (6, 6) of a step, without the expectation
+    merit: float = -np.inf  # overlap less the cost of the gap: what poses are compared by
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Solid:
     contours: Contours
     mask: np.ndarray  # (1, h, w) bool
     iou: float
+    gaps: Gaps | None  # to the depth measured on the tool, where that guides
 
 
 @dataclass(frozen=True)
@@ -92,13 +96,15 @@ class Refiner:
         camera: PinholeCamera,
         target: MaskTarget,
         config: RefineConfig,
+        depth: MeasuredDepth | None = None,
     ) -> None:
         self.mesh, self.image, self.target, self.config = mesh, camera, target, config
+        self.depth = depth
         self.camera = target.window.camera(camera)
         self.contour = target.contour(config.contour_points)
 
     def run(self, start: UnitPose, expected: UnitPose | None = None) -> Refined:
-        """The pose with the largest overlap among those that the iterations meet.
+        """The pose with the most merit among those that the iterations meet.
 
         Args:
             start: where they begin; with too little overlap it is moved onto the mask first.
@@ -112,15 +118,16 @@ class Refiner:
         best = Refined(start, -1.0, np.zeros((6, 6)))
         remaining = self.config.iterations
         while remaining >= 0:
-            better = solid.iou > best.iou
+            better = self.merit(solid) > best.merit
             if not (better or remaining):
                 break
             outline = self.outline(solid)
             if len(outline.pixels) < MIN_POINTS:
                 break
-            equations = self.equations(outline, pose)
+            equations = self.equations(outline, solid, pose)
             if better:
-                best = Refined(pose, solid.iou, equations.information)
+                information, merit = equations.information, self.merit(solid)
+                best = Refined(pose, solid.iou, information, merit)
             if remaining:
                 step = self.step(equations, pose.step_from(expected))
                 pose = pose.moved(step)
@@ -136,7 +143,12 @@ class Refiner:
         pixels, front = project(points, self.camera)
         contours = self.mesh.contours(pixels[None], front[None])
         mask = filled(contours, 1, *self.camera.size)
-        return Solid(points, contours, mask, float(self.target.overlaps(mask)[0]))
+        gaps = self.depth.gaps(pose) if self.depth else None
+        return Solid(points, contours, mask, float(self.target.overlaps(mask)[0]), gaps)
+
+    def merit(self, solid: Solid) -> float:
+        """Overlap, less what it costs to lie before or behind the measured depth."""
+        return solid.iou - (self.depth.cost(solid.gaps) if solid.gaps else 0.0)
 
     def outline(self, solid: Solid) -> Outline:
         """Points on the outer contour where the mask says something."""
@@ -150,8 +162,22 @@ class Refiner:
         position = follow_moments(pose.position[None], solid.mask, self.image, self.target)[0]
         return UnitPose(pose.R, position)
 
-    def equations(self, outline: Outline, pose: UnitPose) -> Equations:
-        """Both kinds of residuals."""
+    def equations(self, outline: Outline, solid: Solid, pose: UnitPose) -> Equations:
+        """Residuals of the contour, and of the depth where there is some."""
+        contour = self.contour_equations(outline, pose)
+        if not (solid.gaps and len(solid.gaps.relative)):
+            return contour
+        rows, residuals, weights = self.depth.equations(solid.gaps, pose)
+        # a contour that the model cannot follow says less of the distance
+        misfit = np.average(contour.residuals**2, weights=contour.weights) / self.config.noise**2
+        return Equations(
+            np.concatenate([contour.rows, rows]),
+            np.concatenate([contour.residuals, residuals]),
+            np.concatenate([contour.weights / max(1.0, misfit), weights]),
+        )
+
+    def contour_equations(self, outline: Outline, pose: UnitPose) -> Equations:
+        """Residuals of the outline and of the mask's contour."""
         distance, gradient = self.target.distances(outline.pixels)
         nearest = closest(self.contour, outline.pixels)
         back = outline.normals[nearest]

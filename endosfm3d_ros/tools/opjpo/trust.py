@@ -21,6 +21,7 @@ class TrustConfig:
     end_on: float = 0.35  # rad between a long tool and the line of sight
     long: float = 2.0  # length over width from which on a tool is long
     max_distance_deviation: float = 0.25  # 1 sigma over the distance
+    max_gap: float = 0.15  # of the model behind or before the depth measured on the tool
     max_overreach: float = 1.1  # of the scale over the limit that tissue sets
 
 
@@ -67,6 +68,19 @@ def doubts(
     if scale.value > config.max_overreach * scale.limit:
         return f"the tool would be {scale.value / scale.limit - 1:.0%} behind the tissue"
     return ""
+
+
+def contradiction(gap: float, config: TrustConfig) -> str:
+    """Why depth measured on the tool speaks against a pose, or nothing.
+
+    Args:
+        gap: of the model behind that depth, over the depth; NaN if unknown.
+        config: the limits.
+    """
+    if not abs(gap) > config.max_gap:
+        return ""
+    side = "behind" if gap > 0 else "before"
+    return f"the tool would be {abs(gap):.0%} {side} the depth measured on it"
 
 
 def reach(observation: ToolObservation) -> float:
