@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from time import perf_counter, thread_time
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -14,21 +15,25 @@ class Background(Generic[T]):
 
     Args:
         threaded: False computes at once in `submit`: the same frames then give the same results.
+        rest: times as long as a job on the thread had to wait for a core, the next one waits: what
+            jobs compute is missing from the frames then.
     """
 
-    def __init__(self, threaded: bool) -> None:
-        self._threaded = threaded
+    def __init__(self, threaded: bool, rest: float = 0.0) -> None:
+        self._threaded, self._rest = threaded, rest
+        self._rested = 0.0  # s of the steady clock
         self._thread: threading.Thread | None = None
         self._generation = 0
         self._answer: tuple[int, T | Exception] | None = None
 
     @property
     def busy(self) -> bool:
-        """Whether a job runs or its answer waits to be taken."""
-        return self._thread is not None or self._answer is not None
+        """Whether a job runs, its answer waits to be taken, or the next one must wait."""
+        under_way = self._thread is not None or self._answer is not None
+        return under_way or perf_counter() < self._rested
 
     def submit(self, function: Callable[[], T]) -> bool:
-        """Start a job; False, and nothing happens, while another one is under way."""
+        """Start a job; False, and nothing happens, while `busy`."""
         if self.busy:
             return False
         generation = self._generation
@@ -66,7 +71,13 @@ class Background(Generic[T]):
         self._generation += 1
 
     def _run(self, function: Callable[[], T], generation: int) -> None:
+        start, computed = perf_counter(), thread_time()
         try:
-            self._answer = generation, function()
+            answer = generation, function()
         except Exception as error:  # handed on to the thread that takes the answer
-            self._answer = generation, error
+            answer = generation, error
+        if self._threaded:
+            end = perf_counter()
+            waited = end - start - (thread_time() - computed)
+            self._rested = end + self._rest * waited
+        self._answer = answer

@@ -47,7 +47,8 @@ class MotionTracker:
     ) -> None:
         self.config = config or MotionConfig()
         self._images = images or TrackingImages()
-        self._refinement: Background[Improved | None] = Background(background)
+        rest = self.config.refinement_rest
+        self._refinement: Background[Improved | None] = Background(background, rest)
         self.reset()
 
     def reset(self) -> None:

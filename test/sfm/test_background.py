@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -59,3 +60,15 @@ def waited_for(jobs: Background):
         if answer is not None:
             return answer
     return None
+
+
+def test_a_job_that_had_to_wait_for_a_core_lets_the_frames_go_first():
+    jobs = Background(threaded=True, rest=4.0)
+    assert jobs.submit(lambda: time.sleep(0.1))
+    end = time.monotonic() + 5
+    while jobs._thread.is_alive() and time.monotonic() < end:
+        time.sleep(0.01)
+    jobs.take()
+    assert jobs.busy and not jobs.submit(lambda: None)
+    time.sleep(0.6)
+    assert not jobs.busy and jobs.submit(lambda: None)
