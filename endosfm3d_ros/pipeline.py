@@ -50,10 +50,10 @@ class Pipeline:
         report: Callable[[str], None] = logging.getLogger(__name__).info,
     ) -> None:
         self.config = config or PipelineConfig()
-        self.sfm = Estimator(self.config.sfm, report)
+        self.slack = Slack()
+        self.sfm = Estimator(self.config.sfm, report, self.slack)
         self.tools = self._tool_stage()
         self.tissue = self._tissue_map()
-        self.slack = Slack()
 
     # Imported where they are used: a node without these stages starts without torch.
     def _tool_stage(self) -> ToolStage | None:

@@ -55,6 +55,7 @@ class Slack:
 
     SHARE, MEMORY = 0.8, 0.7
     LONGEST = 0.2  # s; a pause says nothing about the frames after it
+    SCARCE = 0.02  # s, with less than which there is more to do than time
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -63,3 +64,8 @@ class Slack:
         """Note how long there was nothing to do before a frame came."""
         given = self.SHARE * min(seconds, self.LONGEST)
         self.seconds = self.MEMORY * self.seconds + (1 - self.MEMORY) * given
+
+    @property
+    def scarce(self) -> bool:
+        """Whether frames come as fast as they can be taken."""
+        return self.seconds < self.SCARCE

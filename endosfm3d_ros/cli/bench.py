@@ -136,6 +136,6 @@ def _table(result: dict) -> object:
     table = Table("what", "p50 ms", "p95 ms", "ratio to", title=title)
     for name, row in result.items():
         if isinstance(row, dict) and "p50_ms" in row:
-            ratios = ", ".join(f"{value:.2f} x {other}" for other, value in row["ratio_to"].items())
+            ratios = ", ".join(f"{value:.3g} x {other}" for other, value in row["ratio_to"].items())
             table.add_row(name, f"{row['p50_ms']:.1f}", f"{row['p95_ms']:.1f}", ratios)
     return table

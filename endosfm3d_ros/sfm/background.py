@@ -7,6 +7,8 @@ from collections.abc import Callable
 from time import perf_counter, thread_time
 from typing import Generic, TypeVar
 
+from endosfm3d_ros.timing import Slack
+
 T = TypeVar("T")
 
 
@@ -15,12 +17,13 @@ class Background(Generic[T]):
 
     Args:
         threaded: False computes at once in `submit`: the same frames then give the same results.
-        rest: times as long as a job on the thread had to wait for a core, the next one waits: what
-            jobs compute is missing from the frames then.
+        rest: times as long as a job on the thread had to wait for a core, the next one waits, while
+            slack is scarce: what jobs compute is missing from the frames then.
+        slack: of the frames; without it jobs never wait.
     """
 
-    def __init__(self, threaded: bool, rest: float = 0.0) -> None:
-        self._threaded, self._rest = threaded, rest
+    def __init__(self, threaded: bool, rest: float = 0.0, slack: Slack | None = None) -> None:
+        self._threaded, self._rest, self._slack = threaded, rest, slack
         self._rested = 0.0  # s of the steady clock
         self._thread: threading.Thread | None = None
         self._generation = 0
@@ -76,7 +79,7 @@ class Background(Generic[T]):
             answer = generation, function()
         except Exception as error:  # handed on to the thread that takes the answer
             answer = generation, error
-        if self._threaded:
+        if self._slack and self._slack.scarce:
             end = perf_counter()
             waited = end - start - (thread_time() - computed)
             self._rested = end + self._rest * waited

@@ -26,7 +26,7 @@ from endosfm3d_ros.sfm.source import DepthSource
 from endosfm3d_ros.sfm.stereo import StereoConfig, StereoSource
 from endosfm3d_ros.sfm.tracking_image import TrackingImages
 from endosfm3d_ros.sfm.weights import find_weights
-from endosfm3d_ros.timing import StageClock
+from endosfm3d_ros.timing import Slack, StageClock
 from endosfm3d_ros.types import DepthMap, Frame, IntrinsicsEstimate, SceneUpdate
 
 SourceName = Literal["auto", "topic", "stereo", "endosfm3d", "shading"]
@@ -56,6 +56,7 @@ class Estimator:
     Args:
         config: settings.
         report: hears what is being built, and every few seconds that it still is.
+        slack: of the frames; where it is scarce, work beside them gives way.
 
     Raises:
         ConfigurationError: an unknown source, or one that was asked for and cannot be made.
@@ -65,6 +66,7 @@ class Estimator:
         self,
         config: EstimatorConfig | None = None,
         report: Callable[[str], None] = logging.getLogger(__name__).info,
+        slack: Slack | None = None,
     ) -> None:
         self.config = config or EstimatorConfig()
         if self.config.depth_source not in get_args(SourceName):
@@ -84,7 +86,7 @@ class Estimator:
         }
         c, images = self.config, TrackingImages()
         self._intrinsics = IntrinsicsFilter(c.intrinsics, c.background, images)
-        self._motion = MotionTracker(c.motion, c.background, images)
+        self._motion = MotionTracker(c.motion, c.background, images, slack)
         self._scale = ScaleStage(c.scale, c.scale_sources, c.stereo, c.background)
         self._undistorter = Undistorter()
         self.source: DepthSource | None = None

@@ -26,6 +26,7 @@ from endosfm3d_ros.sfm.relocalisation import KeyframeMemory
 from endosfm3d_ros.sfm.sampling import depth_along
 from endosfm3d_ros.sfm.scale_sources import NO_LANDMARKS, Landmarks
 from endosfm3d_ros.sfm.tracking_image import TrackingImages
+from endosfm3d_ros.timing import Slack
 from endosfm3d_ros.types import CameraPose, DepthMap, Frame, ScaleSource, TrackingState
 
 
@@ -37,6 +38,7 @@ class MotionTracker:
         background: adjust key frames beside the frames, for live use: no frame waits for it, and
             two runs over the same frames differ a little.
         images: shared with whoever else follows points.
+        slack: of the frames; where it is scarce, key frames are adjusted less often.
     """
 
     def __init__(
@@ -44,11 +46,12 @@ class MotionTracker:
         config: MotionConfig | None = None,
         background: bool = False,
         images: TrackingImages | None = None,
+        slack: Slack | None = None,
     ) -> None:
         self.config = config or MotionConfig()
         self._images = images or TrackingImages()
         rest = self.config.refinement_rest
-        self._refinement: Background[Improved | None] = Background(background, rest)
+        self._refinement: Background[Improved | None] = Background(background, rest, slack)
         self.reset()
 
     def reset(self) -> None:

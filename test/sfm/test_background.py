@@ -8,6 +8,7 @@ import time
 import pytest
 
 from endosfm3d_ros.sfm.background import Background
+from endosfm3d_ros.timing import Slack
 
 
 def test_an_answer_is_taken_once_and_a_second_job_waits_for_it():
@@ -62,13 +63,13 @@ def waited_for(jobs: Background):
     return None
 
 
-def test_a_job_that_had_to_wait_for_a_core_lets_the_frames_go_first():
-    jobs = Background(threaded=True, rest=4.0)
-    assert jobs.submit(lambda: time.sleep(0.1))
-    end = time.monotonic() + 5
-    while jobs._thread.is_alive() and time.monotonic() < end:
-        time.sleep(0.01)
-    jobs.take()
-    assert jobs.busy and not jobs.submit(lambda: None)
-    time.sleep(0.6)
+@pytest.mark.parametrize("scarce", [True, False])
+def test_a_job_that_had_to_wait_for_a_core_lets_the_frames_go_first(scarce):
+    slack = Slack()
+    slack.seconds = 0.0 if scarce else 0.1
+    jobs = Background(threaded=True, rest=4.0, slack=slack)
+    assert jobs.submit(lambda: time.sleep(0.1) or "done")
+    assert waited_for(jobs) == "done"
+    assert jobs.busy == scarce
+    time.sleep(0.6 * scarce)
     assert not jobs.busy and jobs.submit(lambda: None)
