@@ -107,3 +107,16 @@ def test_tissue_that_nobody_saw_gives_no_distance(rod):
     (found,) = clearances(an_update(rod, joined([seen, guessed])))
     assert not found.valid
     assert "inferred" in found.reason
+
+
+@pytest.mark.parametrize("gap", [0.006, 0.02])
+def test_tissue_nearer_than_a_tool_reaches_beyond_its_model_has_no_distance(rod, gap):
+    """The mask shows an open jaw of 12 mm beside the rod."""
+    labels = np.zeros((256, 320), np.uint8)
+    labels[108:208, 150:170] = 2
+    fold = tissue(np.array([[0.0, 0.0, AXIS + RADIUS + gap]]))
+    (found,) = clearances(an_update(rod, fold, labels=labels))
+    if gap < 0.012:
+        assert not found.valid and "mm beyond its model" in found.reason
+    else:
+        assert found.valid and found.lower_bound_95 < gap - 0.009
