@@ -244,7 +244,7 @@ class PosePart(Part):
 
 
 class IntrinsicsPart(Part):
-    """The estimate after the last frame against the clip's calibration."""
+    """The estimate after the last frame against the camera of that frame, which may have zoomed."""
 
     name = "intrinsics"
 
@@ -259,13 +259,16 @@ class IntrinsicsPart(Part):
         self._estimates[i] = update.intrinsics
 
     def scores(self) -> Scores | None:
-        truth = self._sequence.camera
-        if not self._estimates or truth is None:
+        if not self._estimates or self._sequence.camera is None:
             return None
+        truths = {
+            i: self._sequence.reference_camera(i) or self._sequence.camera for i in self._estimates
+        }
         if self._pictures is not None:
-            plot_focal_length(self._pictures / "focal_length.png", self._estimates, truth)
-        last = self._estimates[max(self._estimates)]
-        values = intrinsics_errors(last.camera, truth)
+            plot_focal_length(self._pictures / "focal_length.png", self._estimates, truths)
+        end = max(self._estimates)
+        last = self._estimates[end]
+        values = intrinsics_errors(last.camera, truths[end])
         state = {"state": last.state, "mode": last.mode}
         return Scores(1, {**values, **state, "k_seen_by": self._pipeline.sfm.k_seen_by()})
 

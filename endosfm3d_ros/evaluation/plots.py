@@ -62,18 +62,19 @@ def plot_trajectory(
 
 
 def plot_focal_length(
-    path: Path, estimates: dict[int, IntrinsicsEstimate], reference: PinholeCamera
+    path: Path, estimates: dict[int, IntrinsicsEstimate], references: dict[int, PinholeCamera]
 ) -> None:
     """Focal length over frames with its 95 % band, coloured by state, beside the calibration.
 
     Args:
         path: PNG to write.
         estimates: by position in the clip.
-        reference: camera of the clip; all is drawn at the size of its image.
+        references: true cameras, by position; all is drawn at the size of their image.
     """
     frames = np.array(sorted(estimates))
     each = [estimates[i] for i in frames]
-    scale = np.array([reference.width / e.camera.width for e in each])
+    truths = [references[i] for i in frames]
+    scale = np.array([truth.width / e.camera.width for truth, e in zip(truths, each)])
     focal = scale * np.array([e.camera.fx for e in each])
     band = 1.96 * scale * np.sqrt([max(e.covariance[0, 0], 0.0) for e in each])
     figure = new_figure(8, 4)
@@ -83,8 +84,9 @@ def plot_focal_length(
     for state in dict.fromkeys(states):
         here = states == state
         axes.plot(frames[here], focal[here], ".", color=STATES.get(state, "tab:blue"), label=state)
-    axes.axhline(reference.fx, color="tab:grey", ls="--", label="calibration")
+    true = np.array([truth.fx for truth in truths])
+    axes.plot(frames, true, color="tab:grey", ls="--", label="calibration")
     axes.set(xlabel="frame", ylabel="focal length fx in px")
-    axes.set_ylim(0.5 * reference.fx, 1.5 * reference.fx)
+    axes.set_ylim(0.5 * true.min(), 1.5 * true.max())
     axes.legend()
     figure.savefig(path, dpi=100)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -137,6 +139,15 @@ def test_intrinsics_are_those_of_the_last_frame(clip, make_update):
     assert values["focal_rel_err"] == values["centre_rel_err"] == 0
     assert (values["state"], values["mode"]) == ("converged", "estimate")
     assert values["k_seen_by"] == pipeline.sfm.k_seen_by()
+
+
+def test_intrinsics_of_a_zoomed_camera_are_compared_with_the_zoomed_one(clip, make_update):
+    sequence = clip(3)
+    camera = sequence.camera
+    half = replace(camera, fx=camera.fx / 2, fy=camera.fy / 2)
+    sequence.reference_camera = {2: half}.get
+    part = IntrinsicsPart(sequence, Pipeline())
+    assert fed(part, sequence, map(make_update, sequence)).values["focal_rel_err"] == 1
 
 
 def test_what_is_no_finite_number_is_left_out():
