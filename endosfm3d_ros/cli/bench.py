@@ -124,7 +124,7 @@ def _engines(rounds: int) -> dict:
     from endosfm3d_ros.evaluation.engine_check import engine_rows, engine_table
 
     console = Console()
-    rows = engine_rows("", EngineSettings(), rounds, console.log)
+    rows = engine_rows("", EngineSettings(), rounds, console.log, generated=True)
     console.print(engine_table(rows))
     return rows
 

@@ -76,13 +76,21 @@ def damaged_files(folder: Path) -> dict[str, str]:
 
 
 def engine_rows(
-    weights: str, settings: EngineSettings, rounds: int, report: Callable[[str], None]
+    weights: str,
+    settings: EngineSettings,
+    rounds: int,
+    report: Callable[[str], None],
+    generated: bool = False,
 ) -> dict[str, Row]:
-    """Every installed network, or with none generated ones, on every back end."""
+    """Every installed network, or with none generated ones, on every back end.
+
+    With `generated` those are added anyway: they have the sizes of the published networks.
+    """
     recipes, _ = installed_recipes(weights)
     if not recipes:
         report("no weights are installed: generated ones are used")
-        recipes = generated_recipes()
+    if generated or not recipes:
+        recipes += generated_recipes()
     if settings.calibration is None:
         settings = replace(settings, calibration=generated_images)
     return bench_engines(recipes, settings, rounds, report)
