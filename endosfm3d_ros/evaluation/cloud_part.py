@@ -12,7 +12,7 @@ from endosfm3d_ros.datasets.surface_truth import Surface
 from endosfm3d_ros.evaluation.parts import Part, Scores
 from endosfm3d_ros.pipeline import Pipeline
 from endosfm3d_ros.scene.complete import complete_cloud
-from endosfm3d_ros.types import Cloud, CloudLabel, ScaleSource, SceneUpdate
+from endosfm3d_ros.types import CloudLabel, ScaleSource, SceneUpdate
 
 MAX_POINTS = 40_000  # of tissue, as the node publishes by default
 REACH = 0.002  # metres within which the cloud must have a point
@@ -31,34 +31,34 @@ class CloudPart(Part):
 
     def __init__(self, sequence: Sequence, pipeline: Pipeline) -> None:
         super().__init__(sequence, pipeline)
+        self._known = sequence.surface(0) is not None
         self._metric = True
-        self._pending: list[tuple[int, Cloud]] = []
+        self._pending: list[tuple[int, np.ndarray, np.ndarray]] = []  # frame, points, labels
         self._columns: dict[str, list[float]] = defaultdict(list)
 
     def add(self, i: int, update: SceneUpdate) -> None:
         self._metric &= update.depth.scale != ScaleSource.RELATIVE
-        if self._metric:
-            self._pending.append((i, complete_cloud(update, MAX_POINTS)))
+        if self._known and self._metric:
+            cloud = complete_cloud(update, MAX_POINTS)
+            self._pending.append((i, cloud.points, cloud.labels))
 
     def settle(self) -> None:
-        for i, cloud in self._pending:
+        for i, cloud, kinds in self._pending:
             surface = self._sequence.surface(i)
             if surface is not None and len(surface.points):
-                self._score(i, surface, cloud)
+                self._score(i, surface, cloud, kinds)
         self._pending.clear()
 
     @property
     def pending_bytes(self) -> int:
-        return sum(array.nbytes for _, cloud in self._pending for array in vars(cloud).values())
+        return sum(cloud.nbytes + kinds.nbytes for _, cloud, kinds in self._pending)
 
-    def _score(self, i: int, surface: Surface, cloud: Cloud) -> None:
+    def _score(self, i: int, surface: Surface, cloud: np.ndarray, kinds: np.ndarray) -> None:
         points, tissue = surface.points, surface.labels == 0
-        of_tools, inferred = cloud.labels >= CloudLabel.TOOL, cloud.labels == CloudLabel.INFERRED
-        by_tissue, by_tools = (
-            covered(points, cloud.points[kind]) for kind in (~of_tools, of_tools)
-        )
+        of_tools, inferred = kinds >= CloudLabel.TOOL, kinds == CloudLabel.INFERRED
+        by_tissue, by_tools = (covered(points, cloud[kind]) for kind in (~of_tools, of_tools))
         near = np.where(tissue, by_tissue, by_tools)
-        known = covered(points, cloud.points[~of_tools & ~inferred])
+        known = covered(points, cloud[~of_tools & ~inferred])
         everything = np.ones_like(tissue)
         for name, shares, chosen in (
             ("covered", near, everything),

@@ -21,7 +21,9 @@ def scored(clip, make_update):
         part = CloudPart(sequence, pipeline=None)
         for i, frame in enumerate(sequence):
             part.add(i, make_update(frame, scale=scale))
-        assert part.pending_bytes > 0 or scale is ScaleSource.RELATIVE
+        assert (part.pending_bytes > 0) == (
+            surface is not None and scale is not ScaleSource.RELATIVE
+        )
         part.settle()
         assert part.pending_bytes == 0
         return part.scores()

@@ -12,7 +12,7 @@ import numpy as np
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.tools.opjpo.pose import UnitPose
-from endosfm3d_ros.tools.silhouette import project
+from endosfm3d_ros.tools.opjpo.scale import pixels_of
 from endosfm3d_ros.tools.types import ToolModel
 
 
@@ -71,10 +71,7 @@ class MeasuredDepth:
         towards = -(points * normals).sum(axis=1)
         shown = towards > self._config.facing * np.linalg.norm(points, axis=1)
         points = points[shown]
-        pixels, ahead = project(points, self._camera)
-        height, width = self._depth.shape
-        column, row = np.rint(np.where(ahead[:, None], pixels, -1.0)).astype(np.intp).T
-        inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+        column, row, inside = pixels_of(points, self._camera)
         depth = self._depth[row[inside], column[inside]]
         known = depth > 0
         points, depth = points[inside][known], depth[known]
@@ -88,15 +85,18 @@ class MeasuredDepth:
         return self._config.cost * beyond if beyond > 0 else 0.0
 
     def equations(self, gaps: Gaps, pose: UnitPose) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(N, 6) change of the gaps with the pose, (N,) gaps and (N,) weights."""
+        """(N, 6) change of the gaps with the pose, (N,) gaps and (N,) weights.
+
+        Gaps are in deviations, which count like pixels of a contour with its noise of about one.
+        """
         config = self._config
         depth = gaps.points[:, 2] / (1 + gaps.relative)
         x, y, _ = (gaps.points - pose.position).T
         nothing = np.zeros_like(x)
         rows = [y, -x, nothing, nothing, nothing, np.full_like(x, pose.position[2])]
-        share = config.independent / config.deviation**2 / max(1, len(depth))
-        weights = share / (1 + (gaps.relative / config.robust) ** 2)
-        return np.array(rows).T / depth[:, None], gaps.relative, weights
+        weights = config.independent / len(depth) / (1 + (gaps.relative / config.robust) ** 2)
+        unit = config.deviation
+        return np.array(rows).T / (unit * depth[:, None]), gaps.relative / unit, weights
 
 
 def surface_samples(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.tools.silhouette import project
 from endosfm3d_ros.tools.types import ToolModel, ToolObservation, ToolPlacement
 
@@ -97,7 +98,7 @@ def depth_ratios(
     """(N,) scales at which model points in the mask reach the depth seen there; empty if few."""
     if depth is None:
         return np.empty(0)
-    column, row, inside = pixels_of(points, observation)
+    column, row, inside = pixels_of(points, observation.camera)
     inside[inside] = observation.mask[row[inside], column[inside]]
     seen = depth[row[inside], column[inside]]
     known = np.isfinite(seen) & (seen > 0)
@@ -107,7 +108,7 @@ def depth_ratios(
 
 def front(points: np.ndarray, observation: ToolObservation, config: ScaleConfig) -> np.ndarray:
     """(N, 3) the nearest of the points in each small cell of the image."""
-    column, row, inside = pixels_of(points, observation)
+    column, row, inside = pixels_of(points, observation.camera)
     near = np.nonzero(inside)[0]
     near = near[np.argsort(points[near, 2])]
     cell = (row[near] // config.cell) * observation.camera.width + column[near] // config.cell
@@ -116,10 +117,9 @@ def front(points: np.ndarray, observation: ToolObservation, config: ScaleConfig)
 
 
 def pixels_of(
-    points: np.ndarray, observation: ToolObservation
+    points: np.ndarray, camera: PinholeCamera
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Column, row and whether inside the image, (N,) each; 0, 0 where not."""
-    camera = observation.camera
     pixels, ahead = project(points, camera)
     inside = ahead & ((pixels > -0.5) & (pixels < np.array(camera.size) - 0.5)).all(axis=1)
     column, row = np.rint(np.where(inside[:, None], pixels, 0)).astype(np.intp).T
