@@ -23,14 +23,15 @@ class Correspondences:
     pixels: np.ndarray  # (N, 2) float64, undistorted, in the other image
     depth: np.ndarray  # (N,) float64 measured there along z, NaN where it is not known
     K: np.ndarray  # (3, 3) of the other image
-    pixel_sigma: float  # px
+    pixel_sigma: np.ndarray | float  # px, one or N
     depth_sigma: float  # relative
 
     def subset(self, index: np.ndarray) -> Correspondences:
         """The rows of an index array or mask."""
+        each = np.broadcast_to(self.pixel_sigma, len(self.points))[index]
         return Correspondences(
             self.points[index], self.pixels[index], self.depth[index],
-            self.K, self.pixel_sigma, self.depth_sigma,
+            self.K, each, self.depth_sigma,
         )  # fmt: skip
 
 

@@ -83,7 +83,7 @@ class Problem:
         x, y, z = local[:, 0], local[:, 1], np.maximum(local[:, 2], self.config.min_depth)
         known = np.isfinite(seen.depth)
         measured = np.where(known, seen.depth, 1.0)
-        sp, sd = seen.pixel_sigma, np.broadcast_to(seen.depth_sigma, x.shape)
+        sp, sd = seen.pixel_sigma, seen.depth_sigma  # (M,) each, see `_sorted`
         u, v = f * x / z, f * y / z
         residuals = np.stack([
             (u + cx - seen.pixels[:, 0]) / sp,
@@ -92,13 +92,13 @@ class Problem:
         ], 1)  # fmt: skip
         zero, one = np.zeros_like(x), np.ones_like(x)
         by_local = np.stack([
-            np.stack([f / z, zero, -u / z], 1) / sp,
-            np.stack([zero, f / z, -v / z], 1) / sp,
+            np.stack([f / z, zero, -u / z], 1) / sp[:, None],
+            np.stack([zero, f / z, -v / z], 1) / sp[:, None],
             np.stack([zero, zero, known / z / sd], 1),
         ], 1)  # fmt: skip
         by_lens = np.stack([
-            np.stack([u, one, zero], 1) / sp,
-            np.stack([v, zero, one], 1) / sp,
+            np.stack([u, one, zero], 1) / sp[:, None],
+            np.stack([v, zero, one], 1) / sp[:, None],
             np.zeros((len(x), 3)),
         ], 1)  # fmt: skip
         return residuals, by_local, by_lens
@@ -131,16 +131,19 @@ class Problem:
 
 
 def _sorted(seen: Observations, order: np.ndarray) -> Observations:
-    sigma = np.broadcast_to(seen.depth_sigma, seen.point.shape)[order]
-    return replace(
-        seen, view=seen.view[order], point=seen.point[order], pixels=seen.pixels[order],
-        depth=seen.depth[order], depth_sigma=sigma,
+    pixel_sigma, depth_sigma = (
+        np.broadcast_to(sigma, seen.point.shape)[order]
+        for sigma in (seen.pixel_sigma, seen.depth_sigma)
+    )
+    return Observations(
+        seen.view[order], seen.point[order], seen.pixels[order], seen.depth[order],
+        pixel_sigma, depth_sigma,
     )  # fmt: skip
 
 
 def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(M, i, j) sums over the three residuals of (M, 3, i) and (M, 3, j)."""
-    return (a[:, :, :, None] * b[:, :, None, :]).sum(axis=1)
+    return a.transpose(0, 2, 1) @ b
 
 
 class System:

@@ -31,7 +31,7 @@ class Observations:
     point: np.ndarray  # (M,) int
     pixels: np.ndarray  # (M, 2) float64
     depth: np.ndarray  # (M,) float64 measured along z, NaN where it is not known
-    pixel_sigma: float  # px
+    pixel_sigma: np.ndarray | float  # px, one or M
     depth_sigma: np.ndarray | float  # relative, one or M
 
 

@@ -27,11 +27,9 @@ class CalibrationWindowConfig:
     largest_flow: float = 0.06  # a full window is thinned, and takes views twice as far apart
     min_views: int = 3  # that see a point
     min_points: int = 30
-    pixel_sigma: float = 0.5  # px
+    pixel_sigma: float = 0.5  # px, of a new view before all are adjusted
     depth_sigma: float = 1.0  # relative; of the flat start, it only keeps the unit of length
-    bundle: BundleConfig = field(
-        default_factory=lambda: BundleConfig(iterations=25, tolerance=1e-5)
-    )
+    bundle: BundleConfig = field(default_factory=lambda: BundleConfig(iterations=25, damping=1e-5))
 
 
 @dataclass(frozen=True)
@@ -50,14 +48,15 @@ class Structure:
         f, cx, cy = self.lens
         return np.array([[f, 0, cx], [0, f, cy], [0, 0, 1.0]])
 
-    def known(self, tracks: Tracks, pixel_sigma: float) -> Correspondences:
-        """The points of an image that have a place in the scene."""
+    def known(self, tracks: Tracks, pixel_sigma: np.ndarray | float) -> Correspondences:
+        """The points of an image that have a place in the scene; sigma of all, or of each track."""
         _, mine, theirs = np.intersect1d(
             self.ids, tracks.ids, assume_unique=True, return_indices=True
         )
         return Correspondences(
             self.points[mine], tracks.pixels[theirs].astype(float),
-            np.full(len(mine), np.nan), self.K, pixel_sigma, 1.0,
+            np.full(len(mine), np.nan), self.K,
+            np.broadcast_to(pixel_sigma, tracks.ids.shape)[theirs], 1.0,
         )  # fmt: skip
 
 
@@ -67,7 +66,7 @@ class Solved:
 
     structure: Structure
     covariance: np.ndarray  # (3, 3) of the lens, px^2; of independent errors
-    variance: float  # of a residual whitened by `pixel_sigma`
+    variance: float  # of a whitened residual
 
 
 class CalibrationWindow:
@@ -210,11 +209,12 @@ def _observations(
     columns = []
     for i, view in enumerate(views):
         _, mine, theirs = np.intersect1d(ids, view.ids, return_indices=True)
-        columns.append((np.full(len(mine), i), mine, view.pixels[theirs].astype(float)))
-    view, point, pixels = (np.concatenate(column) for column in zip(*columns))
+        pixels = view.pixels[theirs].astype(float)
+        columns.append((np.full(len(mine), i), mine, pixels, view.sigma[theirs]))
+    view, point, pixels, sigma = (np.concatenate(column) for column in zip(*columns))
     # the flat start, once per point
     depth = np.full(len(view), np.nan)
     _, first = np.unique(point, return_index=True)
     T = start.T_view_world[view[first]]
     depth[first] = np.median(np.einsum("mj,mj->m", T[:, 2, :3], start.points) + T[:, 2, 3])
-    return Observations(view, point, pixels, depth, config.pixel_sigma, config.depth_sigma)
+    return Observations(view, point, pixels, depth, sigma, config.depth_sigma)

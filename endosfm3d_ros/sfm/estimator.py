@@ -24,7 +24,6 @@ from endosfm3d_ros.sfm.scale_stage import ScaleStage
 from endosfm3d_ros.sfm.shading import ShadingConfig, ShadingSource
 from endosfm3d_ros.sfm.source import DepthSource
 from endosfm3d_ros.sfm.stereo import StereoConfig, StereoSource
-from endosfm3d_ros.sfm.tracking_image import TrackingImages
 from endosfm3d_ros.sfm.weights import find_weights
 from endosfm3d_ros.timing import Slack, StageClock
 from endosfm3d_ros.types import DepthMap, Frame, IntrinsicsEstimate, SceneUpdate
@@ -84,9 +83,9 @@ class Estimator:
                 *self._network(report),
             )
         }
-        c, images = self.config, TrackingImages()
-        self._intrinsics = IntrinsicsFilter(c.intrinsics, c.background, images)
-        self._motion = MotionTracker(c.motion, c.background, images, slack)
+        c = self.config
+        self._intrinsics = IntrinsicsFilter(c.intrinsics, c.background)
+        self._motion = MotionTracker(c.motion, c.background, slack)
         self._scale = ScaleStage(c.scale, c.scale_sources, c.stereo, c.background)
         self._undistorter = Undistorter()
         self.source: DepthSource | None = None

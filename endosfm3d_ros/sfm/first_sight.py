@@ -44,6 +44,15 @@ class FirstSight:
         return FirstSight(*(np.concatenate(pair) for pair in zip(mine, theirs)))
 
 
+@dataclass(frozen=True)
+class SeenAgain:
+    """N points in another image."""
+
+    pixels: np.ndarray  # (N, 2) float32, where believed if not found
+    found: np.ndarray  # (N,) bool
+    unlike: np.ndarray  # (N,) one minus the correlation with the first sight; 1 if not found
+
+
 def seen_again(
     sight: FirstSight,
     grey: np.ndarray,
@@ -53,7 +62,7 @@ def seen_again(
     round_trip: float,
     slip: float,
     neighbours: int,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> SeenAgain:
     """Where points are in another image, by what they looked like at first.
 
     Args:
@@ -65,19 +74,17 @@ def seen_again(
         slip: px from where they are believed.
         neighbours: points first seen in one image that tell how it has turned and grown since;
             fewer are not looked for.
-
-    Returns:
-        (N, 2) float32 pixels, where believed if not found, and (N,) bool: found.
     """
     # 1 how each point's first image has turned and grown since
     turned, known = _turned(sight, believed, slip, neighbours)
+    unlike = np.ones(len(believed))
     if not known.any():
-        return believed, known
+        return SeenAgain(believed, known, unlike)
     # 2 both looks side by side
     middle = sight.tiles.shape[1] // 2 + sight.pixels - sight.pixels.round()
     side, count = sight.tiles.shape[1], int(known.sum())
     before = _side_by_side(sight.tiles[known])
-    after = _looks(grey, believed[known], turned[known], middle[known], side)
+    after = _side_by_side(_looks(grey, believed[known], turned[known], middle[known], side))
     row, column = np.divmod(np.arange(count), _grid(count)[1])
     start = (side * np.stack([column, row], axis=1) + middle[known]).astype(np.float32)
     there, found = follow(
@@ -92,7 +99,25 @@ def seen_again(
     rows = np.flatnonzero(known)[found]
     answer, good = believed.copy(), np.zeros(len(believed), bool)
     answer[rows], good[rows] = pixels[found], True
-    return answer, good
+    unlike[rows] = _unlike(before, after, start[found], there[found], window)
+    return SeenAgain(answer, good, unlike)
+
+
+def _unlike(
+    before: np.ndarray, after: np.ndarray, start: np.ndarray, there: np.ndarray, window: int
+) -> np.ndarray:
+    """(K,) one minus the correlation of patches around pixels (K, 2) of two images."""
+    looks = []
+    for image, pixels in ((before, start), (after, there)):
+        offsets = np.arange(window, dtype=np.float32) - window // 2
+        u = np.broadcast_to(pixels[:, 0, None, None] + offsets, (len(pixels), window, window))
+        v = np.broadcast_to(pixels[:, 1, None, None] + offsets[:, None], u.shape)
+        look = cv2.remap(image, *(x.reshape(-1, window) for x in (u, v)), cv2.INTER_LINEAR)
+        look = look.reshape(len(pixels), -1).astype(np.float32)
+        looks.append(look - look.mean(axis=1, keepdims=True))
+    a, b = looks
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return np.maximum(1 - (a * b).sum(axis=1) / np.maximum(norms, 1e-6), 0)
 
 
 def _turned(
@@ -130,16 +155,10 @@ def _side_by_side(tiles: np.ndarray) -> np.ndarray:
 def _looks(
     grey: np.ndarray, pixels: np.ndarray, turned: np.ndarray, middle: np.ndarray, side: int
 ) -> np.ndarray:
-    """The picture of an image's tiles around pixels, turned and grown as at first sight."""
-    rows, columns = _grid(len(pixels))
-    left_out = (0, rows * columns - len(pixels)), (0, 0)
-    offsets = np.arange(side)[None] - middle[:, :, None]  # (N, 2, S) px from the point
-    maps = []
-    for axis in range(2):  # u, v of the image
-        across = pixels[:, axis, None] + turned[:, axis, 0, None] * offsets[:, 0]
-        down = turned[:, axis, 1, None] * offsets[:, 1]
-        across, down = (np.pad(x, left_out).astype(np.float32) for x in (across, down))
-        across, down = across.reshape(rows, 1, columns, side), down.reshape(rows, columns, side)
-        tiles = across + down.swapaxes(1, 2)[..., None]
-        maps.append(tiles.reshape(rows * side, columns * side))
-    return cv2.remap(grey, *maps, cv2.INTER_LINEAR)
+    """(N, side, side) tiles of an image around pixels, turned and grown as at first sight."""
+    tiles = np.empty((len(pixels), side, side), np.uint8)
+    corners = pixels - np.einsum("nij,nj->ni", turned, middle)  # of the tiles, in the image
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    for tile, affine in zip(tiles, np.concatenate([turned, corners[:, :, None]], axis=2)):
+        cv2.warpAffine(grey, affine, (side, side), tile, flags)
+    return tiles

@@ -17,7 +17,6 @@ from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.sfm.first_guess import first_guess
 from endosfm3d_ros.sfm.lens import LensBelief
 from endosfm3d_ros.sfm.self_calibration import SelfCalibration, SelfCalibrationConfig
-from endosfm3d_ros.sfm.tracking_image import TrackingImages
 from endosfm3d_ros.types import Frame, IntrinsicsEstimate
 
 IntrinsicsMode = Literal["estimate", "prior", "fixed"]
@@ -50,17 +49,14 @@ class IntrinsicsFilter:
     Args:
         config: settings.
         background: refine beside the frames, for live use.
-        images: shared with whoever else follows points.
     """
 
     def __init__(
         self,
         config: IntrinsicsConfig | None = None,
         background: bool = False,
-        images: TrackingImages | None = None,
     ) -> None:
         self.config = config or IntrinsicsConfig()
-        self._images = images
         self._background = background
         self.reset()
 
@@ -144,9 +140,7 @@ class IntrinsicsFilter:
                 c.prior_focal_sigma if given else c.default_focal_sigma,
                 c.prior_centre_sigma if given else c.default_centre_sigma,
             )
-            self._calibration = SelfCalibration(
-                belief, c.calibration, self._background, self._images
-            )
+            self._calibration = SelfCalibration(belief, c.calibration, self._background)
         return self._calibration
 
     @property

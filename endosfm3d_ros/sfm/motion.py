@@ -25,7 +25,7 @@ from endosfm3d_ros.sfm.odometry import accepted, held, plausible, tied
 from endosfm3d_ros.sfm.relocalisation import KeyframeMemory
 from endosfm3d_ros.sfm.sampling import depth_along
 from endosfm3d_ros.sfm.scale_sources import NO_LANDMARKS, Landmarks
-from endosfm3d_ros.sfm.tracking_image import TrackingImages
+from endosfm3d_ros.sfm.tracking_image import TrackingImage
 from endosfm3d_ros.timing import Slack
 from endosfm3d_ros.types import CameraPose, DepthMap, Frame, ScaleSource, TrackingState
 
@@ -37,7 +37,6 @@ class MotionTracker:
         config: settings.
         background: adjust key frames beside the frames, for live use: no frame waits for it, and
             two runs over the same frames differ a little.
-        images: shared with whoever else follows points.
         slack: of the frames; where it is scarce, key frames are adjusted less often.
     """
 
@@ -45,11 +44,9 @@ class MotionTracker:
         self,
         config: MotionConfig | None = None,
         background: bool = False,
-        images: TrackingImages | None = None,
         slack: Slack | None = None,
     ) -> None:
         self.config = config or MotionConfig()
-        self._images = images or TrackingImages()
         rest = self.config.refinement_rest
         self._refinement: Background[Improved | None] = Background(background, rest, slack)
         self.reset()
@@ -85,7 +82,7 @@ class MotionTracker:
         """
         c, relative = self.config, depth.scale == ScaleSource.RELATIVE
         sigma = c.relative_depth_sigma if relative else c.metric_depth_sigma
-        view = view_of(frame, self._images.of(frame.image, c.max_width), depth, sigma)
+        view = view_of(frame, TrackingImage.of(frame.image, c.max_width), depth, sigma)
         self.depth = self._alignment.apply(depth) if relative else depth
         # 1 start, or start anew
         if self._keyframe is None or self._keyframe.grey.shape != view.grey.shape:

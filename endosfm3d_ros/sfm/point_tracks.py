@@ -1,4 +1,8 @@
-"""Corners followed from image to image for as long as they can be seen; no camera is needed."""
+"""Corners followed from image to image for as long as they can be seen; no camera is needed.
+
+They are followed in small images, at a quarter of the cost, and put where they belong in large ones
+whenever it matters.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from endosfm3d_ros.sfm.contrast import matte
 from endosfm3d_ros.sfm.first_sight import FirstSight, seen_again
 from endosfm3d_ros.sfm.sampling import tissue_mask
-from endosfm3d_ros.sfm.tracking_image import TrackingImages
 from endosfm3d_ros.sfm.tracks import corners, follow
 from endosfm3d_ros.types import Frame
 
@@ -18,14 +22,18 @@ from endosfm3d_ros.types import Frame
 class PointTracksConfig:
     """How points are found and followed."""
 
-    max_width: int = 640  # px; wider images are tracked at this width
-    points: int = 200
+    max_width: int = 640  # px; wider images are looked at in this width ...
+    follow_width: int = 320  # ... and points are followed from image to image in this one
+    points: int = 400
     enough: float = 0.97  # share of them at which no new ones are looked for
-    spacing: float = 0.025  # of the width between two corners
+    spacing: float = 0.0175  # of the width between two corners
     quality: float = 0.005  # share of the strongest corner's response
-    patch: float = 0.032  # of the width; side of what is compared
+    patch: float = 0.032  # of the width; side of what is compared from image to image
+    look: float = 0.04  # of the width; side of what is compared with first sight
+    sigma: float = 0.0022  # of the width, of a place where the looks have nothing in common
+    least_sigma: float = 0.05  # px
     levels: int = 4  # pyramid
-    round_trip: float = 0.5  # px
+    round_trip: float = 0.5  # px; of the small image where points are followed
     slip: float = 10.0  # px that a point may have slipped since it was first seen
     neighbours: int = 6  # points from one image that tell how it has turned since
     highlight: int = 230  # grey level of the darkest channel
@@ -38,31 +46,25 @@ class Tracks:
 
     ids: np.ndarray  # (N,) int64, rising
     pixels: np.ndarray  # (N, 2) float32 in the tracking image
+    sigma: np.ndarray  # (N,) px; of one coordinate, against the place of first sight
     size: tuple[int, int]  # (width, height) of the tracking image
     step: float  # px, median motion since the last image; 0 for a first one
 
 
 class PointTracks:
-    """`update` with every image, `renew` with those that matter.
+    """`update` with every image, `renew` with those that matter."""
 
-    Args:
-        config: settings.
-        images: shared with whoever else follows points.
-    """
-
-    def __init__(
-        self, config: PointTracksConfig | None = None, images: TrackingImages | None = None
-    ) -> None:
+    def __init__(self, config: PointTracksConfig | None = None) -> None:
         self.config = config or PointTracksConfig()
-        self._images = images or TrackingImages()
         self.reset()
 
     def reset(self) -> None:
         """Forget all points."""
-        self._grey: np.ndarray | None = None
+        self._small: np.ndarray | None = None  # the last image, matte
         self._frame: Frame | None = None
         self._ids = np.empty(0, np.int64)
         self._pixels = np.empty((0, 2), np.float32)
+        self._sigma = np.empty(0)
         self._sight: FirstSight | None = None  # of these points; None: there are none
         self._made = self._views = 0
         self._size, self._step = (0, 0), 0.0
@@ -70,20 +72,15 @@ class PointTracks:
     def update(self, frame: Frame) -> Tracks:
         """The points that can still be seen in this frame's image."""
         c = self.config
-        grey = self._images.of(frame.image, c.max_width).even
-        self._size, self._step = (grey.shape[1], grey.shape[0]), 0.0
-        if self._grey is not None and self._grey.shape == grey.shape:
-            pixels, good = follow(
-                self._grey, grey, self._pixels,
-                window=self._patch, levels=c.levels, round_trip=c.round_trip,
-            )  # fmt: skip
-            if good.any():
-                self._step = float(np.median(np.linalg.norm((pixels - self._pixels)[good], axis=1)))
-            self._pixels = pixels
-        else:
-            good = np.zeros(len(self._ids), bool)
-        self._keep(good)
-        self._grey, self._frame = grey, frame
+        size = _size(frame.image, c.max_width)
+        small = matte(_resized(frame.image, _size(frame.image, c.follow_width)))
+        seen_before = size == self._size and self._small is not None
+        self._step = 0.0
+        if seen_before and len(self._ids):
+            self._follow(small)
+        elif not seen_before:
+            self._keep(np.zeros(len(self._ids), bool))
+        self._small, self._frame, self._size = small, frame, size
         return self._tracks()
 
     def renew(self) -> Tracks:
@@ -95,45 +92,59 @@ class PointTracks:
         if self._frame is None:
             return self._tracks()
         # 1 where they really are
-        good = self._put_right()
+        image = matte(_resized(self._frame.image, self._size))
+        good = self._put_right(image)
         # 2 what is left starts here, beside corners where there is room
         mask = self._tissue()
         strangers = self._pixels[~good]
         strangers = strangers[mask[tuple(strangers.round().astype(int).T[::-1])] > 0]
         self._keep(good)
-        corners_here = self._corners(mask, np.concatenate([self._pixels, strangers]))
-        self._begin(np.concatenate([strangers, corners_here]))
+        corners_here = self._corners(image, mask, np.concatenate([self._pixels, strangers]))
+        self._begin(image, np.concatenate([strangers, corners_here]))
         return self._tracks()
 
     def _tracks(self) -> Tracks:
-        return Tracks(self._ids, self._pixels, self._size, self._step)
+        return Tracks(self._ids, self._pixels, self._sigma, self._size, self._step)
 
     def _keep(self, good: np.ndarray) -> None:
         """Forget the points outside a mask."""
-        self._ids, self._pixels = self._ids[good], self._pixels[good]
+        self._ids, self._pixels, self._sigma = (
+            column[good] for column in (self._ids, self._pixels, self._sigma)
+        )
         self._sight = self._sight[good] if good.any() else None
 
-    def _put_right(self) -> np.ndarray:
+    def _follow(self, small: np.ndarray) -> None:
+        """From the last image to this one; both small."""
+        c, scale = self.config, small.shape[1] / self._size[0]
+        before = _scaled(self._pixels, scale)
+        after, good = follow(
+            self._small, small, before,
+            window=_odd(c.patch * small.shape[1]), levels=c.levels, round_trip=c.round_trip,
+        )  # fmt: skip
+        moved = (after - before) / scale
+        self._pixels = self._pixels + moved
+        if good.any():
+            self._step = float(np.median(np.linalg.norm(moved[good], axis=1)))
+        self._keep(good)
+
+    def _put_right(self, image: np.ndarray) -> np.ndarray:
         """(N,) bool: the points that look as at first sight, moved to where they do."""
         c = self.config
         if self._sight is None:
             return np.empty(0, bool)
-        self._pixels, good = seen_again(
-            self._sight, self._grey, self._pixels, window=self._patch, round_trip=c.round_trip,
-            slip=c.slip, neighbours=c.neighbours,
+        seen = seen_again(
+            self._sight, image, self._pixels, window=_odd(c.look * self._size[0]),
+            round_trip=c.round_trip, slip=c.slip, neighbours=c.neighbours,
         )  # fmt: skip
-        return good
-
-    @property
-    def _patch(self) -> int:
-        """Odd side in px."""
-        return 2 * round(self.config.patch * self._size[0] / 2) + 1
+        self._pixels = seen.pixels
+        self._sigma = np.hypot(c.least_sigma, c.sigma * self._size[0] * np.sqrt(seen.unlike))
+        return seen.found
 
     def _tissue(self) -> np.ndarray:
         c = self.config
-        return tissue_mask(self._frame, self._grey.shape, c.highlight, c.dark).astype(np.uint8)
+        return tissue_mask(self._frame, self._size[::-1], c.highlight, c.dark).astype(np.uint8)
 
-    def _corners(self, mask: np.ndarray, taken: np.ndarray) -> np.ndarray:
+    def _corners(self, image: np.ndarray, mask: np.ndarray, taken: np.ndarray) -> np.ndarray:
         """(K, 2) float32 where the mask is set and no point is yet; changes the mask."""
         c = self.config
         if len(taken) >= c.enough * c.points:
@@ -141,15 +152,39 @@ class PointTracks:
         spacing = c.spacing * self._size[0]
         for u, v in taken.round().astype(int).tolist():
             cv2.circle(mask, (u, v), round(spacing), 0, -1)
-        return corners(self._grey, mask, c.points - len(taken), c.quality, spacing)
+        return corners(image, mask, c.points - len(taken), c.quality, spacing)
 
-    def _begin(self, pixels: np.ndarray) -> None:
+    def _begin(self, image: np.ndarray, pixels: np.ndarray) -> None:
         """Points that are first seen in this image."""
         c, numbers = self.config, self._made + np.arange(len(pixels))
-        side = self._patch + 2 * (round(c.slip) + 2)  # patches may slip, and gradients need a rim
-        sight = FirstSight.of(self._grey, pixels, self._views, side)
+        # patches may slip, and their gradients need a rim
+        side = _odd(c.look * self._size[0]) + 2 * (round(c.slip) + 2)
+        sight = FirstSight.of(image, pixels, self._views, side)
         self._made += len(pixels)
         self._views += 1
         self._sight = sight if self._sight is None else self._sight.joined(sight)
         self._ids = np.concatenate([self._ids, numbers])
         self._pixels = np.concatenate([self._pixels, pixels])
+        self._sigma = np.concatenate([self._sigma, np.full(len(pixels), c.least_sigma)])
+
+
+def _size(image: np.ndarray, max_width: int) -> tuple[int, int]:
+    """(width, height) of an image made at most `max_width` wide."""
+    height, width = image.shape[:2]
+    return (width, height) if width <= max_width else (max_width, round(height * max_width / width))
+
+
+def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    if image.shape[1::-1] == size:
+        return image
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def _scaled(pixels: np.ndarray, scale: float) -> np.ndarray:
+    """(N, 2) float32 in an image `scale` times as large; pixel centres are whole numbers."""
+    return ((pixels + 0.5) * scale - 0.5).astype(np.float32)
+
+
+def _odd(length: float) -> int:
+    """The whole odd number of px near a length."""
+    return 2 * round(length / 2) + 1

@@ -22,7 +22,6 @@ from endosfm3d_ros.sfm.calibration_window import (
 )
 from endosfm3d_ros.sfm.lens import LensBelief
 from endosfm3d_ros.sfm.point_tracks import PointTracks, PointTracksConfig, Tracks
-from endosfm3d_ros.sfm.tracking_image import TrackingImages
 from endosfm3d_ros.sfm.zoom import Zoom, ZoomConfig, ZoomWatch
 from endosfm3d_ros.types import Frame
 
@@ -52,7 +51,6 @@ class SelfCalibration:
         start: what is believed before anything was seen.
         config: settings.
         background: solve on a thread of its own, so that no frame waits.
-        images: shared with whoever else follows points.
     """
 
     def __init__(
@@ -60,12 +58,11 @@ class SelfCalibration:
         start: LensBelief,
         config: SelfCalibrationConfig | None = None,
         background: bool = False,
-        images: TrackingImages | None = None,
     ) -> None:
         self.config = config or SelfCalibrationConfig()
         self._guess = self._start = start
         self._solver: Background[Solved | None] = Background(background)
-        self._tracks = PointTracks(self.config.tracks, images)
+        self._tracks = PointTracks(self.config.tracks)
         self._window = CalibrationWindow(self.config.window)
         self._prior = self.belief = self._solution = start
         self._size: tuple[int, int] | None = None
@@ -90,8 +87,9 @@ class SelfCalibration:
         if zoom is not None:
             self._reopen(zoom)
             return
-        # 3 a view that shows the scene from elsewhere is worth solving again
-        if self._window.due(tracks):
+        # 3 a view that shows the scene from elsewhere is worth solving again; one through optics
+        # that may move would cost points that tell whether they do
+        if self._window.due(tracks) and not self._zoom_watch.doubtful:
             tracks = self._tracks.renew()
             self._window.add(tracks)
             self._views += 1
@@ -171,6 +169,8 @@ class SelfCalibration:
     def _reopen(self, zoom: Zoom) -> None:
         """Somebody zooms: follow frame by frame, then start the window anew from there."""
         self._forget_views()
+        if zoom.over:  # now that time does not press, by precise places
+            zoom = self._zoom_watch.measured(self._tracks.renew()) or zoom
         self.belief, self.state = zoom.belief, "changed"
         if not zoom.over:
             return

@@ -17,22 +17,11 @@ class TrackingImage:
     raw: np.ndarray  # as seen: its broad light and dark guide large steps
     even: np.ndarray  # without the light, for precise places
 
-
-class TrackingImages:
-    """What several stages ask for is made once."""
-
-    def __init__(self) -> None:
-        self._image: np.ndarray | None = None
-        self._width = 0
-        self._made: TrackingImage | None = None
-
-    def of(self, image: np.ndarray, max_width: int) -> TrackingImage:
+    @classmethod
+    def of(cls, image: np.ndarray, max_width: int) -> TrackingImage:
         """Of an RGB image (H, W, 3) uint8, at most `max_width` wide."""
-        if image is not self._image or max_width != self._width:
-            raw = _small_grey(image, max_width)
-            self._image, self._width = image, max_width
-            self._made = TrackingImage(raw, evened(raw))
-        return self._made
+        raw = _small_grey(image, max_width)
+        return cls(raw, evened(raw))
 
 
 def _small_grey(image: np.ndarray, max_width: int) -> np.ndarray:

@@ -27,9 +27,10 @@ class ZoomConfig:
     doubts: float = 2.0  # standard deviations of the focal length that it is compared with
     frames: int = 3  # in a row
     points: int = 20  # that must be known; fewer conspire
-    pixel_sigma: float = 0.5  # px
+    pixel_sigma: float = 0.5  # px, where points are followed
+    placed_sigma: float = 0.15  # px, of known points where they were put right, beside the tracks'
     focal_sigma: float = 0.25  # of a change, before the points are looked at
-    settled: float = 0.015  # spread over the frames after a zoom
+    settled: float = 0.015  # spread over the frames after a zoom, or what one of them states
     settled_frames: int = 6
     repeated: float = 1.5  # factor on what these frames state: errors of a structure repeat in each
     useless: float = 0.06  # sigma above which an image says nothing about the change
@@ -66,6 +67,11 @@ class ZoomWatch:
         self._strange = 0  # frames in a row that fit another focal length
         self._ratios: deque[float] | None = None  # of the last frames, while the optics move
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether the last images fit another focal length, but not for long enough yet."""
+        return self._strange > 0
+
     def remember(self, stamp: int, structure: Structure, belief: LensBelief) -> None:
         """What was solved from views up to this time."""
         self._history.append(_Known(stamp, structure, belief))
@@ -76,7 +82,7 @@ class ZoomWatch:
             self._choose_reference(stamp, tracks)
         if self._reference is None:
             return None
-        found = self._change(tracks)
+        found = self._change(tracks, self.config.pixel_sigma)
         # 1 the points went out of sight, or say nothing
         if found is None:
             self._strange = 0
@@ -89,10 +95,17 @@ class ZoomWatch:
         # 3 follow until the optics stand still
         return self._followed(*found)
 
-    def _change(self, tracks: Tracks) -> tuple[float, float] | None:
+    def measured(self, tracks: Tracks) -> Zoom | None:
+        """The change that is over once more, from points that were put right since."""
+        found = self._change(tracks, np.hypot(tracks.sigma, self.config.placed_sigma))
+        return None if found is None else self._zoom(found[0], self.config.repeated * found[1])
+
+    def _change(
+        self, tracks: Tracks, pixel_sigma: np.ndarray | float
+    ) -> tuple[float, float] | None:
         """(logarithm of the factor, its sigma) since the reference; None where it is unknown."""
         c = self.config
-        data = self._reference.structure.known(tracks, c.pixel_sigma)
+        data = self._reference.structure.known(tracks, pixel_sigma)
         if len(data.points) < c.points:
             return None
         pose, ratio, sigma = resect(self._pose, data, c.focal_sigma)
@@ -113,7 +126,8 @@ class ZoomWatch:
         if self._ratios is None:
             self._ratios = deque(maxlen=c.settled_frames)
         self._ratios.append(ratio)
-        still = len(self._ratios) == c.settled_frames and np.ptp(self._ratios) < c.settled
+        steady = np.ptp(self._ratios) < max(c.settled, c.repeated * sigma)
+        still = steady and len(self._ratios) == c.settled_frames
         if not still:
             return self._zoom(ratio, c.lost_sigma, over=False)
         return self._zoom(float(np.median(self._ratios)), c.repeated * sigma)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from endosfm3d_ros.sfm.contrast import evened
+from endosfm3d_ros.sfm.contrast import evened, matte, reflections
 from endosfm3d_ros.sfm.point_tracks import PointTracks
 from endosfm3d_ros.types import Frame
 
@@ -77,3 +77,54 @@ def test_light_is_taken_out():
     dim, bright = (evened((60 * k + k * texture).astype(np.uint8)) for k in (1, 3))
     assert abs(dim.mean() - bright.mean()) < 2
     assert 0.7 < dim.std() / bright.std() < 1.1  # three times the contrast before
+
+
+def wet(tissue: np.ndarray, spots: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 of red tissue that mirrors a white lamp in spots (H, W) of 0 to 1."""
+    shade = tissue[:HEIGHT, :WIDTH, None].clip(40, 220) / 255
+    return (
+        (255 * (shade * (0.9, 0.45, 0.4) + 0.35 * spots[..., None])).clip(0, 255).astype(np.uint8)
+    )
+
+
+def test_what_is_mirrored_is_seen_long_before_it_is_bright(tissue):
+    spots = np.zeros((HEIGHT, WIDTH), np.float32)
+    for u, v in ((60, 50), (200, 80), (120, 200)):
+        cv2.circle(spots, (u, v), 4, 1.0, -1)
+    spots = cv2.GaussianBlur(spots, (0, 0), 1.0)
+    dry, picture = wet(tissue, 0 * spots), wet(tissue, spots)
+    found = reflections(picture)
+    assert picture.min(axis=2).max() < 200
+    assert found[spots > 0.5].all()
+    assert found[spots == 0].mean() < 0.05
+    assert not reflections(dry).any()
+
+
+def test_a_matte_image_does_not_show_what_is_mirrored(tissue):
+    spots = np.zeros((HEIGHT, WIDTH), np.float32)
+    cv2.circle(spots, (200, 80), 5, 1.0, -1)
+    dry, picture = (wet(tissue, k * spots) for k in (0, 1))
+    changed = np.abs(matte(dry).astype(int) - matte(picture))
+    plain = np.abs(
+        *(evened(cv2.cvtColor(x, cv2.COLOR_RGB2GRAY)).astype(int) for x in (dry, picture))
+    )
+    assert changed[spots > 0].mean() < 0.5 * plain[spots > 0].mean()
+    assert (matte(picture)[spots > 0] == 128).all()
+
+
+def test_a_place_that_has_changed_is_believed_less(tissue):
+    """The left half of the picture gets another pattern on top of its own."""
+    other = cv2.GaussianBlur(np.random.default_rng(5).normal(size=tissue.shape), (0, 0), 2.5)
+    other[:, WIDTH:] = 0  # the picture shows the middle of the texture
+    spoilt = tissue + np.float32(8 / other[:, :WIDTH].std() * other)
+    tracks = PointTracks()
+    tracks.update(frame(tissue, 0))
+    tracks.renew()
+    tracks.update(frame(spoilt, 0))
+    seen = tracks.renew()
+    old = np.flatnonzero(seen.sigma > seen.sigma.min())  # new points are exact by definition
+    left, right = (
+        old[side(seen.pixels[old, 0])] for side in (lambda u: u < 140, lambda u: u > 180)
+    )
+    assert len(left) > 10 and len(right) > 20
+    assert np.median(seen.sigma[left]) > 2 * np.median(seen.sigma[right])
