@@ -17,8 +17,8 @@ MIDDLE = 128
 LEAST_SHARE = 0.02  # of a square that counts
 
 SURROUNDINGS = 0.08  # of the width
-PALER = 0.05  # of the smaller of green and blue by red, against the surroundings
-DARK = 8.0  # grey levels added to red, so that noise in the dark is not pale
+PALER = 0.05  # of the red: what is whiter than its surroundings by more is a reflection ...
+LEAST_MORE = 4.0  # ... and by more grey levels, which sensor noise does not reach
 
 
 def evened(grey: np.ndarray, dull: np.ndarray | None = None) -> np.ndarray:
@@ -58,8 +58,10 @@ def reflections(image: np.ndarray) -> np.ndarray:
     Tissue is red and the lamp is white: what is mirrored adds as much to green and blue as to red
     (Shafer 1985). So a place paler than its surroundings is a reflection, long before it is bright.
     """
-    red, green, blue = cv2.split(image)
-    pale = cv2.divide(cv2.min(green, blue), cv2.add(red, DARK, dtype=cv2.CV_32F), dtype=cv2.CV_32F)
+    red, green, blue = cv2.split(cv2.blur(image, (3, 3)).astype(np.float32))
+    white = cv2.min(green, blue)
     side = 2 * round(SURROUNDINGS * image.shape[1] / 2) + 1
-    paler = cv2.subtract(pale, cv2.boxFilter(pale, cv2.CV_32F, (side, side))) > PALER
+    around = cv2.divide(*(cv2.boxFilter(x, -1, (side, side)) for x in (white, cv2.add(red, 1.0))))
+    more = cv2.subtract(white, cv2.multiply(around, red))
+    paler = more > cv2.max(cv2.multiply(red, PALER), LEAST_MORE)
     return cv2.dilate(paler.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)

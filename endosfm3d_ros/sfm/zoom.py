@@ -26,7 +26,7 @@ class ZoomConfig:
     sigmas: float = 4.0  # of what this image says
     doubts: float = 2.0  # standard deviations of the focal length that it is compared with
     frames: int = 3  # in a row
-    points: int = 20  # that must be known; fewer conspire
+    points: int = 30  # that must be known; fewer conspire
     pixel_sigma: float = 0.5  # px, where points are followed
     placed_sigma: float = 0.15  # px, of known points where they were put right, beside the tracks'
     focal_sigma: float = 0.25  # of a change, before the points are looked at
