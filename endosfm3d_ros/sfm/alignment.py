@@ -93,9 +93,17 @@ def refine_pose(
     return T, np.linalg.inv(H)
 
 
-def resect(
-    T: np.ndarray, data: Correspondences, focal_sigma: float
-) -> tuple[np.ndarray, float, float]:
+@dataclass(frozen=True)
+class Resection:
+    """Pose and focal length that explain an image."""
+
+    T: np.ndarray  # (4, 4) T_camera_reference
+    log_factor: float  # of the focal length, since the reference
+    sigma: float  # standard deviation of it, grows with the residuals that remain
+    misfit: float  # of the pixels to the points: robust standard deviation in stated ones
+
+
+def resect(T: np.ndarray, data: Correspondences, focal_sigma: float) -> Resection:
     """Pose and focal length together, from points whose depths differ.
 
     Coming nearer and zooming look alike for a plane; relief tells them apart.
@@ -104,10 +112,6 @@ def resect(
         T: (4, 4) T_camera_reference, the start.
         data: points and pixels; its K is the start of the focal length.
         focal_sigma: of the logarithm of the change, before the points are looked at.
-
-    Returns:
-        T_camera_reference, the logarithm of the factor on the focal length, and its standard
-        deviation, which grows with the residuals that remain.
     """
     log_factor, K, unit = 0.0, data.K.copy(), np.append(_unit(data), 1.0)
     for _ in range(ITERATIONS):
@@ -123,8 +127,9 @@ def resect(
         log_factor += float(np.clip(step[6], -0.3, 0.3))
         if (np.abs(step) < TOLERANCE * unit).all():
             break
-    spread = 1.4826 * np.median(np.abs(residuals[:2]))  # standard deviation, robust
-    return T, log_factor, float(np.sqrt(np.linalg.inv(H)[6, 6]) * max(spread, 1.0))
+    misfit = float(1.4826 * np.median(np.abs(residuals[:2])))
+    sigma = float(np.sqrt(np.linalg.inv(H)[6, 6]) * max(misfit, 1.0))
+    return Resection(T, log_factor, sigma, misfit)
 
 
 def _unit(data: Correspondences) -> np.ndarray:

@@ -47,11 +47,6 @@ def evened(grey: np.ndarray, dull: np.ndarray | None = None) -> np.ndarray:
     return cv2.add(cv2.divide(above, deviation, scale=CONTRAST), MIDDLE, dtype=cv2.CV_8U)
 
 
-def matte(image: np.ndarray) -> np.ndarray:
-    """(H, W) uint8 of an RGB image (H, W, 3) uint8: the tissue without light and reflections."""
-    return evened(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), ~reflections(image))
-
-
 def reflections(image: np.ndarray) -> np.ndarray:
     """(H, W) bool: where wet tissue (H, W, 3) mirrors the lamp.
 

@@ -84,7 +84,7 @@ class Estimator:
             )
         }
         c = self.config
-        self._intrinsics = IntrinsicsFilter(c.intrinsics, c.background)
+        self._intrinsics = IntrinsicsFilter(c.intrinsics, c.background, slack)
         self._motion = MotionTracker(c.motion, c.background, slack)
         self._scale = ScaleStage(c.scale, c.scale_sources, c.stereo, c.background)
         self._undistorter = Undistorter()

@@ -14,7 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from endosfm3d_ros.sfm.tracks import follow
 
-LEVELS = 1  # pyramid; the tiles are turned and shifted to where the point is believed
+LEVELS = 0  # above the tiles themselves; they are turned and shifted to where the point is believed
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.sfm.first_guess import first_guess
 from endosfm3d_ros.sfm.lens import LensBelief
 from endosfm3d_ros.sfm.self_calibration import SelfCalibration, SelfCalibrationConfig
+from endosfm3d_ros.timing import Slack
 from endosfm3d_ros.types import Frame, IntrinsicsEstimate
 
 IntrinsicsMode = Literal["estimate", "prior", "fixed"]
@@ -49,14 +50,17 @@ class IntrinsicsFilter:
     Args:
         config: settings.
         background: refine beside the frames, for live use.
+        slack: of the frames; where it is scarce, less is refined.
     """
 
     def __init__(
         self,
         config: IntrinsicsConfig | None = None,
         background: bool = False,
+        slack: Slack | None = None,
     ) -> None:
         self.config = config or IntrinsicsConfig()
+        self._slack = slack
         self._background = background
         self.reset()
 
@@ -140,7 +144,9 @@ class IntrinsicsFilter:
                 c.prior_focal_sigma if given else c.default_focal_sigma,
                 c.prior_centre_sigma if given else c.default_centre_sigma,
             )
-            self._calibration = SelfCalibration(belief, c.calibration, self._background)
+            self._calibration = SelfCalibration(
+                belief, c.calibration, self._background, self._slack
+            )
         return self._calibration
 
     @property

@@ -7,13 +7,14 @@ whenever it matters.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from threading import Lock
 
 import cv2
 import numpy as np
 
-from endosfm3d_ros.sfm.contrast import matte
+from endosfm3d_ros.sfm.contrast import evened, reflections
 from endosfm3d_ros.sfm.first_sight import FirstSight, seen_again
-from endosfm3d_ros.sfm.sampling import tissue_mask
+from endosfm3d_ros.sfm.sampling import resized_mask, tissue_mask
 from endosfm3d_ros.sfm.tracks import corners, follow
 from endosfm3d_ros.types import Frame
 
@@ -34,7 +35,7 @@ class PointTracksConfig:
     least_sigma: float = 0.05  # px
     levels: int = 4  # pyramid
     round_trip: float = 0.5  # px; of the small image where points are followed
-    slip: float = 10.0  # px that a point may have slipped since it was first seen
+    slip: float = 6.0  # px that a point may have slipped since it was first seen
     neighbours: int = 6  # points from one image that tell how it has turned since
     highlight: int = 230  # grey level of the darkest channel
     dark: int = 12  # grey level of the brightest channel
@@ -52,15 +53,17 @@ class Tracks:
 
 
 class PointTracks:
-    """`update` with every image, `renew` with those that matter."""
+    """`update` with every image, `renew` with those that matter, on any thread."""
 
     def __init__(self, config: PointTracksConfig | None = None) -> None:
         self.config = config or PointTracksConfig()
+        self._lock = Lock()  # an image that comes while points are renewed waits for them
         self.reset()
 
     def reset(self) -> None:
         """Forget all points."""
-        self._small: np.ndarray | None = None  # the last image, matte
+        self._small: np.ndarray | None = None  # the last image, without light and reflections
+        self._dull: np.ndarray | None = None  # where the small image mirrors nothing
         self._frame: Frame | None = None
         self._ids = np.empty(0, np.int64)
         self._pixels = np.empty((0, 2), np.float32)
@@ -71,16 +74,22 @@ class PointTracks:
 
     def update(self, frame: Frame) -> Tracks:
         """The points that can still be seen in this frame's image."""
+        with self._lock:
+            return self._updated(frame)
+
+    def _updated(self, frame: Frame) -> Tracks:
         c = self.config
         size = _size(frame.image, c.max_width)
-        small = matte(_resized(frame.image, _size(frame.image, c.follow_width)))
+        small_image = _resized(frame.image, _size(frame.image, c.follow_width))
+        dull = ~reflections(small_image)
+        small = _matte(small_image, dull)
         seen_before = size == self._size and self._small is not None
         self._step = 0.0
         if seen_before and len(self._ids):
             self._follow(small)
         elif not seen_before:
             self._keep(np.zeros(len(self._ids), bool))
-        self._small, self._frame, self._size = small, frame, size
+        self._small, self._dull, self._frame, self._size = small, dull, frame, size
         return self._tracks()
 
     def renew(self) -> Tracks:
@@ -89,17 +98,21 @@ class PointTracks:
         Slips add up from image to image; so every point is compared with the image that it was
         first seen in. One that does not look as it did there becomes a new point.
         """
+        with self._lock:
+            return self._renewed()
+
+    def _renewed(self) -> Tracks:
         if self._frame is None:
             return self._tracks()
         # 1 where they really are
-        image = matte(_resized(self._frame.image, self._size))
+        image = _matte(_resized(self._frame.image, self._size), self._dull)
         good = self._put_right(image)
         # 2 what is left starts here, beside corners where there is room
         mask = self._tissue()
         strangers = self._pixels[~good]
-        strangers = strangers[mask[tuple(strangers.round().astype(int).T[::-1])] > 0]
+        strangers = strangers[mask[self._cells(strangers)] > 0]
         self._keep(good)
-        corners_here = self._corners(image, mask, np.concatenate([self._pixels, strangers]))
+        corners_here = self._corners(mask, np.concatenate([self._pixels, strangers]))
         self._begin(image, np.concatenate([strangers, corners_here]))
         return self._tracks()
 
@@ -115,7 +128,7 @@ class PointTracks:
 
     def _follow(self, small: np.ndarray) -> None:
         """From the last image to this one; both small."""
-        c, scale = self.config, small.shape[1] / self._size[0]
+        c, scale = self.config, self._scale
         before = _scaled(self._pixels, scale)
         after, good = follow(
             self._small, small, before,
@@ -140,19 +153,31 @@ class PointTracks:
         self._sigma = np.hypot(c.least_sigma, c.sigma * self._size[0] * np.sqrt(seen.unlike))
         return seen.found
 
-    def _tissue(self) -> np.ndarray:
-        c = self.config
-        return tissue_mask(self._frame, self._size[::-1], c.highlight, c.dark).astype(np.uint8)
+    @property
+    def _scale(self) -> float:
+        """Of the small image."""
+        return self._small.shape[1] / self._size[0]
 
-    def _corners(self, image: np.ndarray, mask: np.ndarray, taken: np.ndarray) -> np.ndarray:
+    def _cells(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(rows, columns) of the small image under pixels (N, 2)."""
+        u, v = _scaled(pixels, self._scale).round().astype(int).T
+        return v, u
+
+    def _tissue(self) -> np.ndarray:
+        """(h, w) uint8 of the small image: 1 where points may begin."""
+        c = self.config
+        return tissue_mask(self._frame, self._small.shape, c.highlight, c.dark).astype(np.uint8)
+
+    def _corners(self, mask: np.ndarray, taken: np.ndarray) -> np.ndarray:
         """(K, 2) float32 where the mask is set and no point is yet; changes the mask."""
         c = self.config
         if len(taken) >= c.enough * c.points:
             return np.empty((0, 2), np.float32)
-        spacing = c.spacing * self._size[0]
-        for u, v in taken.round().astype(int).tolist():
-            cv2.circle(mask, (u, v), round(spacing), 0, -1)
-        return corners(image, mask, c.points - len(taken), c.quality, spacing)
+        spacing = c.spacing * self._small.shape[1]
+        for v, u in zip(*self._cells(taken)):
+            cv2.circle(mask, (int(u), int(v)), round(spacing), 0, -1)
+        found = corners(self._small, mask, c.points - len(taken), c.quality, spacing)
+        return _scaled(found, 1 / self._scale)
 
     def _begin(self, image: np.ndarray, pixels: np.ndarray) -> None:
         """Points that are first seen in this image."""
@@ -178,6 +203,12 @@ def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if image.shape[1::-1] == size:
         return image
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def _matte(image: np.ndarray, dull: np.ndarray) -> np.ndarray:
+    """(H, W) uint8 of an RGB image; `dull` may be smaller."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    return evened(grey, resized_mask(dull, grey.shape))
 
 
 def _scaled(pixels: np.ndarray, scale: float) -> np.ndarray:

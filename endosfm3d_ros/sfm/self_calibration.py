@@ -23,6 +23,7 @@ from endosfm3d_ros.sfm.calibration_window import (
 from endosfm3d_ros.sfm.lens import LensBelief
 from endosfm3d_ros.sfm.point_tracks import PointTracks, PointTracksConfig, Tracks
 from endosfm3d_ros.sfm.zoom import Zoom, ZoomConfig, ZoomWatch
+from endosfm3d_ros.timing import Slack
 from endosfm3d_ros.types import Frame
 
 
@@ -38,6 +39,7 @@ class SelfCalibrationConfig:
     patience: int = 30  # frames without a second view before the camera is called unobservable
     converged: float = 0.035  # of log f
     min_views: int = 4
+    rest: float = 4.0  # times what a solution waited for a core, until the next view
     scatter: int = 10  # solutions that must agree: tissue that gives way bends each one differently
     tracks: PointTracksConfig = field(default_factory=PointTracksConfig)
     window: CalibrationWindowConfig = field(default_factory=CalibrationWindowConfig)
@@ -51,6 +53,7 @@ class SelfCalibration:
         start: what is believed before anything was seen.
         config: settings.
         background: solve on a thread of its own, so that no frame waits.
+        slack: of the frames; where it is scarce, views are solved less often.
     """
 
     def __init__(
@@ -58,10 +61,13 @@ class SelfCalibration:
         start: LensBelief,
         config: SelfCalibrationConfig | None = None,
         background: bool = False,
+        slack: Slack | None = None,
     ) -> None:
         self.config = config or SelfCalibrationConfig()
         self._guess = self._start = start
-        self._solver: Background[Solved | None] = Background(background)
+        self._solver: Background[tuple[Tracks, Solved | None]] = Background(
+            background, self.config.rest, slack
+        )
         self._tracks = PointTracks(self.config.tracks)
         self._window = CalibrationWindow(self.config.window)
         self._prior = self.belief = self._solution = start
@@ -90,10 +96,6 @@ class SelfCalibration:
         # 3 a view that shows the scene from elsewhere is worth solving again; one through optics
         # that may move would cost points that tell whether they do
         if self._window.due(tracks) and not self._zoom_watch.doubtful:
-            tracks = self._tracks.renew()
-            self._window.add(tracks)
-            self._views += 1
-            self._waited = 0
             self._submit(frame.stamp, tracks)
         self._waited += 1
         if self.state == "uninitialised" and self._waited > self.config.patience:
@@ -127,19 +129,33 @@ class SelfCalibration:
         self._past: deque[np.ndarray] = deque(maxlen=self.config.scatter)
 
     def _submit(self, stamp: int, tracks: Tracks) -> None:
+        """Renew the points for a new view and solve with it, unless a view is under way."""
         views, width = self._window.snapshot(), tracks.size[0]
-        if len(views) < 2:
-            return
         before, c = self._structure, self.config.window
         lens, prior = self._solution.lens(width), self._prior.prior(width)
-        if self._solver.submit(lambda: solve(views, before, lens, prior, c)):
+
+        def job() -> tuple[Tracks, Solved | None]:
+            view = self._tracks.renew()
+            together = (*views, view)
+            return view, solve(together, before, lens, prior, c) if views else None
+
+        if self._solver.submit(job):
             self._submitted = stamp
 
     def _take_solution(self, tracks: Tracks) -> None:
-        c, solved = self.config, self._solver.take()
-        if solved is None:
+        answer = self._solver.take()
+        if answer is None:
             return
-        self._structure, width = solved.structure, tracks.size[0]
+        view, solved = answer
+        self._window.add(view)
+        self._views += 1
+        self._waited = 0
+        if solved is not None:
+            self._learn(solved, tracks.size[0])
+
+    def _learn(self, solved: Solved, width: int) -> None:
+        """Judge a solution, and believe it as far as it goes."""
+        c, self._structure = self.config, solved.structure
         own = np.sqrt(np.diag(solved.covariance) * c.correlation)
         sigma = np.maximum(own / (solved.structure.lens[0], width, width), c.floor)
         sigma = np.minimum(sigma, self._prior.sigma)

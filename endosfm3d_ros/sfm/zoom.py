@@ -33,6 +33,7 @@ class ZoomConfig:
     settled: float = 0.015  # spread over the frames after a zoom, or what one of them states
     settled_frames: int = 6
     repeated: float = 1.5  # factor on what these frames state: errors of a structure repeat in each
+    misfit: float = 5.0  # standard deviations of the pixels beyond which points have gone astray
     useless: float = 0.06  # sigma above which an image says nothing about the change
     lost_sigma: float = 0.12  # and where the points went out of sight before
 
@@ -108,11 +109,11 @@ class ZoomWatch:
         data = self._reference.structure.known(tracks, pixel_sigma)
         if len(data.points) < c.points:
             return None
-        pose, ratio, sigma = resect(self._pose, data, c.focal_sigma)
-        if self._ratios is not None and sigma > c.useless:
+        found = resect(self._pose, data, c.focal_sigma)
+        if found.misfit > c.misfit or (self._ratios is not None and found.sigma > c.useless):
             return None
-        self._pose = pose
-        return ratio, sigma
+        self._pose = found.T
+        return found.log_factor, found.sigma
 
     def _noticed(self, ratio: float, sigma: float) -> bool:
         c = self.config
