@@ -7,7 +7,7 @@ unit of length is free; the flat start keeps it near 1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -29,7 +29,11 @@ class CalibrationWindowConfig:
     min_points: int = 30
     pixel_sigma: float = 0.5  # px, of a new view before all are adjusted
     depth_sigma: float = 1.0  # relative; of the flat start, it only keeps the unit of length
-    bundle: BundleConfig = field(default_factory=lambda: BundleConfig(iterations=25, damping=1e-5))
+    warm_iterations: int = 8  # where all but the last view has been solved before
+    bundle: BundleConfig = field(
+        # what is left of residuals is a quarter of what points may slip in all
+        default_factory=lambda: BundleConfig(iterations=25, damping=1e-5, cauchy=0.4)
+    )
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,10 @@ def solve(
     # 3 all together
     seen = _observations(views, ids, start, config)
     fixed = np.arange(len(views)) == 0
-    bundle = adjust(start, seen, fixed=fixed, lens_prior=prior, config=config.bundle)
+    how = config.bundle
+    if before is not None:
+        how = replace(how, iterations=config.warm_iterations)
+    bundle = adjust(start, seen, fixed=fixed, lens_prior=prior, config=how)
     if not np.isfinite(bundle.cost):
         return None
     structure = Structure(ids, bundle.points, views, bundle.T_view_world, bundle.lens)

@@ -31,7 +31,7 @@ from endosfm3d_ros.types import Frame
 class SelfCalibrationConfig:
     """Standard deviations are of log f and, for the principal point, shares of the width."""
 
-    correlation: float = 4.0  # factor on covariances: errors of one point repeat in every view
+    correlation: float = 3.0  # factor on covariances: errors of one point repeat in every view
     floor: float = 0.003  # of log f; distortion and rolling shutter leave no less
     drift: float = 0.005  # of log f, that a prior loses per window of views
     observable: float = 0.4  # share of the first sigma above which the first guess is kept
