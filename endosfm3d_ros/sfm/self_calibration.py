@@ -39,7 +39,7 @@ class SelfCalibrationConfig:
     patience: int = 30  # frames without a second view before the camera is called unobservable
     converged: float = 0.035  # of log f
     min_views: int = 4
-    rest: float = 4.0  # times what a solution waited for a core, until the next view
+    rest: float = 15.0  # times what a solution waited for a core, until the next view
     scatter: int = 10  # solutions that must agree: tissue that gives way bends each one differently
     tracks: PointTracksConfig = field(default_factory=PointTracksConfig)
     window: CalibrationWindowConfig = field(default_factory=CalibrationWindowConfig)
