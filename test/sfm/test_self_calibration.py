@@ -10,9 +10,12 @@ import pytest
 
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.sfm.calibration_window import Structure
 from endosfm3d_ros.sfm.first_guess import first_guess
 from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig, IntrinsicsFilter
 from endosfm3d_ros.sfm.lens import LensBelief
+from endosfm3d_ros.sfm.point_tracks import Tracks
+from endosfm3d_ros.sfm.zoom import ZoomWatch
 from endosfm3d_ros.types import Frame
 
 WIDTH, HEIGHT = 320, 256
@@ -167,3 +170,28 @@ def test_beliefs_are_joined_by_their_precision():
     joined = a.joined(b)
     assert np.allclose(joined.mean, 0.8)
     assert np.allclose(joined.sigma, np.sqrt(0.2))
+
+
+def watched(pixels_of) -> list:
+    """What the watch says of six images of points that it knows; `pixels_of` moves their places."""
+    rng = np.random.default_rng(2)
+    points = np.column_stack([rng.uniform(-0.04, 0.04, (80, 2)), rng.uniform(0.05, 0.1, 80)])
+    ids, lens = np.arange(80), np.array([TRUTH.fx, TRUTH.cx, TRUTH.cy])
+    structure = Structure(ids, points, (), np.eye(4)[None], lens)
+    watch = ZoomWatch()
+    watch.remember(0, structure, LensBelief.of_camera(TRUTH, 0.01, 0.01))
+    seen = TRUTH.project(points)
+    images = (np.float32(pixels_of(seen, rng)) for _ in range(6))
+    return [
+        watch.look((10 + i) * STEP, Tracks(ids, pixels, np.full(80, 0.1), (WIDTH, HEIGHT), 0.0))
+        for i, pixels in enumerate(images)
+    ]
+
+
+def test_points_that_grow_apart_are_a_zoom_and_points_astray_are_none():
+    middle = np.array([TRUTH.cx, TRUTH.cy])
+    zoomed = watched(lambda seen, rng: middle + 1.2 * (seen - middle) + rng.normal(0, 0.3, (80, 2)))
+    assert zoomed[0] is None and zoomed[-1] is not None
+    assert zoomed[-1].belief.mean[0] == pytest.approx(np.log(1.2 * TRUTH.fx / WIDTH), abs=0.01)
+    astray = watched(lambda seen, rng: middle + 1.2 * (seen - middle) + rng.normal(0, 12, (80, 2)))
+    assert astray == [None] * 6
