@@ -193,5 +193,5 @@ def test_points_that_grow_apart_are_a_zoom_and_points_astray_are_none():
     zoomed = watched(lambda seen, rng: middle + 1.2 * (seen - middle) + rng.normal(0, 0.3, (80, 2)))
     assert zoomed[0] is None and zoomed[-1] is not None
     assert zoomed[-1].belief.mean[0] == pytest.approx(np.log(1.2 * TRUTH.fx / WIDTH), abs=0.01)
-    astray = watched(lambda seen, rng: middle + 1.2 * (seen - middle) + rng.normal(0, 12, (80, 2)))
+    astray = watched(lambda seen, rng: middle + 1.6 * (seen - middle) + rng.normal(0, 8, (80, 2)))
     assert astray == [None] * 6
