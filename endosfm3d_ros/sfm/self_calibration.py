@@ -65,9 +65,8 @@ class SelfCalibration:
     ) -> None:
         self.config = config or SelfCalibrationConfig()
         self._guess = self._start = start
-        self._solver: Background[tuple[Tracks, Solved | None]] = Background(
-            background, self.config.rest, slack
-        )
+        self._renewal: Background[Tracks] = Background(background)
+        self._solver: Background[Solved | None] = Background(background, self.config.rest, slack)
         self._tracks = PointTracks(self.config.tracks)
         self._window = CalibrationWindow(self.config.window)
         self._prior = self.belief = self._solution = start
@@ -77,7 +76,7 @@ class SelfCalibration:
         self.count = 0  # views that were solved for
         self.state = "uninitialised"
         self._zoom_watch = ZoomWatch(self.config.zoom)
-        self._submitted = 0  # stamp of the last view that is being solved
+        self._viewed = self._submitted = 0  # stamps of the last view, and of the last solved
         self._forget_views()
 
     def observe(self, frame: Frame) -> None:
@@ -86,8 +85,9 @@ class SelfCalibration:
         self._step = tracks.step / tracks.size[0]
         if tracks.size != self._size:
             self._restart(tracks)
-        # 1 what was solved meanwhile
+        # 1 what was seen and solved meanwhile
         self._take_solution(tracks)
+        self._take_view()
         # 2 does this image still fit the focal length?
         zoom = self._zoom_watch.look(frame.stamp, tracks)
         if zoom is not None:
@@ -96,7 +96,9 @@ class SelfCalibration:
         # 3 a view that shows the scene from elsewhere is worth solving again; one through optics
         # that may move would cost points that tell whether they do
         if self._window.due(tracks) and not self._zoom_watch.doubtful:
-            self._submit(frame.stamp, tracks)
+            if self._renewal.submit(self._tracks.renew):
+                self._viewed = frame.stamp
+            self._take_view()
         self._waited += 1
         if self.state == "uninitialised" and self._waited > self.config.patience:
             self.state = "unobservable"
@@ -123,33 +125,28 @@ class SelfCalibration:
 
     def _forget_views(self) -> None:
         self._window.clear()
+        self._renewal.forget()
         self._solver.forget()
         self._structure: Structure | None = None
         self._views = 0  # since the prior was renewed
         self._past: deque[np.ndarray] = deque(maxlen=self.config.scatter)
 
-    def _submit(self, stamp: int, tracks: Tracks) -> None:
-        """Renew the points for a new view and solve with it, unless a view is under way."""
-        views, width = self._window.snapshot(), tracks.size[0]
-        before, c = self._structure, self.config.window
-        lens, prior = self._solution.lens(width), self._prior.prior(width)
-
-        def job() -> tuple[Tracks, Solved | None]:
-            view = self._tracks.renew()
-            together = (*views, view)
-            return view, solve(together, before, lens, prior, c) if views else None
-
-        if self._solver.submit(job):
-            self._submitted = stamp
-
-    def _take_solution(self, tracks: Tracks) -> None:
-        answer = self._solver.take()
-        if answer is None:
+    def _take_view(self) -> None:
+        """Enter a view whose points were renewed, and solve unless the last one is under way."""
+        view = self._renewal.take()
+        if view is None:
             return
-        view, solved = answer
         self._window.add(view)
         self._views += 1
         self._waited = 0
+        views, width = self._window.snapshot(), view.size[0]
+        before, c = self._structure, self.config.window
+        lens, prior = self._solution.lens(width), self._prior.prior(width)
+        if len(views) > 1 and self._solver.submit(lambda: solve(views, before, lens, prior, c)):
+            self._submitted = self._viewed
+
+    def _take_solution(self, tracks: Tracks) -> None:
+        solved = self._solver.take()
         if solved is not None:
             self._learn(solved, tracks.size[0])
 
