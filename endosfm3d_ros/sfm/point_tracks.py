@@ -15,6 +15,7 @@ import numpy as np
 from endosfm3d_ros.sfm.contrast import evened, reflections
 from endosfm3d_ros.sfm.first_sight import FirstSight, seen_again
 from endosfm3d_ros.sfm.sampling import resized_mask, tissue_mask
+from endosfm3d_ros.sfm.tracking_image import fitted, fitted_size
 from endosfm3d_ros.sfm.tracks import corners, follow
 from endosfm3d_ros.types import Frame
 
@@ -79,8 +80,8 @@ class PointTracks:
 
     def _updated(self, frame: Frame) -> Tracks:
         c = self.config
-        size = _size(frame.image, c.max_width)
-        small_image = _resized(frame.image, _size(frame.image, c.follow_width))
+        size = fitted_size(frame.image, c.max_width)
+        small_image = fitted(frame.image, c.follow_width)
         dull = ~reflections(small_image)
         small = _matte(small_image, dull)
         seen_before = size == self._size and self._small is not None
@@ -105,7 +106,7 @@ class PointTracks:
         if self._frame is None:
             return self._tracks()
         # 1 where they really are
-        image = _matte(_resized(self._frame.image, self._size), self._dull)
+        image = _matte(fitted(self._frame.image, self.config.max_width), self._dull)
         good = self._put_right(image)
         # 2 what is left starts here, beside corners where there is room
         mask = self._tissue()
@@ -191,18 +192,6 @@ class PointTracks:
         self._ids = np.concatenate([self._ids, numbers])
         self._pixels = np.concatenate([self._pixels, pixels])
         self._sigma = np.concatenate([self._sigma, np.full(len(pixels), c.least_sigma)])
-
-
-def _size(image: np.ndarray, max_width: int) -> tuple[int, int]:
-    """(width, height) of an image made at most `max_width` wide."""
-    height, width = image.shape[:2]
-    return (width, height) if width <= max_width else (max_width, round(height * max_width / width))
-
-
-def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    if image.shape[1::-1] == size:
-        return image
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 def _matte(image: np.ndarray, dull: np.ndarray) -> np.ndarray:

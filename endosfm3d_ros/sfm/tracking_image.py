@@ -20,14 +20,19 @@ class TrackingImage:
     @classmethod
     def of(cls, image: np.ndarray, max_width: int) -> TrackingImage:
         """Of an RGB image (H, W, 3) uint8, at most `max_width` wide."""
-        raw = _small_grey(image, max_width)
+        raw = fitted(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), max_width)
         return cls(raw, evened(raw))
 
 
-def _small_grey(image: np.ndarray, max_width: int) -> np.ndarray:
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    height, width = grey.shape
-    if width <= max_width:
-        return grey
-    size = max_width, round(height * max_width / width)
-    return cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+def fitted_size(image: np.ndarray, max_width: int) -> tuple[int, int]:
+    """(width, height) of an image made at most `max_width` wide."""
+    height, width = image.shape[:2]
+    return (width, height) if width <= max_width else (max_width, round(height * max_width / width))
+
+
+def fitted(image: np.ndarray, max_width: int) -> np.ndarray:
+    """The image at that size; itself where it is not wider."""
+    size = fitted_size(image, max_width)
+    if image.shape[1::-1] == size:
+        return image
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)

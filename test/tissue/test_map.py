@@ -193,11 +193,14 @@ def test_a_hundred_resets_do_not_grow_memory(tissue, sheets, feeding):
         tissue.reset()
         feeding(tissue, sheet, 0)
         feeding(tissue, sheet, 1)
-    before = process.memory_info().rss
-    for _ in range(100):
-        tissue.reset()
-        feeding(tissue, sheet, 0)
-    assert process.memory_info().rss - before < 16e6  # the allocator alone: up to 9 MB late in a session
+    grown = []
+    for _ in range(2):  # the allocator may take 9 MB once, a leak takes them every time
+        before = process.memory_info().rss
+        for _ in range(100):
+            tissue.reset()
+            feeding(tissue, sheet, 0)
+        grown.append(process.memory_info().rss - before)
+    assert min(grown) < 8e6
 
 
 def test_the_map_can_be_rewound(tissue, sheets, feeding):
