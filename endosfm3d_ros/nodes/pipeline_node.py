@@ -33,6 +33,7 @@ from endosfm3d_ros.nodes.configuring import build_unless
 from endosfm3d_ros.nodes.guard import Guard
 from endosfm3d_ros.nodes.health import Finding, Health, Level
 from endosfm3d_ros.nodes.intrinsics_service import IntrinsicsService
+from endosfm3d_ros.nodes.leaving import leave
 from endosfm3d_ros.nodes.map_services import MapServices
 from endosfm3d_ros.nodes.outputs import SceneOutputs
 from endosfm3d_ros.nodes.qos import OUTPUT
@@ -304,7 +305,7 @@ def main() -> None:
     node.trigger_shutdown()
     node.destroy_node()
     rclpy.shutdown()
-    sys.exit(0 if started else 1)
+    leave(0 if started else 1)
 
 
 if __name__ == "__main__":

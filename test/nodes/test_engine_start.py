@@ -46,11 +46,14 @@ def wait_for(process, words, seconds):
     return time.monotonic() - begin
 
 
+@pytest.mark.parametrize("later", [0.0, 0.5, 1.5], ids="{}s".format)
 def test_interrupting_the_first_start_ends_it_and_keeps_nothing_broken(
-    start_node, weights, tmp_path
+    start_node, weights, tmp_path, later
 ):
+    """While the network is exported, and while it is compiled."""
     node = start_node(depth_source="endosfm3d", weights=weights, device="cpu")
     wait_for(node, "building engine depth", 120)
+    time.sleep(later)
     begin = time.monotonic()
     assert node.stop(timeout=20) == 1
     assert time.monotonic() - begin < 10
