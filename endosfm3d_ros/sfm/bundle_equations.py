@@ -1,12 +1,13 @@
 """The normal equations of bundle adjustment, with the points eliminated.
 
 Levenberg-Marquardt on the reduced camera system (Triggs et al. 2000, section 6): every point is
-seen by few views, so the points go first and what is left is a small dense system.
+seen by few views, so the points go first and what is left is a small dense system. Observations
+and points are the last axis of every array, so that all sums run along memory.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,20 +27,18 @@ class Problem:
         lens_prior: tuple[np.ndarray, np.ndarray] | None,
         config: BundleConfig,
     ) -> None:
-        order = np.argsort(seen.point, kind="stable")  # sums per point are then sums of runs
-        self.seen = seen = _sorted(seen, order)
-        self.first = np.flatnonzero(np.diff(seen.point, prepend=-1))  # row of every point
+        self.seen = seen = _sorted(seen, np.argsort(seen.view, kind="stable"))
         self.config, self.lens_prior = config, lens_prior
         self.free_views = np.flatnonzero(~fixed)
         self.cameras = POSE * len(self.free_views)
         self.size = self.cameras + (LENS if lens_prior is not None else 0)
-        slot = np.full(len(fixed), -1)
-        slot[self.free_views] = np.arange(len(self.free_views))
-        self.slot = slot[seen.view]  # of every observation: which free view, -1 none
-        self.rows = [np.flatnonzero(self.slot == i) for i in range(len(self.free_views))]
+        bounds = np.searchsorted(seen.view, np.arange(len(fixed) + 1))
+        self._rows = [slice(*bounds[view : view + 2]) for view in self.free_views]
+        self._by_point = np.argsort(seen.point, kind="stable")  # sums per point: sums of runs
+        self._first = np.flatnonzero(np.diff(seen.point[self._by_point], prepend=-1))
 
     def moved(self, bundle: Bundle, step: np.ndarray, points: np.ndarray) -> Bundle:
-        """The bundle after a step of cameras (size,) and points (N, 3)."""
+        """The bundle after a step of cameras (size,) and points (3, N)."""
         T = bundle.T_view_world.copy()
         for i, view in enumerate(self.free_views):
             motion = step[POSE * i : POSE * (i + 1)]
@@ -48,72 +47,123 @@ class Problem:
         if self.lens_prior is not None:
             change = np.clip(step[self.cameras], -0.5, 0.5), *step[self.cameras + 1 :]
             lens = np.array([lens[0] * np.exp(change[0]), lens[1] + change[1], lens[2] + change[2]])
-        return replace(bundle, T_view_world=T, points=bundle.points + points, lens=lens)
+        return replace(bundle, T_view_world=T, points=bundle.points + points.T, lens=lens)
 
     def linearise(self, bundle: Bundle) -> System:
         """Normal equations at a bundle, points apart from cameras."""
-        seen = self.seen
-        T = bundle.T_view_world[seen.view]
-        local = np.einsum("mij,mj->mi", T[:, :3, :3], bundle.points[seen.point]) + T[:, :3, 3]
-        residuals, by_local, by_lens = self._residuals(local, bundle.lens)
-        size = np.stack([np.hypot(residuals[:, 0], residuals[:, 1]), np.abs(residuals[:, 2])], 1)
-        weights, robust = self.config.kernel(size)
-        weights = weights[:, [0, 0, 1]]
-        behind = local[:, 2] <= self.config.min_depth
-        cost = np.inf if behind.any() else float(robust.sum())
-        prior = self._lens_prior(bundle.lens)
-        cost += float(prior @ prior) / 2
-        # small motion on the left of a view: d local = translation + rotation x local
-        x, y, z = local.T
-        zero = np.zeros_like(x)
-        cross = np.stack([
-            np.stack([zero, z, -y], 1), np.stack([-z, zero, x], 1), np.stack([y, -x, zero], 1),
-        ], 1)  # fmt: skip
-        by_pose = np.concatenate([by_local, by_local @ cross], axis=2)
-        by_point = by_local @ T[:, :3, :3]
-        return System(self, len(bundle.points), residuals, weights, by_pose, by_point, by_lens,
-                       prior, cost)  # fmt: skip
+        # 1 the points in the frames of their views
+        T = np.take(bundle.T_view_world.transpose(1, 2, 0), self.seen.view, axis=2)
+        R = T[:3, :3]
+        points = np.take(bundle.points.T, self.seen.point, axis=1)
+        local = np.einsum("ijm,jm->im", R, points) + T[:3, 3]
+        # 2 what each observation says about its point there
+        residuals, J, by_lens = self._residuals(local, bundle.lens)
+        weights, cost = self._weights(residuals, local)
+        weighted = weights[:, None] * J
+        H = np.einsum("rim,rjm->ijm", weighted, J)
+        g = np.einsum("rim,rm->im", weighted, residuals)
+        # 3 and so about points, poses, and both
+        HR = np.einsum("ijm,jkm->ikm", H, R)
+        P = self._per_point(np.einsum("jim,jkm->ikm", R, HR))
+        p = self._per_point(np.einsum("jim,jm->im", R, g))
+        A, a = self._poses(H, g, local)
+        W = self._mixed(HR, local, len(bundle.points))
+        system = System(A, a, W, P, p, cost, residuals)
+        # 4 and about the camera, that they share
+        if self.lens_prior is not None:
+            self._add_lens(system, by_lens * weights[:2, None], by_lens, J, R, local, bundle.lens)
+        return system
 
     def _residuals(
         self, local: np.ndarray, lens: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(M, 3) whitened residuals u, v, log z; (M, 3, 3) by local point; (M, 3, 3) by lens."""
-        seen = self.seen
-        f, cx, cy = lens
-        x, y, z = local[:, 0], local[:, 1], np.maximum(local[:, 2], self.config.min_depth)
+        """(3, M) whitened residuals u, v, log z; (3, 3, M) by local point; (2, 3, M) by lens."""
+        seen, (f, cx, cy) = self.seen, lens
+        inverse = 1 / np.maximum(local[2], self.config.min_depth)
         known = np.isfinite(seen.depth)
-        measured = np.where(known, seen.depth, 1.0)
-        sp, sd = seen.pixel_sigma, seen.depth_sigma  # (M,) each, see `_sorted`
-        u, v = f * x / z, f * y / z
+        per_pixel, per_depth = 1 / seen.pixel_sigma, known / seen.depth_sigma
+        u, v = f * local[0] * inverse, f * local[1] * inverse
+        ratio = inverse * np.where(known, seen.depth, 1.0)
         residuals = np.stack([
-            (u + cx - seen.pixels[:, 0]) / sp,
-            (v + cy - seen.pixels[:, 1]) / sp,
-            np.where(known, np.log(z / measured), 0) / sd,
-        ], 1)  # fmt: skip
-        zero, one = np.zeros_like(x), np.ones_like(x)
-        by_local = np.stack([
-            np.stack([f / z, zero, -u / z], 1) / sp[:, None],
-            np.stack([zero, f / z, -v / z], 1) / sp[:, None],
-            np.stack([zero, zero, known / z / sd], 1),
-        ], 1)  # fmt: skip
-        by_lens = np.stack([
-            np.stack([u, one, zero], 1) / sp[:, None],
-            np.stack([v, zero, one], 1) / sp[:, None],
-            np.zeros((len(x), 3)),
-        ], 1)  # fmt: skip
-        return residuals, by_local, by_lens
+            (u + cx - seen.pixels[:, 0]) * per_pixel,
+            (v + cy - seen.pixels[:, 1]) * per_pixel,
+            -np.log(ratio) * per_depth,
+        ])  # fmt: skip
+        J = np.zeros((3, POINT, len(inverse)))
+        J[0, 0] = J[1, 1] = f * inverse * per_pixel
+        J[0, 2], J[1, 2] = -u * inverse * per_pixel, -v * inverse * per_pixel
+        J[2, 2] = inverse * per_depth
+        by_lens = np.zeros((2, LENS, len(inverse)))
+        by_lens[0, 0], by_lens[1, 0] = u * per_pixel, v * per_pixel
+        by_lens[0, 1] = by_lens[1, 2] = per_pixel
+        return residuals, J, by_lens
+
+    def _weights(self, residuals: np.ndarray, local: np.ndarray) -> tuple[np.ndarray, float]:
+        """(3, M) weights, the same for both coordinates of a pixel; the robust cost."""
+        size = np.stack([np.hypot(residuals[0], residuals[1]), np.abs(residuals[2])])
+        weights, robust = self.config.kernel(size)
+        behind = local[2] <= self.config.min_depth
+        return weights[[0, 0, 1]], np.inf if behind.any() else float(robust.sum())
+
+    def _per_point(self, values: np.ndarray) -> np.ndarray:
+        """(..., N) sums of (..., M)."""
+        return np.add.reduceat(np.take(values, self._by_point, axis=-1), self._first, axis=-1)
+
+    def _poses(self, H: np.ndarray, g: np.ndarray, local: np.ndarray) -> tuple[np.ndarray, ...]:
+        """(size, size) and (size,) of small motions on the left: translation + rotation x local."""
+        A, a = np.zeros((self.size, self.size)), np.zeros(self.size)
+        turned = _cross(local, H)
+        blocks = H, turned, _cross(local, turned.swapaxes(0, 1)), g, _cross(local, g)
+        for i, rows in enumerate(self._rows):
+            move, turn = slice(POSE * i, POSE * i + 3), slice(POSE * i + 3, POSE * (i + 1))
+            A[move, move], A[turn, move], A[turn, turn], a[move], a[turn] = (
+                block[..., rows].sum(axis=-1) for block in blocks
+            )
+            A[move, turn] = A[turn, move].T
+        return A, a
+
+    def _mixed(self, HR: np.ndarray, local: np.ndarray, points: int) -> np.ndarray:
+        """(size, 3, N) of poses and points; a view sees a point once."""
+        W = np.zeros((self.size, POINT, points))
+        both = np.concatenate([HR, _cross(local, HR)])
+        for i, rows in enumerate(self._rows):
+            W[POSE * i : POSE * (i + 1), :, self.seen.point[rows]] = both[..., rows]
+        return W
+
+    def _add_lens(
+        self,
+        system: System,
+        weighted: np.ndarray,
+        by_lens: np.ndarray,
+        J: np.ndarray,
+        R: np.ndarray,
+        local: np.ndarray,
+        lens: np.ndarray,
+    ) -> None:
+        """Rows and columns of the camera's own unknowns, and its prior."""
+        own, prior = slice(self.cameras, None), self._lens_prior(lens)
+        stiffness = 1 / self.lens_prior[1]
+        system.cost += float(prior @ prior) / 2
+        system.A[own, own] = np.einsum("rim,rjm->ij", weighted, by_lens) + np.diag(stiffness**2)
+        system.a[own] = np.einsum("rim,rm->i", weighted, system.residuals[:2]) + prior * stiffness
+        mixed = np.einsum("rim,rjm->ijm", weighted, J[:2])
+        system.W[own] = self._per_point(np.einsum("ijm,jkm->ikm", mixed, R))
+        mixed = mixed.swapaxes(0, 1)
+        both = np.concatenate([mixed, _cross(local, mixed)])
+        for i, rows in enumerate(self._rows):
+            block = slice(POSE * i, POSE * (i + 1))
+            system.A[block, own] = both[..., rows].sum(axis=-1)
+            system.A[own, block] = system.A[block, own].T
 
     def _lens_prior(self, lens: np.ndarray) -> np.ndarray:
-        """(3,) whitened distance of the camera from its prior; zero where it is fixed."""
-        if self.lens_prior is None:
-            return np.zeros(LENS)
+        """(3,) whitened distance of the camera from its prior."""
         mean, sigma = self.lens_prior
         return (np.array([np.log(lens[0]), lens[1], lens[2]]) - mean) / sigma
 
     def finished(self, bundle: Bundle, system: System) -> Bundle:
         """With cost and covariances."""
         covariance = system.covariance()
-        spread = 1.4826 * np.median(np.abs(system.residuals[:, :2]))  # robust sigma
+        spread = 1.4826 * np.median(np.abs(system.residuals[:2]))  # robust sigma
         variance = max(float(spread) ** 2, 1e-6)
         poses = np.zeros((len(bundle.T_view_world), POSE, POSE))
         for i, view in enumerate(self.free_views):
@@ -141,84 +191,43 @@ def _sorted(seen: Observations, order: np.ndarray) -> Observations:
     )  # fmt: skip
 
 
-def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(M, i, j) sums over the three residuals of (M, 3, i) and (M, 3, j)."""
-    return a.transpose(0, 2, 1) @ b
+def _cross(x: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """(3, ..., M) of the products x (3, M) times vectors along their first axis."""
+    a, b, c = vectors
+    return np.stack([x[1] * c - x[2] * b, x[2] * a - x[0] * c, x[0] * b - x[1] * a])
 
 
+@dataclass
 class System:
     """Normal equations  [A W; W' P] [cameras; points] = -[a; p]  with P block diagonal."""
 
-    def __init__(
-        self,
-        problem: Problem,
-        points: int,
-        residuals: np.ndarray,
-        weights: np.ndarray,
-        by_pose: np.ndarray,
-        by_point: np.ndarray,
-        by_lens: np.ndarray,
-        prior: np.ndarray,
-        cost: float,
-    ) -> None:
-        self.cost, self.residuals = cost, residuals
-        index, first, size = problem.seen.point, problem.first, problem.size
-        weighted = by_point * weights[..., None]
-        self.P = np.add.reduceat(_products(weighted, by_point), first)
-        self.p = np.add.reduceat((weighted * residuals[..., None]).sum(axis=1), first)
-        self.A = np.zeros((size, size))
-        self.a = np.zeros(size)
-        self.W = np.zeros((points, size, POINT))
-        weighted = by_pose * weights[..., None]
-        mixed = _products(weighted, by_point)
-        for i, rows in enumerate(problem.rows):
-            block = slice(POSE * i, POSE * (i + 1))
-            flat = weighted[rows].reshape(-1, POSE)
-            self.A[block, block] = flat.T @ by_pose[rows].reshape(-1, POSE)
-            self.a[block] = flat.T @ residuals[rows].ravel()
-            self.W[index[rows], block] = mixed[rows]  # a view sees a point once
-        if size > problem.cameras:
-            self._add_lens(problem, weights, by_pose, by_point, by_lens, prior)
-
-    def _add_lens(
-        self,
-        problem: Problem,
-        weights: np.ndarray,
-        by_pose: np.ndarray,
-        by_point: np.ndarray,
-        by_lens: np.ndarray,
-        prior: np.ndarray,
-    ) -> None:
-        """Rows and columns of the camera's own unknowns, which every observation shares."""
-        weighted = by_lens * weights[..., None]
-        lens = slice(problem.cameras, problem.cameras + LENS)
-        stiffness = 1 / problem.lens_prior[1]
-        flat = weighted.reshape(-1, LENS)
-        self.A[lens, lens] = flat.T @ by_lens.reshape(-1, LENS) + np.diag(stiffness**2)
-        self.a[lens] = flat.T @ self.residuals.ravel() + prior * stiffness
-        for i, rows in enumerate(problem.rows):
-            block = slice(POSE * i, POSE * (i + 1))
-            shared = by_pose[rows].reshape(-1, POSE).T @ weighted[rows].reshape(-1, LENS)
-            self.A[block, lens], self.A[lens, block] = shared, shared.T
-        self.W[:, lens] = np.add.reduceat(_products(weighted, by_point), problem.first)
+    A: np.ndarray  # (size, size)
+    a: np.ndarray  # (size,)
+    W: np.ndarray  # (size, 3, N)
+    P: np.ndarray  # (3, 3, N)
+    p: np.ndarray  # (3, N)
+    cost: float
+    residuals: np.ndarray  # (3, M) whitened
 
     def _reduced(self, damping: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Damped inverse point blocks, W P^-1 as (size, 3 N), and the reduced matrix."""
+        """Factors L (3, 3, N) of the damped inverse point blocks L L', W L, the reduced matrix."""
         eye = np.eye(POINT)
-        scale = np.trace(self.P, axis1=1, axis2=2)[:, None, None] * eye / POINT
-        inverse = np.linalg.inv(self.P + (damping + 1e-9) * scale + 1e-12 * eye)
+        P = self.P.transpose(2, 0, 1)
+        scale = np.trace(P, axis1=1, axis2=2)[:, None, None] * eye / POINT
+        inverse = np.linalg.inv(P + (damping + 1e-9) * scale + 1e-12 * eye)
+        L = np.linalg.cholesky(inverse).transpose(1, 2, 0).copy()
         size = len(self.A)
-        Wt = self.W.transpose(1, 0, 2).reshape(size, -1)
-        WP = (self.W @ inverse).transpose(1, 0, 2).reshape(size, -1)
+        WL = np.einsum("cin,ijn->cjn", self.W, L).reshape(size, -1)
         A = self.A + damping * np.diag(np.diag(self.A))
-        return inverse, WP, A - WP @ Wt.T + 1e-12 * np.eye(size)
+        return L, WL, A - WL @ WL.T + 1e-12 * np.eye(size)
 
     def step(self, damping: float) -> tuple[np.ndarray, np.ndarray]:
-        """Steps of the cameras (size,) and of the points (N, 3)."""
-        inverse, WP, S = self._reduced(damping)
-        cameras = np.linalg.solve(S, WP @ self.p.ravel() - self.a)
-        back = self.p + np.einsum("ncj,c->nj", self.W, cameras)
-        return cameras, -np.einsum("nij,nj->ni", inverse, back)
+        """Steps of the cameras (size,) and of the points (3, N)."""
+        L, WL, S = self._reduced(damping)
+        whitened = np.einsum("ijn,in->jn", L, self.p)
+        cameras = np.linalg.solve(S, WL @ whitened.ravel() - self.a)
+        whitened += (cameras @ WL).reshape(whitened.shape)
+        return cameras, -np.einsum("ijn,jn->in", L, whitened)
 
     def covariance(self) -> np.ndarray:
         """(size, size) of the cameras with the points integrated out."""
