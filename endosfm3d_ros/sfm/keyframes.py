@@ -57,7 +57,10 @@ class WindowConfig:
     gate: float = 6.0  # px from where the point is expected
     min_matches: int = 15  # of a pair of views
     pixel_sigma: float = 0.5  # px
-    bundle: BundleConfig = field(default_factory=BundleConfig)
+    bundle: BundleConfig = field(
+        # what further steps would change is less than what the next view does
+        default_factory=lambda: BundleConfig(tolerance=2e-3)
+    )
 
 
 @dataclass(frozen=True)
