@@ -12,6 +12,7 @@ from endosfm3d_ros.geometry import se3
 
 ITERATIONS = 10
 TOLERANCE = 2e-5  # rad, shares of the depth; a step below a hundredth of a pixel is the last one
+NEAR = 5e-4  # the same, a quarter of a pixel: to start from
 HUBER = 1.5  # standard deviations beyond which a residual counts linearly
 
 
@@ -66,7 +67,10 @@ class PosePrior:
 
 
 def refine_pose(
-    T: np.ndarray, data: Correspondences, prior: PosePrior | None = None
+    T: np.ndarray,
+    data: Correspondences,
+    prior: PosePrior | None = None,
+    tolerance: float = TOLERANCE,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Iteratively re-weighted Gauss-Newton over pixels and log depth from the start `T`.
 
@@ -88,7 +92,7 @@ def refine_pose(
             gradient = gradient + prior.information * offset
         step = -np.linalg.solve(H, gradient)
         T = se3.from_vectors(step[3:], step[:3]) @ T
-        if (np.abs(step) < TOLERANCE * unit).all():
+        if (np.abs(step) < tolerance * unit).all():
             break
     return T, np.linalg.inv(H)
 
@@ -125,7 +129,7 @@ def resect(T: np.ndarray, data: Correspondences, focal_sigma: float) -> Resectio
         step = -np.linalg.solve(H, gradient)
         T = se3.from_vectors(step[3:6], step[:3]) @ T
         log_factor += float(np.clip(step[6], -0.3, 0.3))
-        if (np.abs(step) < TOLERANCE * unit).all():
+        if (np.abs(step) < NEAR * unit).all():
             break
     misfit = float(1.4826 * np.median(np.abs(residuals[:2])))
     sigma = float(np.sqrt(np.linalg.inv(H)[6, 6]) * max(misfit, 1.0))

@@ -8,7 +8,13 @@ import numpy as np
 
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.sfm.alignment import Correspondences, PosePrior, ransac_pose, refine_pose
+from endosfm3d_ros.sfm.alignment import (
+    NEAR,
+    Correspondences,
+    PosePrior,
+    ransac_pose,
+    refine_pose,
+)
 from endosfm3d_ros.sfm.keyframes import Keyframe, found_again
 from endosfm3d_ros.sfm.sampling import depth_along
 from endosfm3d_ros.sfm.tracking_image import TrackingImage
@@ -129,7 +135,7 @@ def coarse(
     T, inliers = solution
     if len(inliers) < max(c.min_inliers, c.min_inlier_share * good.sum()):
         return None
-    return refine_pose(T, data.subset(inliers))[0]
+    return refine_pose(T, data.subset(inliers), tolerance=NEAR)[0]
 
 
 def seen_from(T: np.ndarray, points: np.ndarray, camera: PinholeCamera) -> np.ndarray:
