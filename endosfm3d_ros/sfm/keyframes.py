@@ -78,6 +78,7 @@ class Improved:
     T_map: dict[int, np.ndarray]  # key frame number -> 4x4
     covariance: dict[int, np.ndarray]  # key frame number -> (6, 6)
     points: dict[int, np.ndarray]  # key frame number -> (N, 3) in its camera
+    cameras: dict[int, PinholeCamera]  # key frame number -> the camera it was solved with
     links: dict[tuple[int, int], Link]  # host, target
 
 
@@ -225,10 +226,12 @@ def _moved(view: Keyframe, improved: Improved) -> Keyframe:
     if view.number not in improved.T_map:
         return view
     number = view.number
-    return replace(
+    moved = replace(
         view, T_map=improved.T_map[number], points=improved.points[number],
         covariance=improved.covariance[number],
     )  # fmt: skip
+    known_better = view.camera is not improved.cameras[number]
+    return _seen_with(moved, view.camera) if known_better else moved
 
 
 def _improved(
@@ -248,7 +251,8 @@ def _improved(
         own = rotated(bundle.pose_covariance[i], T[:3, :3])
         covariance[view.number] = views[0].covariance + own
     numbers = [view.number for view in views]
-    return Improved(dict(zip(numbers, poses)), covariance, points, links)
+    cameras = {view.number: view.camera for view in views}
+    return Improved(dict(zip(numbers, poses)), covariance, points, cameras, links)
 
 
 def _observations(

@@ -66,7 +66,7 @@ class MotionTracker:
         self._moved: np.ndarray | None = None  # 4x4 since the last believed frame, as foreseen
         self._keyframes = 0  # made so far
         self._guessed = False  # whether the shape of the only key frame comes from one image
-        self._next_refinement = self.config.first_refinement
+        self._next_refinement = np.inf  # px of flow
         self._lost = 0  # frames in a row
         self._believed = 0  # stamp of the last frame that was not lost
         self._pose = CameraPose(
@@ -111,7 +111,7 @@ class MotionTracker:
                 self._memory.remember(self._keyframe)
             self._make_keyframe(view, frame)
             self._refine(self._window.snapshot())
-        elif relative:
+        else:
             self._refine_structure(view)
         return self._pose
 
@@ -266,21 +266,27 @@ class MotionTracker:
         self._guessed = first and self.config.two_view is not None
         self._raw, self._pixels = view.raw, pixels
         self._alive = np.arange(len(self._pixels))
-        self._next_refinement = self.config.first_refinement
+        self._next_refinement = self._later(view)
         return True
 
     # --- refinement --------------------------------------------------------------------------
 
     def _refine(self, views: tuple[Keyframe, ...]) -> None:
         window = self._window
-        self._refinement.submit(lambda: window.solve(views))
+        if not self._refinement.submit(lambda: window.solve(views)):
+            self._next_refinement = 0.0  # as soon as the one under way is done
+
+    def _later(self, view: View, flow: float = 0.0) -> float:
+        """Flow at which the points are put right again; measured ones need it only once."""
+        c = self.config
+        return max(c.first_refinement, flow * c.refinement_growth) if view.depth is None else np.inf
 
     def _refine_structure(self, view: View) -> None:
         """Put the depth of the key frame's points right by the parallax that there is by now."""
         flow = self._flow()
         if flow < self._next_refinement or self._refinement.busy:
             return
-        self._next_refinement = flow * self.config.refinement_growth
+        self._next_refinement = self._later(view, flow)
         if self._guessed:
             self._take_parallax(view)
         now = self._keyframe.bare(self._pose.T_map_camera, view.grey, view.camera)
@@ -308,10 +314,9 @@ class MotionTracker:
         """All key frames are of one camera: where its estimate has moved, they follow."""
         if apart(view.camera, self._keyframe.camera) < self.config.recalibration:
             return
-        self._refinement.forget()
         self._window.recalibrate(view.camera)
         self._settle(view)
-        self._refine(self._window.snapshot())
+        self._next_refinement = 0.0  # with the view that is located next
 
     def _settle(self, view: View) -> None:
         """The last image again, from the key frame as it is now."""
