@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
@@ -18,18 +19,35 @@ REACH = 0.06  # of the width over which a point tells about its surroundings
 CAUTION = 0.05  # weight of all points together where none is near
 
 
-def landmarks(
-    view: View, frame: Frame, depth: DepthMap, config: MotionConfig
+def new_points(
+    view: View, frame: Frame, depth: DepthMap, config: MotionConfig, known: Landmarks
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Corners on tissue where depth is believed.
+    """The known points, and corners between them.
+
+    Points that were followed have found their depth by parallax; depth of a single eye has not. So
+    they are handed on from key frame to key frame, and the new ones take their shape.
 
     Returns:
         (N, 2) float32 pixels and (N, 3) points in the camera frame.
     """
+    pixels, points = _corners(view, frame, depth, config, known.pixels)
+    if not len(known.pixels):
+        return pixels, points
+    points = shaped(pixels, points, known, depth, view.camera)
+    handed_on = view.camera.unproject(known.pixels) * known.depth[:, None]
+    return np.concatenate([known.pixels, pixels]), np.concatenate([handed_on, points])
+
+
+def _corners(
+    view: View, frame: Frame, depth: DepthMap, config: MotionConfig, taken: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Corners on tissue where depth is believed, beside the places (K, 2) that are taken."""
     c, shape = config, view.grey.shape
     mask = resized_mask(depth.confidence > c.min_confidence, shape)
-    mask &= tissue_mask(frame, shape, c.highlight, c.dark)
-    pixels = corners(view.grey, mask.astype(np.uint8), c.points, c.quality, c.spacing)
+    mask = (mask & tissue_mask(frame, shape, c.highlight, c.dark)).astype(np.uint8)
+    for u, v in taken.round().astype(int):
+        cv2.circle(mask, (int(u), int(v)), round(c.spacing), 0, -1)
+    pixels = corners(view.grey, mask, c.points - len(taken), c.quality, c.spacing)
     rays = view.camera.unproject(pixels)
     measured = depth_along(rays, depth)
     known = np.isfinite(measured)
@@ -41,8 +59,7 @@ def shaped(
 ) -> np.ndarray:
     """New points (N, 3) at pixels (N, 2), put to the depth that known points around them ask for.
 
-    Points that were followed have found their depth by parallax; depth of a single eye has not. How
-    much it is off changes slowly over the image.
+    How much the depth of a single eye is off changes slowly over the image.
     """
     there = depth_along(camera.unproject(known.pixels), depth)
     with np.errstate(divide="ignore", invalid="ignore"):

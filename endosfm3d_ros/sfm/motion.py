@@ -17,7 +17,7 @@ from endosfm3d_ros.sfm.alignment import refine_pose
 from endosfm3d_ros.sfm.background import Background
 from endosfm3d_ros.sfm.depth_alignment import DepthAlignment
 from endosfm3d_ros.sfm.keyframes import Improved, Keyframe, KeyframeWindow
-from endosfm3d_ros.sfm.landmarks import landmarks, shaped, triangulated
+from endosfm3d_ros.sfm.landmarks import new_points, triangulated
 from endosfm3d_ros.sfm.lens import apart
 from endosfm3d_ros.sfm.localisation import Located, View, correspondences, fine, locate, view_of
 from endosfm3d_ros.sfm.motion_config import MotionConfig
@@ -246,12 +246,19 @@ class MotionTracker:
         few = len(self._alive) < c.keyframe_share * len(self._keyframe.points)
         return few or self._flow() > c.keyframe_flow
 
+    def _agreeing(self, view: View) -> Landmarks:
+        """The followed points that agree with the pose; none where depth is measured anyway."""
+        if view.depth is not None or self._keyframe is None:
+            return NO_LANDMARKS
+        points = se3.transform(self._T_camera_keyframe(), self._keyframe.points[self._alive])
+        away = np.linalg.norm(view.camera.project(points) - self._pixels, axis=1)
+        good = away < self.config.handed_on
+        return Landmarks(self._pixels[good], points[good, 2], view.camera.size)
+
     def _make_keyframe(self, view: View, frame: Frame) -> bool:
         """New key frame at the current pose; False (and nothing changed) with too few points."""
-        # 1 corners where depth is believed
-        pixels, points = landmarks(view, frame, self.depth, self.config)
-        if view.depth is None and self._keyframe is not None:
-            points = shaped(pixels, points, self.landmarks, self.depth, view.camera)
+        # 1 points that are followed, and corners where depth is believed
+        pixels, points = new_points(view, frame, self.depth, self.config, self._agreeing(view))
         if len(pixels) < self.config.localisation.min_inliers:
             return False
         # 2 from now on images are compared with this one

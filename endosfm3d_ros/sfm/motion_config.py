@@ -20,6 +20,7 @@ class MotionConfig:
     quality: float = 0.005  # share of the strongest corner's response
     keyframe_share: float = 0.6  # fewer of its points still seen make a new key frame
     keyframe_flow: float = 64.0  # px; so does a larger median motion since
+    handed_on: float = 1.5  # px off the pose, up to which a point of one eye joins a new key frame
     refinement_rest: float = 4.0  # times what an adjustment waited for a core, until the next one
     first_refinement: float = 8.0  # px of flow at which the depth of a single eye is put right
     refinement_growth: float = 1.6  # and again at each larger flow by this factor

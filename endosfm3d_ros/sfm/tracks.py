@@ -14,6 +14,8 @@ def corners(
     grey: np.ndarray, mask: np.ndarray, count: int, quality: float, distance: float
 ) -> np.ndarray:
     """(N, 2) float32 corners (Shi and Tomasi 1994) where the mask is set, `distance` px apart."""
+    if count < 1:  # which OpenCV takes for as many as there are
+        return np.empty((0, 2), np.float32)
     found = cv2.goodFeaturesToTrack(grey, count, quality, distance, mask=mask)
     return np.empty((0, 2), np.float32) if found is None else found[:, 0]
 

@@ -7,6 +7,7 @@ import numpy as np
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.sfm.landmarks import shaped
 from endosfm3d_ros.sfm.scale_sources import NO_LANDMARKS, Landmarks
+from endosfm3d_ros.sfm.tracks import corners
 from endosfm3d_ros.types import DepthMap, ScaleSource
 
 CAMERA = PinholeCamera(320, 256, 260.0, 260.0, 159.5, 127.5)
@@ -41,3 +42,10 @@ def test_without_known_points_the_guess_stays():
     new = places(1, 20)
     guessed = CAMERA.unproject(new) * 0.05
     assert np.array_equal(shaped(new, guessed, NO_LANDMARKS, flat(), CAMERA), guessed)
+
+
+def test_no_corners_are_found_where_none_are_wanted():
+    grey = np.random.default_rng(0).integers(0, 255, (64, 64), dtype=np.uint8)
+    mask = np.ones_like(grey)
+    assert len(corners(grey, mask, 5, 0.01, 5.0)) == 5
+    assert corners(grey, mask, 0, 0.01, 5.0).shape == (0, 2)

@@ -21,6 +21,12 @@ def exact_depth(sequence, i: int, frame) -> DepthMap:
     return DepthMap(depth, ones, frame.camera, "exact", ScaleSource.STEREO, frame.stamp)
 
 
+def sloping(depth: DepthMap) -> DepthMap:
+    """A guess that slopes the wrong way."""
+    wrong = np.linspace(0.03, 0.09, 320, dtype=np.float32) * np.ones((256, 1), np.float32)
+    return replace(depth, depth=wrong, scale=ScaleSource.RELATIVE)
+
+
 @pytest.fixture(scope="module")
 def clip():
     sequence = SimulatedSequence("moving", frames=24, width=320, height=256, fps=10)
@@ -193,16 +199,67 @@ def test_parallax_replaces_a_guessed_shape(clip):
     """Depth that slopes the wrong way, and no adjustment: two views alone put it right."""
     sequence, frames = clip
     tracker = MotionTracker(MotionConfig(window=WindowConfig(min_matches=10**6)))
-    wrong = np.linspace(0.03, 0.09, 320, dtype=np.float32) * np.ones((256, 1), np.float32)
     spread = []
     for i, (frame, depth) in enumerate(frames[:12]):
-        guess = replace(depth, depth=wrong, scale=ScaleSource.RELATIVE)
-        assert tracker.track(frame, guess).state == TrackingState.TRACKING
+        assert tracker.track(frame, sloping(depth)).state == TrackingState.TRACKING
         u, v = tracker.landmarks.pixels.round().astype(int).T
         ratios = np.log(tracker.landmarks.depth / sequence.reference_depth(i)[v, u])
         spread.append(np.std(ratios))
     assert spread[0] > 0.2
     assert np.median(spread[-3:]) < 0.05
+
+
+def test_a_new_key_frame_of_one_eye_keeps_the_depth_that_was_found(clip):
+    sequence, frames = clip
+
+    def spread(handed_on: float) -> float:
+        """Of the points' shape where key frames begin."""
+        tracker, spreads = MotionTracker(MotionConfig(keyframe_flow=20, handed_on=handed_on)), []
+        for i, (frame, depth) in enumerate(frames):
+            before = tracker._keyframes
+            assert tracker.track(frame, sloping(depth)).state == TrackingState.TRACKING
+            if before and tracker._keyframes > before:
+                u, v = tracker.landmarks.pixels.round().astype(int).T
+                ratios = tracker.landmarks.depth / sequence.reference_depth(i)[v, u]
+                spreads.append(np.std(np.log(ratios)))
+        assert len(spreads) >= 3
+        return float(np.mean(spreads))
+
+    assert spread(MotionConfig().handed_on) < 0.7 * spread(0.0)
+
+
+def test_an_adjustment_that_found_no_time_is_made_up_for(clip, monkeypatch):
+    _, frames = clip
+    tracker, asked = MotionTracker(MotionConfig(keyframe_flow=20)), []
+    submit = tracker._refinement.submit
+
+    def busy_at_first(job) -> bool:
+        asked.append(tracker._keyframes)
+        return len(asked) > 1 and submit(job)
+
+    monkeypatch.setattr(tracker._refinement, "submit", busy_at_first)
+    for frame, depth in frames:
+        tracker.track(frame, depth)
+        if len(asked) == 2:
+            break
+    assert asked == [2, 2]  # for the same key frame again
+
+
+def test_an_adjustment_with_the_camera_of_before_is_put_onto_the_rays_of_the_better_one(clip):
+    _, frames = clip
+    tracker = MotionTracker(MotionConfig(keyframe_flow=20))
+    for frame, depth in frames:
+        tracker.track(frame, replace(depth, scale=ScaleSource.RELATIVE))
+    window = tracker._window
+    improved = window.solve(window.snapshot())
+    old = window.views[-1].camera
+    better = replace(old, fx=1.05 * old.fx, fy=1.05 * old.fy)
+    window.recalibrate(better)
+    depths = [view.points[:, 2] for view in window.views]
+    window.apply(improved)
+    assert not np.array_equal(window.views[0].points[:, 2], depths[0])
+    for view in window.views:
+        assert np.abs(better.project(view.points) - view.pixels).max() < 1e-3
 
 
 def foreseen(sequence, i: int, j: int) -> np.ndarray:
