@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
@@ -45,9 +44,7 @@ def _corners(
     c, shape = config, view.grey.shape
     mask = resized_mask(depth.confidence > c.min_confidence, shape)
     mask = (mask & tissue_mask(frame, shape, c.highlight, c.dark)).astype(np.uint8)
-    for u, v in taken.round().astype(int):
-        cv2.circle(mask, (int(u), int(v)), round(c.spacing), 0, -1)
-    pixels = corners(view.grey, mask, c.points - len(taken), c.quality, c.spacing)
+    pixels = corners(view.grey, mask, c.points, c.quality, c.spacing, taken)
     rays = view.camera.unproject(pixels)
     measured = depth_along(rays, depth)
     known = np.isfinite(measured)

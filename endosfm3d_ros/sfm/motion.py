@@ -175,8 +175,11 @@ class MotionTracker:
         """The points as the last believed frame sees them."""
         if self._keyframe is None:
             return NO_LANDMARKS
-        points = se3.transform(self._T_camera_keyframe(), self._keyframe.points[self._alive])
-        return Landmarks(self._pixels, points[:, 2], self._keyframe.camera.size)
+        return Landmarks(self._pixels, self._points()[:, 2], self._keyframe.camera.size)
+
+    def _points(self) -> np.ndarray:
+        """(K, 3) the followed points in the camera of the last believed frame."""
+        return se3.transform(self._T_camera_keyframe(), self._keyframe.points[self._alive])
 
     def _align(self, view: View, depth: DepthMap) -> None:
         rays = view.camera.unproject(self._pixels)
@@ -248,9 +251,9 @@ class MotionTracker:
 
     def _agreeing(self, view: View) -> Landmarks:
         """The followed points that agree with the pose; none where depth is measured anyway."""
-        if view.depth is not None or self._keyframe is None:
+        if view.depth is not None or not len(self._alive):
             return NO_LANDMARKS
-        points = se3.transform(self._T_camera_keyframe(), self._keyframe.points[self._alive])
+        points = self._points()
         away = np.linalg.norm(view.camera.project(points) - self._pixels, axis=1)
         good = away < self.config.handed_on
         return Landmarks(self._pixels[good], points[good, 2], view.camera.size)

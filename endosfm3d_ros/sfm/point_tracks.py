@@ -170,14 +170,13 @@ class PointTracks:
         return tissue_mask(self._frame, self._small.shape, c.highlight, c.dark).astype(np.uint8)
 
     def _corners(self, mask: np.ndarray, taken: np.ndarray) -> np.ndarray:
-        """(K, 2) float32 where the mask is set and no point is yet; changes the mask."""
+        """(K, 2) float32 where the mask is set and no point is yet."""
         c = self.config
         if len(taken) >= c.enough * c.points:
             return np.empty((0, 2), np.float32)
         spacing = c.spacing * self._small.shape[1]
-        for v, u in zip(*self._cells(taken)):
-            cv2.circle(mask, (int(u), int(v)), round(spacing), 0, -1)
-        found = corners(self._small, mask, c.points - len(taken), c.quality, spacing)
+        there = _scaled(taken, self._scale)
+        found = corners(self._small, mask, c.points, c.quality, spacing, there)
         return _scaled(found, 1 / self._scale)
 
     def _begin(self, image: np.ndarray, pixels: np.ndarray) -> None:

@@ -11,12 +11,24 @@ REACH = 3  # windows around the points; they move less, and patches need surroun
 
 
 def corners(
-    grey: np.ndarray, mask: np.ndarray, count: int, quality: float, distance: float
+    grey: np.ndarray,
+    mask: np.ndarray,
+    count: int,
+    quality: float,
+    distance: float,
+    taken: np.ndarray,
 ) -> np.ndarray:
-    """(N, 2) float32 corners (Shi and Tomasi 1994) where the mask is set, `distance` px apart."""
-    if count < 1:  # which OpenCV takes for as many as there are
+    """(N, 2) float32 corners (Shi and Tomasi 1994) where the uint8 mask is set.
+
+    They are `distance` px from each other and from the places (K, 2) that are taken, and at most
+    `count` together with these.
+    """
+    if len(taken) >= count:  # OpenCV takes 0 for as many as there are
         return np.empty((0, 2), np.float32)
-    found = cv2.goodFeaturesToTrack(grey, count, quality, distance, mask=mask)
+    free = mask.copy()
+    for u, v in taken.round().astype(int):
+        cv2.circle(free, (int(u), int(v)), round(distance), 0, -1)
+    found = cv2.goodFeaturesToTrack(grey, count - len(taken), quality, distance, mask=free)
     return np.empty((0, 2), np.float32) if found is None else found[:, 0]
 
 

@@ -47,5 +47,8 @@ def test_without_known_points_the_guess_stays():
 def test_no_corners_are_found_where_none_are_wanted():
     grey = np.random.default_rng(0).integers(0, 255, (64, 64), dtype=np.uint8)
     mask = np.ones_like(grey)
-    assert len(corners(grey, mask, 5, 0.01, 5.0)) == 5
-    assert corners(grey, mask, 0, 0.01, 5.0).shape == (0, 2)
+    taken = np.float32([[32, 32], [10, 50]])
+    found = corners(grey, mask, 7, 0.01, 5.0, taken)
+    assert len(found) == 5
+    assert np.linalg.norm(found[:, None] - taken, axis=2).min() > 5
+    assert corners(grey, mask, 2, 0.01, 5.0, taken).shape == (0, 2)
