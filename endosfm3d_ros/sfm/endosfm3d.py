@@ -114,6 +114,7 @@ class EndoSfM3D:
     """
 
     name = "endosfm3d"
+    takes_raw = False
 
     def __init__(
         self,
@@ -160,6 +161,10 @@ class EndoSfM3D:
         """What the user should know about the weights."""
         note = self.weights.note if self.weights else ""
         return [f"weights '{self.weights.name}': {note}"] if note else []
+
+    def lens(self, frame: Frame, believed: PinholeCamera) -> PinholeCamera:
+        """The camera that is believed in: nothing else is known of it."""
+        return believed
 
     def reset(self) -> None:
         """Forget the frames seen so far."""
