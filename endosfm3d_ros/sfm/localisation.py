@@ -61,9 +61,7 @@ class Located:
     pixels: np.ndarray  # (K, 2) float32
 
 
-def view_of(
-    image: TrackingImage, lens: PinholeCamera, depth: DepthMap, depth_sigma: float
-) -> View:
+def view_of(image: TrackingImage, lens: PinholeCamera, depth: DepthMap, depth_sigma: float) -> View:
     """An image for tracking with the camera that took it, of any size, distorted where it is."""
     size = image.raw.shape[1], image.raw.shape[0]
     camera = replace(depth.camera.resized(*size), distortion=lens.distortion)
