@@ -11,32 +11,34 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import OpenBLASController, ThreadpoolController
 
 
 class _SharedLimit:
     """One thread for BLAS from the first that enters to the last that leaves.
 
     The number belongs to the whole process. Where each caller kept what it found, the first of two
-    that leaves would lift the limit of the other, and the last would leave its own for ever.
+    that leaves would lift the limit of the other, or the last would leave its own for ever.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._inside = 0
-        self._limit: object | None = None
+        self._before: list[int] = []
 
     def enter(self) -> None:
         with self._lock:
             self._inside += 1
             if self._inside == 1:
-                self._limit = _libraries().limit(limits=1, user_api="blas")
+                libraries = _libraries("blas")
+                self._before = [library.get_num_threads() for library in libraries]
+                _set_blas(libraries, [1] * len(libraries))
 
     def leave(self) -> None:
         with self._lock:
             self._inside -= 1
             if self._inside == 0:
-                self._limit.restore_original_limits()
+                _set_blas(_libraries("blas"), self._before)
 
 
 _blas = _SharedLimit()
@@ -65,17 +67,28 @@ def one_torch_thread() -> Iterator[None]:
     import torch
 
     torch.get_num_threads()  # sets the calling thread up, which would undo the limit later
-    with _libraries_of_torch().limit(limits=1, user_api="openmp"):
+    libraries = _libraries("openmp")
+    before = [library.get_num_threads() for library in libraries]
+    _set(libraries, [1] * len(libraries))
+    try:
         yield
+    finally:
+        _set(libraries, before)
 
 
 @cache
-def _libraries() -> ThreadpoolController:
-    """Of this process; looking for them takes a while."""
-    return ThreadpoolController()
+def _libraries(api: str) -> list:
+    """Those of this process that are loaded by now; looking for them takes a while."""
+    return ThreadpoolController().select(user_api=api).lib_controllers
 
 
-@cache
-def _libraries_of_torch() -> ThreadpoolController:
-    """Looked for once torch is loaded."""
-    return ThreadpoolController()
+def _set_blas(libraries: list, counts: list[int]) -> None:
+    # OpenBLAS obeys only the thread that limited it last, and who leaves here may be another one.
+    OpenBLASController.clear_controlling_thread(force=True)
+    _set(libraries, counts)
+    OpenBLASController.clear_controlling_thread(force=True)
+
+
+def _set(libraries: list, counts: list[int]) -> None:
+    for library, count in zip(libraries, counts):
+        library.set_num_threads(count)
