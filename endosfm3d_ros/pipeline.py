@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from endosfm3d_ros.images import check_picture
 from endosfm3d_ros.sfm.estimator import Estimator, EstimatorConfig
 from endosfm3d_ros.timing import Slack, StageClock
 from endosfm3d_ros.tools.labels import without_tools
@@ -99,6 +100,7 @@ class Pipeline:
 
         Reads and writes nothing that `finish` does, so the next frame may be begun meanwhile.
         """
+        check_picture(frame.image)
         clock, tracks = StageClock(), None
         with clock.stage("total"):
             # 1 instruments first: nothing after this may take them for tissue

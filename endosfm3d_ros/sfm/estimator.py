@@ -13,6 +13,7 @@ import numpy as np
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.geometry.undistortion import Undistorter
+from endosfm3d_ros.images import check_picture
 from endosfm3d_ros.sfm.endosfm3d import EndoSfM3D, EndoSfM3DConfig
 from endosfm3d_ros.sfm.external import ExternalSource
 from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig, IntrinsicsFilter
@@ -126,8 +127,10 @@ class Estimator:
         """One frame through the stage.
 
         Raises:
-            InputError: the chosen source cannot work on this frame.
+            InputError: an image that nothing can be done with, or the chosen source cannot work on
+                this frame.
         """
+        check_picture(frame.image)
         # 1 which source, and once for everything after it: which camera took the image
         if self.source is None:
             self.source = self._sources[self._choose(frame)]
@@ -183,7 +186,8 @@ class Estimator:
 
     def notes(self) -> list[str]:
         """What the user should know about the choice of the source and of its back ends."""
-        return self._source_notes() + self._scale.notes()
+        failed = self._intrinsics.notes + ([self._motion.note] if self._motion.note else [])
+        return self._source_notes() + self._scale.notes() + failed
 
     def _source_notes(self) -> list[str]:
         if isinstance(self.source, EndoSfM3D):

@@ -110,7 +110,8 @@ def found_again(
     height, width = grey.shape
     seen = ((expected > 0) & (expected < (width - 1, height - 1))).all(axis=1)
     index = np.flatnonzero(seen)
-    plane = np.linalg.lstsq(host.points, np.ones(len(host.points)), rcond=None)[0]  # plane @ x = 1
+    known = host.points[np.isfinite(host.points).all(axis=1)]
+    plane = np.linalg.lstsq(known, np.ones(len(known)), rcond=None)[0]  # plane @ x = 1
     H = camera.K @ (T[:3, :3] + np.outer(T[:3, 3], plane)) @ np.linalg.inv(host.camera.K)
     pixels, good = follow_through(
         host.grey, grey, host.pixels[index], expected[index].astype(np.float32), H,
@@ -170,6 +171,8 @@ class KeyframeWindow:
         seen = _observations(views, rows, offsets, links, c.pixel_sigma)
         fixed = np.arange(len(views)) == 0
         bundle = adjust(start, seen, fixed=fixed, config=c.bundle)
+        if not np.isfinite(bundle.cost):
+            return None
         return _improved(views, rows, offsets, links, bundle)
 
     def _matched(self, views: tuple[Keyframe, ...]) -> dict[tuple[int, int], Link]:

@@ -58,7 +58,9 @@ class MotionTracker:
     ) -> None:
         self.config = config or MotionConfig()
         rest = self.config.refinement_rest
-        self._refinement: Background[Improved | None] = Background(background, rest, slack)
+        self._refinement: Background[Improved | None] = Background(
+            background, rest, slack, "adjustment of key frames"
+        )
         self.reset()
 
     def reset(self) -> None:
@@ -196,6 +198,11 @@ class MotionTracker:
         """Go on from the last pose of odometry with the newest key frame as it is now."""
         self._pose, keyframe = tied(self._pose, self._window.views[-1], T_camera_keyframe)
         self._window.views[-1] = self._keyframe = keyframe
+
+    @property
+    def note(self) -> str:
+        """What the user should know about adjustments that failed."""
+        return self._refinement.note
 
     @property
     def pose(self) -> CameraPose:
@@ -366,5 +373,6 @@ class MotionTracker:
         data = correspondences(
             keyframe, self._alive, self._pixels, replace(view, depth=None), self.config.localisation
         )
-        T, _ = refine_pose(self._T_camera_keyframe(), data)
-        self._tie(T)
+        before = self._T_camera_keyframe()
+        T, _ = refine_pose(before, data)
+        self._tie(T if np.isfinite(T).all() else before)

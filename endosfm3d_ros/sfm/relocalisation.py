@@ -87,6 +87,8 @@ class KeyframeMemory:
         pixels, descriptors = found
         best: Recognised | None = None
         for entry in self._turn():
+            if entry.keyframe.grey.shape != view.grey.shape:
+                continue  # of another camera
             candidate = self._compare(entry, pixels, descriptors, view)
             if candidate and (best is None or candidate.inliers > best.inliers):
                 best = candidate
@@ -97,7 +99,7 @@ class KeyframeMemory:
         """The newest, and the next few of the rest."""
         count = len(self._entries)
         if count <= self.config.candidates:
-            return self._entries
+            return list(self._entries)
         picks = {count - 1, *((self._next + k) % count for k in range(self.config.candidates - 1))}
         return [self._entries[k] for k in sorted(picks)]
 
@@ -145,6 +147,8 @@ class KeyframeMemory:
         if len(inliers) < max(c.min_inliers, c.min_share * len(good)):
             return None
         T, _ = refine_pose(T, data.subset(inliers))
+        if not np.isfinite(T).all():
+            return None
         return Recognised(entry.keyframe, T, len(inliers))
 
 

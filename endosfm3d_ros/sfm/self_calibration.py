@@ -65,8 +65,10 @@ class SelfCalibration:
     ) -> None:
         self.config = config or SelfCalibrationConfig()
         self._guess = self._start = start
-        self._renewal: Background[Tracks] = Background(background)
-        self._solver: Background[Solved | None] = Background(background, self.config.rest, slack)
+        self._renewal: Background[Tracks] = Background(background, name="putting points right")
+        self._solver: Background[Solved | None] = Background(
+            background, self.config.rest, slack, "self-calibration"
+        )
         self._tracks = PointTracks(self.config.tracks)
         self._window = CalibrationWindow(self.config.window)
         self._prior = self.belief = self._solution = start
@@ -104,6 +106,11 @@ class SelfCalibration:
             self.state = "unobservable"
 
     @property
+    def notes(self) -> list[str]:
+        """What the user should know about jobs that failed."""
+        return [job.note for job in (self._renewal, self._solver) if job.note]
+
+    @property
     def moving(self) -> bool:
         """Whether the picture moved enough since the last frame to tell anything."""
         return self._step > self.config.least_step
@@ -134,6 +141,10 @@ class SelfCalibration:
     def _take_view(self) -> None:
         """Enter a view whose points were renewed, and solve unless the last one is under way."""
         view = self._renewal.take()
+        if self._renewal.failed:  # half of the points may be put right and half not
+            self._tracks.reset()
+            self._forget_views()
+            self._zoom_watch.forget()
         if view is None:
             return
         self._window.add(view)

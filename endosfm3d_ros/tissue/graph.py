@@ -222,6 +222,7 @@ class DeformationGraph:
         """Edges to the nearest nodes; old ones keep their rest length, cut ones stay cut."""
         wanted = min(self.config.edges + 1, self.count)
         _, index = cKDTree(self.positions).query(self.positions, k=wanted)
+        index = index.reshape(-1, wanted)
         pairs = np.stack([np.repeat(index[:, 0], wanted - 1), index[:, 1:].ravel()], axis=1)
         cut = np.array(sorted(self._cut), np.int64).reshape(-1, 2)
         taken = np.concatenate([self._keys(self.edges), self._keys(cut)])

@@ -136,7 +136,12 @@ def distance(a: Keyframe, b: Keyframe) -> float:
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """-1..1 over the pixels (H, W) that both show; -1 where they share less than a quarter."""
+    """-1..1 over the pixels (H, W) that both show; -1 where they share less than a quarter.
+
+    Pictures of another aspect are of another camera: they share nothing.
+    """
+    if a.shape != b.shape:
+        return -1.0
     both = np.isfinite(a) & np.isfinite(b)
     if both.mean() < 0.25:
         return -1.0
