@@ -138,4 +138,5 @@ class Pipeline:
             update.pose,
             update.labels,
             budget=None if budget is None else budget + self.slack.seconds,
+            unit=update.unit,
         )

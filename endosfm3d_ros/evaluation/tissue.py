@@ -145,7 +145,9 @@ def _update(
 ) -> None:
     clock = StageClock()
     with clock.stage("update"):
-        view = tissue.update(update.image, update.depth, update.pose, labels, pace.budget, held_out)
+        view = tissue.update(
+            update.image, update.depth, update.pose, labels, pace.budget, held_out, update.unit
+        )
     pace.done(update, clock.milliseconds["update"])
     if result is not None and not held_out and tissue.frame > 0:
         result.add(

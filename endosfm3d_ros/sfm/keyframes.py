@@ -214,7 +214,7 @@ def rotated(covariance: np.ndarray, R: np.ndarray) -> np.ndarray:
 def _grown(view: Keyframe, factor: float) -> Keyframe:
     lengths = np.diag([factor] * 3 + [1.0] * 3)
     return replace(
-        view, T_map=se3.from_rotation(view.T_map[:3, :3], factor * view.T_map[:3, 3]),
+        view, T_map=se3.scaled(view.T_map, factor),
         points=factor * view.points, measured=factor * view.measured,
         covariance=lengths @ view.covariance @ lengths,
     )  # fmt: skip

@@ -186,10 +186,9 @@ class MotionTracker:
         self._refinement.forget()
         self._memory.clear()  # of places in other units
         if self._moved is not None:
-            self._moved = se3.from_rotation(self._moved[:3, :3], factor * self._moved[:3, 3])
+            self._moved = se3.scaled(self._moved, factor)
         if self._keyframe is not None:
-            T = self._T_camera_keyframe()
-            T = se3.from_rotation(T[:3, :3], factor * T[:3, 3])
+            T = se3.scaled(self._T_camera_keyframe(), factor)
             self._window.rescale(factor)
             self._tie(T)
         return Tracked(self._pose, self._depth, self.landmarks)
@@ -242,8 +241,7 @@ class MotionTracker:
         if motion is None or so_far is None:
             self._moved = None
             return
-        T = se3.from_rotation(motion[:3, :3], self._alignment.factor * motion[:3, 3])
-        self._moved = T @ so_far
+        self._moved = se3.scaled(motion, self._alignment.factor) @ so_far
 
     def _locate(self, view: View) -> Located | None:
         """Where the camera is; None also where no scope could have got to."""

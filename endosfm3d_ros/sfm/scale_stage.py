@@ -71,7 +71,7 @@ class ScaleStage:
 
     def normalise_motion(self, T: np.ndarray) -> np.ndarray:
         """A motion (4x4) in the units of the source's depth, as `normalise` does with depth."""
-        return se3.from_rotation(T[:3, :3], self._normaliser.factor * T[:3, 3])
+        return se3.scaled(T, self._normaliser.factor)
 
     def observe(
         self,

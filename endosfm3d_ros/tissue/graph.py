@@ -138,6 +138,15 @@ class DeformationGraph:
         self._positions[: self.count] += displacement
         self._travelled[: self.count] += displacement
 
+    def rescale(self, factor: float) -> None:
+        """All lengths become larger by a factor; shares and what is cut stay."""
+        self.spacing *= factor
+        self._positions *= factor
+        self._velocity *= factor
+        self._travelled *= factor
+        self._rest = factor * self._rest
+        self._carried, self._moved = factor**2 * self._carried, factor**2 * self._moved
+
     def predict(self, dt: float) -> np.ndarray:
         """(M, 3) metres that the nodes are expected to move in `dt` seconds."""
         step = self.persistence * dt * self.velocity

@@ -97,6 +97,13 @@ class Keyframes:
         """Follow a rigid motion of the whole map, 4x4."""
         self._frames = [replace(f, T_map_camera=T @ f.T_map_camera) for f in self._frames]
 
+    def rescale(self, factor: float) -> None:
+        """Poses and depths become larger by a factor."""
+        self._frames = [
+            replace(f, T_map_camera=se3.scaled(f.T_map_camera, factor), depth=factor * f.depth)
+            for f in self._frames
+        ]
+
     def state(self) -> dict[str, np.ndarray]:
         """Everything by name, for `restore`."""
         poses = [frame.T_map_camera for frame in self._frames]
