@@ -82,6 +82,31 @@ class Improved:
     links: dict[tuple[int, int], Link]  # host, target
 
 
+@dataclass(frozen=True)
+class Correction:
+    """What an adjustment made of one view, for those that were placed relative to it."""
+
+    T_before: np.ndarray  # 4x4 the view's camera to the map
+    T_after: np.ndarray
+    growth: float  # of the distances to its points
+
+    @classmethod
+    def between(cls, before: Keyframe, after: Keyframe) -> Correction:
+        """Of one view; its points say how much larger the world around it is."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratios = np.log(after.points[:, 2] / before.points[:, 2])
+        ratios = ratios[np.isfinite(ratios)]
+        growth = float(np.exp(np.median(ratios))) if len(ratios) else 1.0
+        return cls(before.T_map, after.T_map, growth)
+
+    def of(self, view: Keyframe) -> Keyframe:
+        """Another view, as far from the corrected one in its larger world as it was before."""
+        growth = 1.0 if view.depth is not None else self.growth  # what is measured does not grow
+        here = se3.inverse(self.T_before) @ view.T_map
+        T = se3.normalised(self.T_after @ se3.scaled(here, growth))
+        return replace(view, T_map=T, points=growth * view.points, measured=growth * view.measured)
+
+
 def found_again(
     host: Keyframe,
     T: np.ndarray,
@@ -197,10 +222,17 @@ class KeyframeWindow:
         )  # fmt: skip
 
     def apply(self, improved: Improved) -> None:
-        """Take over what was solved, for the views that are still here."""
-        self.views = deque(
-            (_moved(view, improved) for view in self.views), maxlen=self.config.views
-        )
+        """Take over what was solved, for the views that are still here.
+
+        Views that came while it was solved hang on the last one that it knew, and follow it.
+        """
+        before = [view for view in self.views if view.number in improved.T_map]
+        moved = [_moved(view, improved) for view in self.views]
+        if before:
+            known = next(view for view in moved if view.number == before[-1].number)
+            change = Correction.between(before[-1], known)
+            moved = [change.of(view) if view.number > known.number else view for view in moved]
+        self.views = deque(moved, maxlen=self.config.views)
         here = {view.number for view in self.views}
         self._links = {key: link for key, link in improved.links.items() if here.issuperset(key)}
 

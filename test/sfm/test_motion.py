@@ -8,7 +8,7 @@ import pytest
 
 from endosfm3d_ros.datasets.simulator import SimulatedSequence
 from endosfm3d_ros.geometry import se3
-from endosfm3d_ros.sfm.keyframes import WindowConfig
+from endosfm3d_ros.sfm.keyframes import Improved, Keyframe, WindowConfig
 from endosfm3d_ros.sfm.localisation import LocalisationConfig
 from endosfm3d_ros.sfm.motion import MotionTracker
 from endosfm3d_ros.sfm.motion_config import MotionConfig
@@ -260,6 +260,65 @@ def test_an_adjustment_with_the_camera_of_before_is_put_onto_the_rays_of_the_bet
     assert not np.array_equal(window.views[0].points[:, 2], depths[0])
     for view in window.views:
         assert np.abs(better.project(view.points) - view.pixels).max() < 1e-3
+
+
+def test_views_that_came_during_an_adjustment_follow_the_one_they_hang_on(clip):
+    """The adjustment turns, shifts and enlarges what it knows; all of it must stay one world."""
+    _, frames = clip
+    tracker = MotionTracker(MotionConfig(keyframe_flow=20))
+    for frame, depth in frames:
+        tracker.track(frame, replace(depth, scale=ScaleSource.RELATIVE))
+    window = tracker._window
+    views = window.snapshot()
+    assert len(views) > 3
+    known = views[:-2]
+    window.apply(elsewhere(known, growth=1.04))
+    for before, after in zip(views, window.views):
+        assert np.allclose(after.T_map, WORLD @ se3.scaled(before.T_map, 1.04), atol=1e-9)
+        assert np.allclose(after.points, 1.04 * before.points, rtol=1e-6)
+
+
+WORLD = se3.from_vectors([0.02, -0.01, 0.03], [1e-3, 2e-3, -1e-3])
+
+
+def elsewhere(views: tuple[Keyframe, ...], growth: float = 1.0) -> Improved:
+    """An adjustment that turns, shifts and enlarges the world of these views."""
+    return Improved(
+        {view.number: WORLD @ se3.scaled(view.T_map, growth) for view in views},
+        {view.number: view.covariance for view in views},
+        {view.number: growth * view.points for view in views},
+        {view.number: view.camera for view in views},
+        {},
+    )
+
+
+@pytest.mark.parametrize("late", [0, 1, 2])
+def test_an_adjustment_moves_the_map_under_the_current_pose_however_late_it_comes(
+    clip, monkeypatch, late
+):
+    """Odometry takes no step; the camera moves in the map as its key frames do."""
+    _, frames = clip
+    moved, alone = (MotionTracker(MotionConfig(keyframe_flow=20)) for _ in range(2))
+    for tracker in (moved, alone):
+        monkeypatch.setattr(tracker._refinement, "submit", lambda job: True)  # runs for ever
+    answer = None
+    for frame, depth in frames:
+        if answer is None and len(moved._window.views) == 2 + late:
+            answer = elsewhere(moved._window.snapshot()[:2])
+            monkeypatch.setattr(moved._refinement, "take", once(answer))
+        one, other = (tracker.track(frame, depth).pose for tracker in (moved, alone))
+        assert np.allclose(one.T_odom_camera, other.T_odom_camera, atol=1e-5)
+        expected = other.T_map_camera if answer is None else WORLD @ other.T_map_camera
+        assert np.allclose(one.T_map_camera, expected, atol=2e-5)
+        if len(moved._window.views) == 4 + late:  # with a key frame made since
+            break
+    assert answer is not None and len(moved._window.views) > 2 + late
+
+
+def once(answer: Improved):
+    """Gives an answer once."""
+    answers = [answer]
+    return lambda: answers.pop() if answers else None
 
 
 def foreseen(sequence, i: int, j: int) -> np.ndarray:
