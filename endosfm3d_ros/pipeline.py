@@ -98,7 +98,8 @@ class Pipeline:
     def begin(self, frame: Frame) -> Begun:
         """What the image shows: instruments, depth, camera and motion. Raises as `process`.
 
-        Reads and writes nothing that `finish` does, so the next frame may be begun meanwhile.
+        The next frame may be begun while this one is finished: what both look at, as the slack,
+        are numbers that one of them alone writes.
         """
         check_picture(frame.image)
         clock, tracks = StageClock(), None

@@ -230,7 +230,10 @@ class MotionTracker:
         self._window.clear()
         self._refinement.forget()
         if not self._make_keyframe(view, frame):
-            return self._hold(frame)
+            pose = self._hold(frame)
+            if self._keyframe is not None:  # of another image size: its window is gone
+                self._keyframe, self._adrift = None, max(self._adrift, 1)
+            return pose
         self._lost, self._believed = 0, frame.stamp
         self._pose = replace(self._pose, state=TrackingState.TRACKING, inliers=len(self._alive))
         return self._pose
