@@ -157,7 +157,7 @@ class IntrinsicsFilter:
                 c.prior_centre_sigma if given else c.default_centre_sigma,
             )
             self._calibration = SelfCalibration(
-                belief, c.calibration, self._background, self._slack
+                belief, c.calibration, self._background, self._slack, start
             )
         return self._calibration
 
