@@ -8,7 +8,8 @@ import pytest
 
 from endosfm3d_ros.datasets.simulator import SimulatedSequence
 from endosfm3d_ros.geometry import se3
-from endosfm3d_ros.sfm.keyframes import Improved, Keyframe, WindowConfig
+from endosfm3d_ros.sfm.keyframe_window import Improved, WindowConfig
+from endosfm3d_ros.sfm.keyframes import Keyframe
 from endosfm3d_ros.sfm.localisation import LocalisationConfig
 from endosfm3d_ros.sfm.motion import MotionTracker
 from endosfm3d_ros.sfm.motion_config import MotionConfig
