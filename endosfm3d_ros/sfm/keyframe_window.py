@@ -91,7 +91,7 @@ class KeyframeWindow:
 
     def rescale(self, factor: float) -> None:
         """The world becomes larger by a factor, about the origin of the map."""
-        self.views = deque((_grown(view, factor) for view in self.views), maxlen=self.config.views)
+        self.views = deque((view.grown(factor) for view in self.views), maxlen=self.config.views)
 
     def recalibrate(self, camera: PinholeCamera) -> None:
         """The camera is known better: points move onto their new rays, as far away as before."""
@@ -161,15 +161,6 @@ class KeyframeWindow:
         self.views = deque(moved, maxlen=self.config.views)
         here = {view.number for view in self.views}
         self._links = {key: link for key, link in improved.links.items() if here.issuperset(key)}
-
-
-def _grown(view: Keyframe, factor: float) -> Keyframe:
-    lengths = np.diag([factor] * 3 + [1.0] * 3)
-    return replace(
-        view, T_map=se3.scaled(view.T_map, factor),
-        points=factor * view.points, measured=factor * view.measured,
-        covariance=lengths @ view.covariance @ lengths,
-    )  # fmt: skip
 
 
 def _seen_with(view: Keyframe, camera: PinholeCamera) -> Keyframe:

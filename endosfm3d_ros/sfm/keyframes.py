@@ -32,6 +32,14 @@ class Keyframe:
     depth_sigma: float  # relative, of `measured`
     depth: DepthMap | None = None  # to measure points of other views; None: not believed
 
+    def grown(self, factor: float) -> Keyframe:
+        """In a world that is larger by a factor, about the origin of the map; odometry stays."""
+        lengths = np.diag([factor] * 3 + [1.0] * 3)
+        return replace(
+            self, T_map=se3.scaled(self.T_map, factor), points=factor * self.points,
+            measured=factor * self.measured, covariance=lengths @ self.covariance @ lengths,
+        )  # fmt: skip
+
     def bare(self, T_map: np.ndarray, grey: np.ndarray, camera: PinholeCamera) -> Keyframe:
         """Another view (its 4x4 camera to map), that sees points but has none of its own."""
         return replace(

@@ -177,7 +177,7 @@ class MotionTracker:
         self._alignment.rescale(factor)
         self._depth = replace(self._depth, depth=self._depth.depth * np.float32(factor))
         self._refinement.forget()
-        self._memory.clear()  # of places in other units
+        self._memory.rescale(factor)
         self._foreseen.rescale(factor)
         if self._keyframe is not None:
             T = se3.scaled(self._T_camera_keyframe(), factor)

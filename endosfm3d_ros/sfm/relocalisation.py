@@ -7,7 +7,7 @@ made precise by the caller.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -65,6 +65,13 @@ class KeyframeMemory:
         """Forget everything."""
         self._entries: list[Remembered] = []
         self._next = 0  # where the next image's candidates begin
+
+    def rescale(self, factor: float) -> None:
+        """The world becomes larger by a factor."""
+        self._entries = [
+            replace(entry, keyframe=entry.keyframe.grown(factor), points=factor * entry.points)
+            for entry in self._entries
+        ]
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -369,3 +369,21 @@ def test_a_picture_of_another_size_that_shows_nothing_leaves_no_half_known_key_f
     assert tracker.track(black, small).pose.state == TrackingState.LOST
     assert tracker.rescale(1.1).pose.state == TrackingState.LOST
     assert tracker.track(*frames[4]).pose.state == TrackingState.TRACKING
+
+
+def test_places_are_recognised_after_the_world_has_grown(clip):
+    """Remembered key frames grow with the map, and so does the pose that they give."""
+    _, frames = clip
+    tracker = MotionTracker(MotionConfig(keyframe_flow=14))
+    before = [tracker.track(frame, depth).pose for frame, depth in frames]
+    tracker.rescale(1.2)
+    grown = replace(frames[8][1], depth=1.2 * frames[8][1].depth)
+    seen = replace(frames[8][0], stamp=frames[-1][0].stamp + 10**8)
+    lost = replace(seen, image=np.zeros_like(seen.image))
+    for _ in range(2):
+        assert tracker.track(lost, grown).pose.state == TrackingState.LOST
+    again = tracker.track(seen, grown).pose
+    assert again.state == TrackingState.TRACKING
+    place = 1.2 * before[8].T_map_camera[:3, 3]
+    assert np.linalg.norm(place) > 2e-3
+    assert np.linalg.norm(again.T_map_camera[:3, 3] - place) < 3e-4
