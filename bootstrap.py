@@ -216,9 +216,6 @@ def build_package(environment: Environment) -> None:
         return
     say("building endosfm3d_ros and its messages")
     environment.cmake(ROOT, "endosfm3d_ros", "-DAMENT_CMAKE_SYMLINK_INSTALL=1")
-    script = environment.prefix / "bin" / "endosfm3d"
-    script.unlink(missing_ok=True)
-    script.symlink_to(environment.prefix / "lib" / "endosfm3d_ros" / "endosfm3d")
     environment.mark("package", key)
 
 

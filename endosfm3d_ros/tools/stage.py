@@ -11,8 +11,9 @@ import os
 import sys
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import cv2
 import numpy as np
 
 from endosfm3d_ros.engines import EngineSettings
@@ -137,6 +138,24 @@ class ToolStage:
         placed = tuple(self._place_one(tool, update) for tool in tracks.tools)
         notes = tuple(known.note for known in self._known.values() if known.note)
         return ToolsView(update.frame.stamp, tracks, placed, self._masks.name, notes)
+
+    def rehearse(self, update: SceneUpdate, mask: np.ndarray) -> None:
+        """Make and place one model of a made-up instrument and forget it; see `rehearsal`.
+
+        Args:
+            update: of an image, without a scale or with one.
+            mask: (H, W) bool of an instrument in it.
+        """
+        labels = mask.astype(np.uint8)
+        if labels.shape != update.image.shape[:2]:
+            labels = cv2.resize(labels, update.image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+        observation = observe(1, replace(update, labels=labels))
+        try:
+            model = self._models.model(observation)
+        except InputError:  # a model source that wants to see more of an instrument
+            return
+        aligner = make_aligner(self.config.alignment, model)
+        aligner.place(observation, aligner.place(observation, None))
 
     def remake(self) -> int:
         """Have the models of all tools made anew; returns how many. Old ones serve meanwhile."""
