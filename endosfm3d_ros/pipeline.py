@@ -58,16 +58,16 @@ class Pipeline:
         self.quality = QualityControl(self.config.quality)
         self._work = {"track": 0.0, "map": 0.0}  # s that each half took last
         self.sfm = Estimator(self.config.sfm, report, self.slack)
-        self.tools = self._tool_stage()
+        self.tools = self._tool_stage(report)
         self.tissue = self._tissue_map()
 
     # Imported where they are used: a node without these stages starts without torch.
-    def _tool_stage(self) -> ToolStage | None:
+    def _tool_stage(self, report: Callable[[str], None]) -> ToolStage | None:
         if self.config.tools is None:
             return None
         from endosfm3d_ros.tools.stage import ToolStage
 
-        return ToolStage(self.config.tools)
+        return ToolStage(self.config.tools, report)
 
     def _tissue_map(self) -> TissueMap | None:
         if self.config.tissue is None:

@@ -76,11 +76,11 @@ def played(clip: ClipSequence, out: Path, depth_source: str, console: Console) -
 
     from endosfm3d_ros.cli.convert import write_bag
     from endosfm3d_ros.nodes.demo import play_through_node
-    from endosfm3d_ros.nodes.transport import use_large_messages
+    from endosfm3d_ros.nodes.transport import prepare_environment
 
     camera, bag = "/endoscope", out / "bag"
     written = write_bag(clip, bag, camera, "raw", None, force=True)
-    use_large_messages()
+    prepare_environment()
     rclpy.init()
     try:
         with Progress(console=console) as progress:

@@ -14,6 +14,10 @@ from endosfm3d_ros.errors import EndoError
 ASK_AGAIN = 1.0  # s; a question that was put before the node listened is lost
 
 
+class NodeAbsent(EndoError):
+    """There is no node of that name."""
+
+
 def wait_until_active(
     name: str,
     timeout: float,
@@ -29,6 +33,7 @@ def wait_until_active(
         alive: asked again and again; False ends the waiting.
 
     Raises:
+        NodeAbsent: it does not appear in time.
         EndoError: it is not active in time, with what it is instead.
     """
     node = rclpy.create_node("endosfm3d_waiting", start_parameter_services=False)
@@ -70,5 +75,5 @@ def _expect(
     while not condition():
         if monotonic() > end or not alive():
             when = f"after {timeout:.0f} s" if alive() else "any more"
-            raise EndoError(f"{otherwise} {when}")
+            raise NodeAbsent(f"{otherwise} {when}")
         pause()

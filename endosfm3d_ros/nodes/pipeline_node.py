@@ -43,7 +43,7 @@ from endosfm3d_ros.nodes.scene_messages import FrameNames
 from endosfm3d_ros.nodes.stage_outputs import stage_outputs
 from endosfm3d_ros.nodes.tf_mode import TfMode
 from endosfm3d_ros.nodes.tool_services import ToolServices
-from endosfm3d_ros.nodes.transport import use_large_messages
+from endosfm3d_ros.nodes.transport import prepare_environment
 from endosfm3d_ros.types import Frame, SceneUpdate
 
 NOTICE = "research software: not a medical device, not for clinical use"
@@ -316,7 +316,7 @@ class PipelineNode(LifecycleNode):
 
 def main() -> None:
     """Run the node until it is interrupted; exit code 0 then, 1 when it cannot start."""
-    use_large_messages()
+    prepare_environment()
     # Not rclpy's own handlers: they take the context down before the node can say goodbye.
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     interrupted = threading.Event()

@@ -7,6 +7,7 @@ so a frame never waits for one.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -17,6 +18,7 @@ import cv2
 import numpy as np
 
 from endosfm3d_ros.engines import EngineSettings
+from endosfm3d_ros.engines.progress import Report
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.tools.labels import MARGIN
 from endosfm3d_ros.tools.models import ModelSource, model_source
@@ -85,14 +87,17 @@ class ToolStage:
 
     Args:
         config: settings.
+        report: hears what is being built.
 
     Raises:
         ConfigurationError: an unknown source or alignment, or files that are missing.
     """
 
-    def __init__(self, config: ToolsConfig | None = None) -> None:
+    def __init__(
+        self, config: ToolsConfig | None = None, report: Report = logging.getLogger(__name__).info
+    ) -> None:
         self.config = config or ToolsConfig()
-        self._masks = mask_source(self.config.masks, settings=self.config.engine)
+        self._masks = mask_source(self.config.masks, settings=self.config.engine, report=report)
         self._models: ModelSource = model_source(
             self.config.models,
             self.config.model_path,
