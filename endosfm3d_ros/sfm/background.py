@@ -105,7 +105,8 @@ class Background(Generic[T]):
             answer = generation, function()
         except Exception as error:  # handed on to the thread that takes the answer
             answer = generation, error
-        if self._slack and self._slack.scarce:
+        # What is computed at once must not depend on what else runs on the machine.
+        if self._threaded and self._slack and self._slack.scarce:
             end = perf_counter()
             waited = end - start - (thread_time() - computed)
             self._rested = end + self._rest * waited

@@ -90,6 +90,9 @@ class Estimator:
         self._scale = ScaleStage(c.scale, c.scale_sources, c.stereo, c.background)
         self._undistorter = Undistorter()
         self.source: DepthSource | None = None
+        self._bend: tuple[float, ...] | None = (
+            None  # distortion that the last image was believed in
+        )
 
     def _network(self, report: Callable[[str], None]) -> list[EndoSfM3D]:
         """The network source; without weights it is missed only where it was asked for."""
@@ -106,7 +109,7 @@ class Estimator:
 
     def reset(self) -> None:
         """Forget the stream; the next frame is a first frame."""
-        self.source = None
+        self.source = self._bend = None
         for part in (*self._sources.values(), self._intrinsics, self._motion, self._scale):
             part.reset()
 
@@ -141,6 +144,7 @@ class Estimator:
         with clock.stage("intrinsics"):
             intrinsics = self._intrinsics.update(frame)
         lens = self.source.lens(frame, intrinsics.camera)
+        self._watch(lens)
         # 2 the image as everybody looks at it: of a pinhole, unless the source wants it raw
         with clock.stage("undistort"):
             seen, camera = (frame, lens) if self.source.takes_raw else self._straight(frame, lens)
@@ -169,6 +173,13 @@ class Estimator:
             frame, image, depth, intrinsics, tracked.pose, lens=lens, labels=labels,
             scale=self._scale.estimate, motion_prior=prior,
         )  # fmt: skip
+
+    def _watch(self, lens: PinholeCamera) -> None:
+        """Another bend makes other images of the same scene: key frames are not of their kind."""
+        bend = lens.distortion if lens.distorted else ()
+        if self._bend not in (None, bend):
+            self._motion.restart()
+        self._bend = bend
 
     def _motion_prior(
         self, frame: Frame, known: IntrinsicsEstimate, clock: StageClock

@@ -168,6 +168,13 @@ class MotionTracker:
             self._memory.clear()
             self._adrift = 0
 
+    def restart(self) -> None:
+        """Images are of another kind from now on: go on from the held pose without key frames."""
+        self._keyframe, self._adrift = None, max(self._adrift, 1)
+        self._window.clear()
+        self._memory.clear()
+        self._refinement.forget()
+
     def rescale(self, factor: float) -> Tracked:
         """The world becomes larger by a factor: the map at once, odometry from here on.
 

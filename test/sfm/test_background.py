@@ -82,3 +82,12 @@ def test_a_job_that_had_to_wait_for_a_core_lets_the_frames_go_first(scarce):
     assert jobs.busy == scarce
     time.sleep(0.6 * scarce)
     assert not jobs.busy and jobs.submit(lambda: None)
+
+
+def test_what_is_computed_at_once_does_not_depend_on_the_load_of_the_machine():
+    jobs = Background(threaded=False, rest=1000.0, slack=Slack())
+    assert Slack().scarce
+    for count in range(3):  # each job waits for a core, as on a busy machine
+        assert jobs.submit(lambda count=count: time.sleep(0.01) or count)
+        assert jobs.take() == count
+        assert not jobs.busy
