@@ -129,6 +129,7 @@ class StereoSource:
     """Metric depth from semi-global matching (Hirschmueller 2008, as in OpenCV)."""
 
     name = "stereo"
+    takes_raw = True
 
     def __init__(self, config: StereoConfig | None = None) -> None:
         self.config = config or StereoConfig()
@@ -140,6 +141,10 @@ class StereoSource:
         self._rectifier: Rectifier | None = None
         self._eyes_checked = False
         self._watch.reset()
+
+    def lens(self, frame: Frame, believed: PinholeCamera) -> PinholeCamera:
+        """The left camera as it was calibrated. Raises InputError as `estimate`."""
+        return self.rectifier_for(frame).geometry.left
 
     def estimate(self, frame: Frame, camera: PinholeCamera) -> DepthMap:
         """Depth in the raw left optical frame, at most `max_width` wide.
