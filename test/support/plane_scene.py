@@ -41,9 +41,11 @@ class Plane:
 
     def meet(self, origin: np.ndarray, rays: np.ndarray) -> np.ndarray:
         """(N, 3) where rays from `origin` meet the plane."""
-        normal = np.array([-self.slope[0], -self.slope[1], 1.0])
-        steps = (self.distance - normal @ origin) / (rays @ normal)
-        return origin + steps[:, None] * rays
+        a, b = self.slope
+        steps = (self.distance + a * origin[0] + b * origin[1] - origin[2]) / (
+            rays[:, 2] - a * rays[:, 0] - b * rays[:, 1]
+        )
+        return origin.astype(rays.dtype) + steps[:, None].astype(rays.dtype) * rays
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,10 @@ class Rig:
 def picture(camera: PinholeCamera, plane: Plane, R: np.ndarray, centre: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8 RGB of a camera that turns left points by R and stands at `centre`."""
     grid = np.stack(np.meshgrid(np.arange(camera.width), np.arange(camera.height)), axis=-1)
-    rays = camera.unproject(grid.reshape(-1, 2).astype(float)) @ R
-    points = plane.meet(centre, rays)[:, :2] / TEXEL + SIZE / 2
-    maps = points.reshape(camera.height, camera.width, 2).astype(np.float32)
+    rays = camera.unproject(grid.reshape(-1, 2).astype(float)).astype(np.float32)
+    points = plane.meet(centre, rays @ R.astype(np.float32))[:, :2]
+    maps = (points / np.float32(TEXEL) + SIZE / 2).reshape(camera.height, camera.width, 2)
+    maps = maps.astype(np.float32)
     return cv2.remap(TEXTURE, maps, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
 
 
@@ -230,8 +233,7 @@ def _yuv(image: np.ndarray, encoding: str) -> np.ndarray:
         return np.concatenate([planar[:height], woven])
     y = planar[:height]
     u, v = (
-        np.repeat(plane, 2, axis=0)
-        for plane in planar[height:].reshape(2, height // 2, width // 2)
+        np.repeat(plane, 2, axis=0) for plane in planar[height:].reshape(2, height // 2, width // 2)
     )
     pixels = np.empty((height, width, 2), np.uint8)
     luma, chroma = (1, 0) if encoding in ("yuv422", "uyvy") else (0, 1)
@@ -242,9 +244,7 @@ def _yuv(image: np.ndarray, encoding: str) -> np.ndarray:
 
 def compressed_message(data: bytes, format: str, stamp: int = 0) -> SimpleNamespace:
     """A CompressedImage."""
-    return SimpleNamespace(
-        header=header(stamp), format=format, data=np.frombuffer(data, np.uint8)
-    )
+    return SimpleNamespace(header=header(stamp), format=format, data=np.frombuffer(data, np.uint8))
 
 
 def with_lens(camera: PinholeCamera, distortion: tuple[float, ...], lens: str) -> PinholeCamera:
