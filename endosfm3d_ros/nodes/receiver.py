@@ -97,6 +97,11 @@ class FrameReceiver:
         """The image topic, its type and the reliability asked for and offered."""
         return self._subscriptions.describe("image_raw")
 
+    @property
+    def image_topic(self) -> str:
+        """What images are listened to on."""
+        return self._subscriptions.name("image_raw")
+
     def arrival(self, stamp: int) -> float | None:
         """When the image of this stamp came, in seconds of the steady clock."""
         return self._arrivals.get(stamp)
