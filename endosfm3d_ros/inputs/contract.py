@@ -23,6 +23,7 @@ from endosfm3d_ros.types import StereoGeometry
 RECTIFIED = re.compile(r"(?:^|[/_])(?:rect|rectified)(?:[/_]|$)", re.IGNORECASE)
 ASKED = 30  # pairs that are looked at until one says how its images are to be read
 CHANGED = 0.02  # of fx * baseline: a new calibration, not rounding
+SAME, ALIKE = 1e-6, 1e-3  # relative: rounding of drivers, and what leaves a look at a pair valid
 NUMBERS = ("d", "k", "r", "p")
 OTHERS = ("width", "height", "distortion_model", "binning_x", "binning_y", "roi")
 
@@ -83,14 +84,39 @@ class CameraContract:
         return True
 
     def set_info(self, eye: str, info: Any) -> bool:
-        """Take a camera_info of the eye "left" or "right"; whether it says anything new."""
-        known = self._infos.get(eye)
-        if known is not None and same_info(known, info):
-            return False
+        """Take a camera_info of the eye "left" or "right"; whether it says anything new.
+
+        What is damaged or empty does not replace what can be used.
+        """
+        known, topic = self._infos.get(eye), self._topics[eye].info
+        if known is not None:
+            if same_info(known, info, SAME):
+                self.report.settle(topic, "message")
+                return False
+            if self._is_damaged(eye, info) and not self._is_damaged(eye, known):
+                return False
+        self.report.settle(topic, "message")
         self._infos[eye] = info
-        self._asked, self._verdict = 0, None
+        if known is None or not same_info(known, info, ALIKE):
+            self._asked, self._verdict = 0, None
         self._build()
         return True
+
+    def _is_damaged(self, eye: str, info: Any) -> bool:
+        """Whether no camera can be made of a message; told where it would replace another one."""
+        topic = self._topics[eye].info
+        try:
+            camera = cameras.camera_from_info(info, self._size, rectified=self.rectified)
+        except InputError as error:
+            sentence = (
+                f"{str(error).removeprefix('camera_info').strip()}; the last good one is kept"
+            )
+            self.report.refused(topic, "message", sentence, severity=Severity.WARN)
+            return True
+        if camera is None:
+            sentence = "says K[0] = 0 (not calibrated); the last good one is kept"
+            self.report.refused(topic, "message", sentence, severity=Severity.WARN)
+        return camera is None
 
     def set_size(self, size: tuple[int, int]) -> bool:
         """(width, height) of the images; whether it is new."""
@@ -200,7 +226,11 @@ class CameraContract:
     def _compare(self) -> None:
         """A scene keeps the metres that it began with: another calibration must wait."""
         used, now, topic = self._used, self.stereo, self._topics["right"].info
-        if used is None or now is None:
+        if used is None:
+            return
+        if now is None:
+            self.conflict = "the calibration of the pair cannot be used any more"
+            self.report.refused(topic, "changed", self.conflict, "send one that can be used")
             return
         was, becomes = (pair.P_left[0, 0] / pair.left.width * pair.baseline for pair in (used, now))
         if abs(becomes / was - 1) <= CHANGED:
@@ -217,8 +247,12 @@ class CameraContract:
         )
 
 
-def same_info(a: Any, b: Any) -> bool:
-    """Whether two camera_infos say the same, whatever their headers."""
-    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in NUMBERS) and all(
-        getattr(a, name) == getattr(b, name) for name in OTHERS
-    )
+def same_info(a: Any, b: Any, tolerance: float = 0.0) -> bool:
+    """Whether two camera_infos say the same, whatever their headers; up to a relative tolerance."""
+    for name in NUMBERS:
+        ours, theirs = (np.asarray(getattr(one, name), np.float64) for one in (a, b))
+        if ours.shape != theirs.shape or not np.allclose(
+            ours, theirs, rtol=tolerance, atol=tolerance * 1e-3, equal_nan=True
+        ):
+            return False
+    return all(getattr(a, name) == getattr(b, name) for name in OTHERS)

@@ -210,6 +210,35 @@ def test_another_calibration_waits_until_a_new_scene_or_the_old_one():
     assert contract.conflict == "" and contract.stereo.baseline == pytest.approx(0.00675)
 
 
+@pytest.mark.parametrize("changes", [{"k": np.zeros(9)}, {"k": np.full(9, np.nan)}, {"d": [9.0]}])
+@pytest.mark.parametrize("eye", ["left", "right"])
+def test_a_damaged_message_does_not_replace_a_good_one(eye, changes):
+    contract = contract_of()
+    before, sent = contract.use(), dict(zip(("left", "right"), infos(RIG)))
+    damaged = SimpleNamespace(**{**vars(sent[eye]), **changes})
+    assert not contract.set_info(eye, damaged)
+    assert contract.stereo is before and contract.conflict == ""
+    assert "the last good one is kept" in contract.report.entries[0].sentence
+    contract.set_info(eye, sent[eye])
+    assert contract.report.entries == []
+
+
+def test_a_first_message_that_says_nothing_gives_way_to_a_good_one():
+    contract = CameraContract(*RAW)
+    contract.set_size((320, 256))
+    contract.set_info("left", info(CAMERA, *IDENTITY, k=np.zeros(9)))
+    assert contract.camera is None and contract.report.entries == []
+    contract.set_info("left", info(CAMERA, *IDENTITY))
+    assert contract.camera == CAMERA
+
+
+def test_rounding_of_a_driver_is_no_new_calibration():
+    contract = contract_of()
+    before, (_, right) = contract.stereo, infos(RIG)
+    right.k = right.k * (1 + 1e-8)
+    assert not contract.set_info("right", right) and contract.stereo is before
+
+
 def test_a_pair_that_leaves_its_rows_is_refused_and_recovers():
     """A camera head that was knocked: within a second of the stream, and back again."""
     plane, source, contract = Plane(0.04), StereoSource(), contract_of()
