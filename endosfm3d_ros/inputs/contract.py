@@ -20,8 +20,9 @@ from endosfm3d_ros.inputs.judging import Verdict, differ, judge_pair
 from endosfm3d_ros.inputs.report import InputReport, Severity
 from endosfm3d_ros.types import StereoGeometry
 
+RAW = re.compile(r"(?:^|[/_])(?:raw|color|colour|mono)(?:[/_]|$)", re.IGNORECASE)
 RECTIFIED = re.compile(r"(?:^|[/_])(?:rect|rectified)(?:[/_]|$)", re.IGNORECASE)
-ASKED = 30  # pairs that are looked at until one says how its images are to be read
+ASKED, EVERY = 50, 5  # pairs, of which each so-many-th is looked at until one tells
 CHANGED = 0.02  # of fx * baseline: a new calibration, not rounding
 SAME, ALIKE = 1e-6, 1e-3  # relative: rounding of drivers, and what leaves a look at a pair valid
 NUMBERS = ("d", "k", "r", "p")
@@ -126,6 +127,12 @@ class CameraContract:
         self._build()
         return True
 
+    @property
+    def _told(self) -> bool:
+        """Whether the name says what the images are."""
+        name = self._topics["left"].image
+        return is_rectified(name) or bool(RAW.search(name))
+
     def has(self, eye: str) -> bool:
         """Whether a camera_info of this eye came."""
         return eye in self._infos
@@ -140,27 +147,47 @@ class CameraContract:
     @property
     def decided(self) -> bool:
         """Whether looking at a pair can still change anything."""
-        return self.stereo is None or self._verdict is not None or self._asked >= ASKED
+        both = self.has("left") and self.has("right")
+        clear = self._verdict is not None and self._verdict.clear
+        return not both or clear or self._asked >= ASKED
 
     def judge(self, left: np.ndarray, right: np.ndarray) -> bool:
         """Look at a pair of (H, W, 3) images; whether camera and pair have changed by it."""
         if self.decided:
             return False
         self._asked += 1
-        raw, rectified = (self._pair(reading) for reading in (False, True))
-        by_name = is_rectified(self._topics["left"].image)
-        if not differ(raw, rectified):
-            self._verdict = Verdict(by_name)
+        if self._asked % EVERY != 1:
             return False
-        verdict = judge_pair(left, right, raw, rectified, by_name)
+        verdict = self._verdict_of(left, right)
         if verdict is None:
             return False
-        before, self._verdict = self.rectified, verdict
-        if verdict.words:
-            add = self.report.assumed if verdict.rectified == by_name else self.report.converted
-            add(self._topics["left"].image, "reading", verdict.words, verdict.cure)
+        before, self._verdict = (self.rectified, self.stereo is None), verdict
+        self._tell(verdict)
         self._build()
-        return before != verdict.rectified
+        return before != (verdict.rectified, self.stereo is None)
+
+    def _verdict_of(self, left: np.ndarray, right: np.ndarray) -> Verdict | None:
+        """How these images are to be read; None where they do not tell, or there is no pair."""
+        by_name = is_rectified(self._topics["left"].image)
+        try:
+            raw, rectified = (self._pair(reading) for reading in (False, True))
+        except InputError:
+            return None  # told where it was built
+        if raw is None or rectified is None:
+            return None
+        if not differ(raw, rectified):
+            return Verdict(by_name)
+        return judge_pair(left, right, raw, rectified, by_name)
+
+    def _tell(self, verdict: Verdict) -> None:
+        topic = self._topics["left"].image
+        if not verdict.words:
+            self.report.settle(topic, "reading")
+        elif verdict.clear:
+            self.report.converted(topic, "reading", verdict.words, verdict.cure)
+        elif self._told:
+            how = "rectified" if is_rectified(topic) else "raw"
+            self.report.assumed(topic, "reading", f"{verdict.words}, the name does: {how}")
 
     def use(self) -> StereoGeometry | None:
         """The pair for a frame that is handed on; from now on the scene rests on it."""
@@ -198,6 +225,8 @@ class CameraContract:
                 f"of {names[0]} and {names[1]} one says that it is rectified, the other not: both "
                 "eyes must be alike"
             )
+        if self._verdict is not None and not self._verdict.clear and not self._told:
+            raise InputError(f"{names[0]}: {self._verdict.words}; {self._verdict.cure}")
         return self._pair(self.rectified, self.report)
 
     def _pair(self, rectified: bool, report: InputReport | None = None) -> StereoGeometry | None:

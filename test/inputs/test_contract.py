@@ -76,6 +76,26 @@ def test_the_rows_of_a_pair_overrule_a_name_that_is_wrong(topics, rectified):
     assert np.nanmedian(depth) == pytest.approx(0.04, rel=0.01)
 
 
+@pytest.mark.parametrize("name", ["image_raw", "image_rect", "image"])
+def test_where_rows_do_not_tell_the_name_does_or_there_is_no_pair(name):
+    """Eyes in line whose lenses bend little: nearly alike raw and rectified, and not in depth."""
+    lens = replace(CAMERA, distortion=(-0.02, 0.0, 0.0, 0.0, 0.0))
+    left, right = infos(Rig(lens, lens))
+    for message in (left, right):
+        P = message.p.reshape(3, 4).copy()
+        P[:2, :2] *= 0.9  # rectified with another focal length
+        P[0, 3] *= 0.9
+        message.p = P.ravel()
+    topics = [EyeTopics(f"/{eye}/{name}", f"/{eye}/info") for eye in ("left", "right")]
+    contract = contract_of(topics, (left, right))
+    pictures = eyes(Rig(lens, lens), Plane(0.04), rectified=False)
+    contract.judge(*pictures)
+    assert (contract.stereo is None) == (name == "image")
+    assert contract.rectified == (name == "image_rect")
+    (entry,) = [e for e in contract.report.entries if "this does not decide" in e.sentence]
+    assert entry.severity == (Severity.WARN if name == "image" else Severity.NOTE)
+
+
 def test_a_rectified_eye_alone_is_that_of_p():
     contract = CameraContract(EyeTopics("/cam/image_rect", "/cam/info"))
     contract.set_size((320, 256))
