@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,19 +10,13 @@ import numpy as np
 
 from endosfm3d_ros.engines.device import DEVICES, chosen_device
 from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.locations import cache_folder
 
 PRECISIONS = ("f32", "bf16", "f16", "int8")
 PREFERRED = {  # back ends in order of preference
     "cuda": ("tensorrt", "tensorrt_rtx", "torch"),
     "cpu": ("openvino", "onnxruntime", "torch"),
 }
-
-
-def default_cache_dir() -> Path:
-    """`$ENDOSFM3D_CACHE`, or `endosfm3d` in the user's cache folder (XDG base directories)."""
-    if chosen := os.environ.get("ENDOSFM3D_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "endosfm3d"
 
 
 @dataclass(frozen=True)
@@ -41,7 +34,7 @@ class EngineSettings:
     precision: str = "f32"  # see PRECISIONS; a back end without it says so and runs f32
     threads: int = 0  # processor threads of one run; 0 leaves the choice to the back end
     cuda_graph: bool = True  # replay the launches of a run as one, where the back end can
-    cache_dir: Path = field(default_factory=default_cache_dir)
+    cache_dir: Path = field(default_factory=cache_folder)
     # RGB uint8 images that int8 is calibrated on; asked for only when such an engine is built
     calibration: Callable[[], list[np.ndarray]] | None = None
 

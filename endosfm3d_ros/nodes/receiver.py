@@ -102,6 +102,12 @@ class FrameReceiver:
         """What images are listened to on."""
         return self._subscriptions.name("image_raw")
 
+    def waiting(self) -> str:
+        """What images wait for before they are handed on; empty where they wait for nothing."""
+        if self.assembler.waits_for_calibration:
+            return f"images wait for {', '.join(self._missing()) or 'calibration'}"
+        return self.assembler.waiting()
+
     def arrival(self, stamp: int) -> float | None:
         """When the image of this stamp came, in seconds of the steady clock."""
         return self._arrivals.get(stamp)

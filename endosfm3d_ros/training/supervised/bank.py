@@ -24,8 +24,8 @@ import torch
 from numpy.lib.format import open_memmap
 from torch import Tensor
 
-from endosfm3d_ros.engines.settings import default_cache_dir
 from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.locations import cache_folder
 from endosfm3d_ros.training.files import replace_file
 
 if TYPE_CHECKING:
@@ -221,4 +221,4 @@ class Bank:
 
 def default_bank_folder(name: str) -> Path:
     """In `$ENDOSFM3D_CACHE` or the user's cache folder (XDG base directories)."""
-    return default_cache_dir() / "banks" / name
+    return cache_folder() / "banks" / name
