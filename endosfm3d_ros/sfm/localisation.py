@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -65,7 +65,7 @@ def view_of(frame: Frame, image: TrackingImage, depth: DepthMap, depth_sigma: fl
     """A frame's image for tracking with its camera, distorted where the image is."""
     size = image.raw.shape[1], image.raw.shape[0]
     lens = frame.stereo.left if frame.stereo is not None else depth.camera
-    camera = replace(depth.camera.resized(*size), distortion=lens.distortion)
+    camera = depth.camera.resized(*size).with_lens_of(lens)
     # The depth of one eye is put right by the points, so it must not judge them.
     relative = depth.scale == ScaleSource.RELATIVE
     return View(image.raw, image.even, camera, None if relative else depth, depth_sigma)

@@ -94,8 +94,7 @@ class Rectifier:
     ) -> tuple | None:
         if not camera.distorted and np.allclose(R, np.eye(3)) and np.allclose(P[:, :3], camera.K):
             return None  # already rectified: resampling would only blur
-        coefficients = np.array(camera.distortion) if camera.distorted else None
-        return cv2.initUndistortRectifyMap(camera.K, coefficients, R, K, self.size, cv2.CV_16SC2)
+        return camera.rectifying_maps(R, K, self.size)
 
     @cached_property
     def _raw_maps(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
