@@ -150,7 +150,7 @@ def reference_messages(
     """Pose, depth, labels and what not to score of one frame, where there are any."""
     from tf2_msgs.msg import TFMessage
 
-    from endosfm3d_ros.datasets.bag_index import UNSCALED
+    from endosfm3d_ros.datasets.motions import UNSCALED
     from endosfm3d_ros.datasets.sequence import LEFT_FRAME
     from endosfm3d_ros.nodes.conversions import image_message, transform_message
 

@@ -16,11 +16,13 @@ from endosfm3d_ros.datasets.mcap_file import MAGIC as MCAP
 from endosfm3d_ros.datasets.mcap_file import McapFile
 from endosfm3d_ros.datasets.sqlite_file import MAGIC as SQLITE
 from endosfm3d_ros.datasets.sqlite_file import SqliteFile
+from endosfm3d_ros.datasets.names import by_number
 from endosfm3d_ros.errors import InputError
 
 METADATA = "metadata.yaml"
 STORAGE = re.compile(r"\.(mcap|db3)(\.zstd|\.zst)?$", re.IGNORECASE)
 ZSTD, ROS1 = b"\x28\xb5\x2f\xfd", b"#ROSBAG"
+NO_METADATA = (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError)
 CONVERT_ROS1 = (
     "is a ROS 1 bag: convert it with `rosbags-convert --src {name} --dst {stem}` "
     "(installed with this package) and give the folder {stem}"
@@ -52,7 +54,7 @@ def storage_names(folder: Path) -> list[str]:
     names = [entry.name for entry in folder.iterdir() if STORAGE.search(entry.name)]
     plain = {STORAGE.sub("", name) for name in names if not _packed(name)}
     left = [name for name in names if not (_packed(name) and STORAGE.sub("", name) in plain)]
-    return sorted(left, key=_by_number)
+    return sorted(left, key=by_number)
 
 
 def read_metadata(folder: Path) -> Listed:
@@ -74,9 +76,6 @@ def read_metadata(folder: Path) -> Listed:
     except (YAMLError, *NO_METADATA) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         return Listed(fault=f"{METADATA} cannot be read ({reason[:120]}): the files were looked at")
-
-
-NO_METADATA = (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError)
 
 
 def open_storages(path: Path, scratch: Path, listed: Listed) -> tuple[list[Any], list[str]]:
@@ -154,8 +153,3 @@ def _head(file: Path) -> bytes:
 def _packed(name: str) -> bool:
     return bool(STORAGE.search(name).group(2))
 
-
-def _by_number(name: str) -> list[tuple[int, str]]:
-    """bag_2 before bag_10."""
-    parts = re.split(r"(\d+)", name)
-    return [(int(part), "") if part.isdecimal() else (0, part) for part in parts]

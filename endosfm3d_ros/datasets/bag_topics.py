@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from endosfm3d_ros.errors import InputError
 
@@ -32,6 +33,7 @@ def _word(pattern: str) -> re.Pattern[str]:
 LEFT, RIGHT = _word("left|camera_?l"), _word("right|camera_?r")
 RECTIFIED = _word("rect|rectified")
 REFERENCE = _word("reference|ground_?truth|gt")
+ROBOT_POSE = re.compile(r"(?:^|/)ECM\d*/measured_cp$", re.IGNORECASE)
 DEPTH, IGNORE = _word("depth"), _word("ignore")
 MASK = _word("masks?|labels?|instances")
 TOOL_MASK = _word("tool_mask")
@@ -60,23 +62,32 @@ class BagTopics:
         names = (self.left, self.right, self.depth, self.mask, self.ignore, self.poses)
         return tuple(name for name in names if name)
 
+    @property
+    def infos(self) -> tuple[str, ...]:
+        """Those with calibration."""
+        return tuple(name for name in (self.left_info, self.right_info) if name)
 
-def find_topics(types: Mapping[str, str], given: Mapping[str, str | None]) -> BagTopics:
+
+def find_topics(
+    types: Mapping[str, str],
+    given: Mapping[str, str | None],
+    silent: Mapping[str, str] = MappingProxyType({}),
+) -> BagTopics:
     """Sort the topics of a bag.
 
     Args:
-        types: message type by topic.
+        types: message type by topic, of topics with messages.
         given: topic by role (left, right, depth, mask, poses) where the names do not say it; ""
             leaves the role empty, None finds a topic.
+        silent: those that the bag lists without messages.
 
     Raises:
-        InputError: a given topic that is not in the bag, no image topic, or several of which
-            none is called left.
+        InputError: a given topic that is not in the bag or of another type, no image topic, or
+            several of which none, or more than one, is called left.
     """
     for role, name in given.items():
-        if name and name not in types:
-            raise InputError(f"no topic {name!r} for {role}: the bag has {', '.join(types)}")
-    left = given["left"] or _left(types)
+        _require_topic(types, silent, role, name)
+    left = given["left"] or _left(types, silent)
     right = _chosen(given["right"], lambda: _right(types, left))
     return BagTopics(
         left=left,
@@ -90,31 +101,7 @@ def find_topics(types: Mapping[str, str], given: Mapping[str, str | None]) -> Ba
     )
 
 
-def _chosen(given: str | None, find: Callable[[], str | None]) -> str | None:
-    return find() if given is None else given or None
-
-
-def _left(types: Mapping[str, str]) -> str:
-    pictures = _pictures(types)
-    named = [name for name in pictures if LEFT.search(name)]
-    others = [name for name in pictures if not RIGHT.search(name)]
-    if not named and len({_base(name) for name in others}) > 1:
-        raise InputError(
-            f"image topics {', '.join(others)}: none is called left, so one has to be named"
-        )
-    if not (named or others):
-        raise InputError(f"no image topic: the bag has {', '.join(types) or 'no topics'}")
-    return (named or others)[0]
-
-
-def _right(types: Mapping[str, str], left: str) -> str | None:
-    """The right image that is called like the left one, else the best one."""
-    named = [name for name in _pictures(types) if RIGHT.search(name)]
-    twin = re.sub("left", "right", left, flags=re.IGNORECASE)
-    return twin if twin in named else next(iter(named), None)
-
-
-def _pictures(types: Mapping[str, str]) -> list[str]:
+def pictures(types: Mapping[str, str]) -> list[str]:
     """Colour images, the preferred ones first: raw before compressed, unrectified, short names."""
     names = [
         name
@@ -126,6 +113,80 @@ def _pictures(types: Mapping[str, str]) -> list[str]:
         return types[name] == COMPRESSED, bool(RECTIFIED.search(name)), len(name), name
 
     return sorted(names, key=rank)
+
+
+def robot_poses(types: Mapping[str, str]) -> list[str]:
+    """Poses that a robot reports of its endoscope (CRTK), in either of the types it has used."""
+    return sorted(
+        name for name, kind in types.items() if kind in POSE_TYPES and ROBOT_POSE.search(name)
+    )
+
+
+def _require_topic(
+    types: Mapping[str, str], silent: Mapping[str, str], role: str, name: str | None
+) -> None:
+    """Refuse a named topic that cannot play its role."""
+    if not name:
+        return
+    if name in silent:
+        raise InputError(f"topic {name!r} for {role} is listed, but has no messages")
+    if name not in types:
+        raise InputError(f"no topic {name!r} for {role}: the bag has {', '.join(types)}")
+    accepted = (*POSE_TYPES, TF) if role == "poses" else (IMAGE, COMPRESSED)
+    if types[name] not in accepted:
+        raise InputError(
+            f"topic {name!r} for {role} is of {types[name]}: accepted are {', '.join(accepted)}"
+        )
+
+
+def _chosen(given: str | None, find: Callable[[], str | None]) -> str | None:
+    return find() if given is None else given or None
+
+
+def _left(types: Mapping[str, str], silent: Mapping[str, str]) -> str:
+    found = pictures(types)
+    named = [name for name in found if LEFT.search(name)]
+    others = [name for name in found if not RIGHT.search(name)]
+    rigs = {_rig(name, LEFT) for name in named}
+    if len(rigs) > 1:
+        raise InputError(
+            f"image topics {', '.join(named)}: those of several cameras are called left, so one "
+            "has to be named (--left TOPIC)"
+        )
+    if not named and len({_base(name) for name in others}) > 1:
+        raise InputError(
+            f"image topics {', '.join(others)}: none is called left, so one has to be named "
+            "(--left TOPIC, and --right TOPIC for a pair)"
+        )
+    if not (named or others):
+        mute = pictures(silent)
+        without = f"; without a message: {', '.join(mute)}" if mute else ""
+        raise InputError(f"no image topic: the bag has {', '.join(types) or 'no messages'}{without}")
+    return (named or others)[0]
+
+
+def _right(types: Mapping[str, str], left: str) -> str | None:
+    """The right image called like the left one, else the best one of the same camera."""
+    rig, rectified = _rig(left, LEFT), bool(RECTIFIED.search(left))
+    named = [
+        name
+        for name in pictures(types)
+        if rig is not None and _rig(name, RIGHT) == rig and bool(RECTIFIED.search(name)) == rectified
+    ]
+    same = [name for name in named if _after(name, RIGHT) == _after(left, LEFT)]
+    return next(iter(same or named), None)
+
+
+def _rig(name: str, eye: re.Pattern[str]) -> str | None:
+    """The part of a name before that of the eye; None where no eye is named."""
+    found = eye.search(name)
+    return name[: found.start()] if found else None
+
+
+def _after(name: str, eye: re.Pattern[str]) -> str:
+    """The part of a name behind that of the eye, whatever the transport."""
+    found = eye.search(name)
+    return _base(name[found.end() :] if found else name)
 
 
 def _base(image: str) -> str:

@@ -16,6 +16,7 @@ from endosfm3d_ros.datasets.surface_truth import Surface
 from endosfm3d_ros.datasets.tool_truth import ToolMesh
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.inputs.report import InputReport
 from endosfm3d_ros.types import Frame, StereoGeometry
 
 PART_STEP = 10  # between the codes of instrument parts in files, as in EndoVis 2017
@@ -44,6 +45,7 @@ class Sequence(ABC):
         camera: the left (or only) camera; None when the recording has no calibration.
         stereo: the pair; None for one eye.
         poses_metric: whether `reference_pose` is in metres rather than in a scale of its own.
+        report: what was converted, assumed, refused or missed when it was opened.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Sequence(ABC):
     camera: PinholeCamera | None = None
     stereo: StereoGeometry | None = None
     poses_metric: bool = True
+    report: InputReport
 
     @abstractmethod
     def __len__(self) -> int: ...
