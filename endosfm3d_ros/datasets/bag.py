@@ -9,20 +9,23 @@ from typing import Any
 
 import numpy as np
 
+from endosfm3d_ros.datasets import eyes as layouts
 from endosfm3d_ros.datasets.bag_file import BagFile
-from endosfm3d_ros.datasets.bag_index import BagIndex, build_index
-from endosfm3d_ros.datasets.bag_topics import RECTIFIED, RIGHT, find_topics, pictures, robot_poses
+from endosfm3d_ros.datasets.bag_index import BagIndex, FrameEntry, build_index
+from endosfm3d_ros.datasets.bag_topics import RIGHT, find_topics, pictures, robot_poses
 from endosfm3d_ros.datasets.names import shown
 from endosfm3d_ros.datasets.sequence import LEFT_FRAME, Sequence
 from endosfm3d_ros.errors import InputError
-from endosfm3d_ros.inputs.cameras import camera_from_info, stereo_from_infos
 from endosfm3d_ros.inputs.compressed import decode_compressed_depth
+from endosfm3d_ros.inputs.contract import ASKED, CameraContract, EyeTopics
 from endosfm3d_ros.inputs.encodings import decode_depth
 from endosfm3d_ros.inputs.pixels import PixelReader, is_compressed, layout
 from endosfm3d_ros.inputs.plausibility import DEPTH_VALID, require_depth
-from endosfm3d_ros.inputs.report import InputReport
+from endosfm3d_ros.inputs.report import Action, InputReport
 from endosfm3d_ros.types import Frame
 
+REFUSED = Action.REFUSED
+LOOKED_AT = 3  # pictures that are searched for a second eye
 LONE_FRAME_FPS = 30.0  # the rate of a bag with one frame
 
 
@@ -41,6 +44,8 @@ class BagSequence(Sequence):
         depth: topic of the reference depth.
         mask: topic of instrument labels.
         poses: topic of reference poses; those of a robot count only when they are named here.
+        eyes: a layout of `eyes.LAYOUTS` where both eyes are in one picture, "one", or "auto",
+            which refuses what looks like two.
         start: not used: the stamps of a bag are its own.
 
     Attributes:
@@ -60,23 +65,28 @@ class BagSequence(Sequence):
         depth: str | None = None,
         mask: str | None = None,
         poses: str | None = None,
+        eyes: str = layouts.AUTO,
         start: int = 0,
     ) -> None:
         self.path = Path(path)
-        self.name = self.path.resolve().name.split(".")[0]
+        self.name = shown(self.path.resolve().name.split(".")[0])
         self.report = InputReport()
+        self._layout = layouts.require_layout(eyes)
         self.bag = BagFile(self.path)
         given = {"left": left, "right": right, "depth": depth, "mask": mask, "poses": poses}
         try:
-            self.topics = find_topics(self.bag.types, given, self.bag.silent)
+            self.topics = find_topics(self.bag.types, given, self.bag.silent, self._both_eyes)
         except InputError as error:
             raise InputError(f"{path}: {self._with_faults(error)}") from error
         self._readers = {name: PixelReader(name, self.report) for name in self.topics.stamped}
         index = build_index(self.bag, self.topics, self._readers, self.report)
         self._frames, self.skipped, self.poses_metric = index.frames, index.skipped, index.metric
         self.fps = _rate([frame.stamp for frame in self._frames])
-        self._shape: tuple[int, int] | None = None
-        self._shape = self._picture(self.topics.left, self._frames[0].left).shape[:2]
+        self._shape: tuple[int, int] | None = None  # of a frame
+        self._shape = self._images(self._frames[0])[0].shape[:2]
+        if eyes == layouts.AUTO and not self.topics.right:
+            some = [self._images(entry)[0] for entry in self._spread(LOOKED_AT)]
+            layouts.require_one_eye(some, f"{shown(path)} {self.topics.left}")
         self._several_tools = len(index.labels - {0}) > 1
         self._set_cameras(index.infos)
         self._tell(index)
@@ -87,16 +97,9 @@ class BagSequence(Sequence):
 
     def __iter__(self) -> Iterator[Frame]:
         for entry in self._frames:
-            yield Frame(
-                stamp=entry.stamp,
-                image=self._picture(self.topics.left, entry.left),
-                frame_id=entry.frame_id.lstrip("/") or LEFT_FRAME,
-                camera=self.camera,
-                right_image=None
-                if entry.right is None
-                else self._picture(self.topics.right, entry.right),
-                stereo=self.stereo,
-            )
+            left, right = self._images(entry)
+            frame_id = entry.frame_id.lstrip("/") or LEFT_FRAME
+            yield Frame(entry.stamp, left, frame_id, self.camera, right, self.stereo)
 
     def reference_depth(self, i: int) -> np.ndarray | None:
         return self._plane(self.topics.depth, i, "depth")
@@ -122,19 +125,29 @@ class BagSequence(Sequence):
         return self.mask(i) is not None and not (ignored is not None and ignored.all())
 
     def _set_cameras(self, infos: dict[str, Any]) -> None:
-        """The cameras of the first calibrated camera_info messages, at the size of the images."""
-        t, size = self.topics, self._shape[::-1]
-        rectified = bool(RECTIFIED.search(t.left))
-        left, right = infos.get(t.left_info), infos.get(t.right_info)
-        told = {"rectified": rectified, "report": self.report}
-        try:
-            if left is not None:
-                self.camera = camera_from_info(left, size, topic=t.left_info, **told)
-            if left is not None and right is not None:
-                names = (t.left_info, t.right_info)
-                self.stereo = stereo_from_infos(left, right, size, topics=names, **told)
-        except InputError as error:
-            raise InputError(f"{self.path}: {error}") from error
+        """The cameras of the first calibrated camera_info messages, as live input reads them."""
+        t = self.topics
+        pair = t.right or (t.left if self._both_eyes else None)
+        right = EyeTopics(pair, t.right_info or "") if pair else None
+        contract = CameraContract(EyeTopics(t.left, t.left_info or ""), right, self.report)
+        contract.set_size(self._shape[::-1])
+        for eye, topic in (("left", t.left_info), ("right", t.right_info)):
+            if topic in infos:
+                contract.set_info(eye, infos[topic])
+        if contract.stereo is not None:
+            for entry in self._spread(ASKED):
+                if contract.decided:
+                    break
+                contract.judge(*self._images(entry))
+        self.camera, self.stereo = contract.camera, contract.stereo
+        refused = [e for e in self.report.entries if e.topic in t.infos and e.action is REFUSED]
+        if refused:
+            raise InputError(f"{self.path}: {refused[0].topic} {refused[0].sentence}")
+
+    def _spread(self, count: int) -> list[FrameEntry]:
+        """Frames from all of the bag."""
+        positions = np.linspace(0, len(self._frames) - 1, min(count, len(self._frames)))
+        return [self._frames[round(position)] for position in positions]
 
     def _read_labels(self, i: int) -> np.ndarray | None:
         return self._plane(self.topics.mask, i, "labels")
@@ -144,11 +157,22 @@ class BagSequence(Sequence):
         place = self._frames[i].planes.get(topic)
         return None if place is None else self._decoded(topic, place, kind)
 
-    def _picture(self, topic: str, place: int) -> np.ndarray:
-        return self._decoded(topic, place, "picture")
+    @property
+    def _both_eyes(self) -> bool:
+        return self._layout in layouts.LAYOUTS
 
-    def _decoded(self, topic: str, place: int, kind: str) -> np.ndarray:
-        """An image of the size that the first one had; `kind` is a method of `PixelReader`."""
+    def _images(self, entry: FrameEntry) -> tuple[np.ndarray, np.ndarray | None]:
+        """Left and right picture of a frame."""
+        left = self._decoded(self.topics.left, entry.left, "picture")
+        if self._both_eyes or entry.right is None:
+            return left if self._both_eyes else (left, None)
+        return left, self._decoded(self.topics.right, entry.right, "picture")
+
+    def _decoded(self, topic: str, place: int, kind: str) -> Any:
+        """An image of the size that the first one had; `kind` is a method of `PixelReader`.
+
+        Of a picture of both eyes (left, right); of a plane as large as that the left half.
+        """
         message = self.bag.message(place)
         try:
             if message is None:
@@ -156,13 +180,15 @@ class BagSequence(Sequence):
             image = self._pixels(topic, message, kind)
         except InputError as error:
             raise InputError(f"{self.path} {topic}: {error}") from error
-        height, width = image.shape[:2]
+        both = self._both_eyes and (kind == "picture" or image.shape[:2] != self._shape)
+        halves = layouts.split(image, self._layout) if both else (image,)
+        height, width = halves[0].shape[:2]
         if self._shape is not None and (height, width) != self._shape:
             raise InputError(
                 f"{self.path} {topic} has an image of {width}x{height}, but the first one is "
                 f"{self._shape[1]}x{self._shape[0]}"
             )
-        return image
+        return halves if both and kind == "picture" else halves[0]
 
     def _pixels(self, topic: str, message: Any, kind: str) -> np.ndarray:
         if kind != "depth":

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from endosfm3d_ros.errors import InputError
+from endosfm3d_ros.inputs.contract import is_rectified
 
 IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
@@ -31,7 +32,6 @@ def _word(pattern: str) -> re.Pattern[str]:
 
 
 LEFT, RIGHT = _word("left|camera_?l"), _word("right|camera_?r")
-RECTIFIED = _word("rect|rectified")
 REFERENCE = _word("reference|ground_?truth|gt")
 ROBOT_POSE = re.compile(r"(?:^|/)ECM\d*/measured_cp$", re.IGNORECASE)
 DEPTH, IGNORE = _word("depth"), _word("ignore")
@@ -72,6 +72,7 @@ def find_topics(
     types: Mapping[str, str],
     given: Mapping[str, str | None],
     silent: Mapping[str, str] = MappingProxyType({}),
+    both_eyes: bool = False,
 ) -> BagTopics:
     """Sort the topics of a bag.
 
@@ -80,6 +81,7 @@ def find_topics(
         given: topic by role (left, right, depth, mask, poses) where the names do not say it; ""
             leaves the role empty, None finds a topic.
         silent: those that the bag lists without messages.
+        both_eyes: the left topic holds the pictures of both eyes.
 
     Raises:
         InputError: a given topic that is not in the bag or of another type, no image topic, or
@@ -88,12 +90,14 @@ def find_topics(
     for role, name in given.items():
         _require_topic(types, silent, role, name)
     left = given["left"] or _left(types, silent)
-    right = _chosen(given["right"], lambda: _right(types, left))
+    right = None if both_eyes else _chosen(given["right"], lambda: _right(types, left))
+    named = [name for name, kind in types.items() if kind == CAMERA_INFO and RIGHT.search(name)]
+    right_info = next(iter(named), None) if both_eyes else None
     return BagTopics(
         left=left,
         right=right,
         left_info=_info(types, left, LEFT),
-        right_info=_info(types, right, RIGHT) if right else None,
+        right_info=_info(types, right, RIGHT) if right else right_info,
         depth=_chosen(given["depth"], lambda: _reference(types, DEPTH)),
         mask=_chosen(given["mask"], lambda: _mask(types)),
         ignore=_reference(types, IGNORE),
@@ -110,7 +114,7 @@ def pictures(types: Mapping[str, str]) -> list[str]:
     ]
 
     def rank(name: str) -> tuple:
-        return types[name] == COMPRESSED, bool(RECTIFIED.search(name)), len(name), name
+        return types[name] == COMPRESSED, is_rectified(name), len(name), name
 
     return sorted(names, key=rank)
 
@@ -161,17 +165,18 @@ def _left(types: Mapping[str, str], silent: Mapping[str, str]) -> str:
     if not (named or others):
         mute = pictures(silent)
         without = f"; without a message: {', '.join(mute)}" if mute else ""
-        raise InputError(f"no image topic: the bag has {', '.join(types) or 'no messages'}{without}")
+        has = ", ".join(types) or "no messages"
+        raise InputError(f"no image topic: the bag has {has}{without}")
     return (named or others)[0]
 
 
 def _right(types: Mapping[str, str], left: str) -> str | None:
     """The right image called like the left one, else the best one of the same camera."""
-    rig, rectified = _rig(left, LEFT), bool(RECTIFIED.search(left))
+    rig, rectified = _rig(left, LEFT), is_rectified(left)
     named = [
         name
         for name in pictures(types)
-        if rig is not None and _rig(name, RIGHT) == rig and bool(RECTIFIED.search(name)) == rectified
+        if rig is not None and _rig(name, RIGHT) == rig and is_rectified(name) == rectified
     ]
     same = [name for name in named if _after(name, RIGHT) == _after(left, LEFT)]
     return next(iter(same or named), None)

@@ -183,7 +183,8 @@ class McapFile:
             return []
         tail = self._bytes(self._size - FOOTER_BYTES, FOOTER_BYTES)
         opcode, length, start, _, crc = struct.unpack_from("<BQQQI", tail)
-        if not tail.endswith(MAGIC) or (opcode, length) != (FOOTER, 20) or not 0 < start < self._size:
+        closed = tail.endswith(MAGIC) and (opcode, length) == (FOOTER, 20)
+        if not (closed and 0 < start < self._size):
             return []
         summary = self._bytes(start, self._size - start - len(MAGIC) - 4)
         if crc and zlib.crc32(summary) != crc:
