@@ -54,9 +54,14 @@ def open_video(path: Path, *parameters: int) -> cv2.VideoCapture:
         path: the file.
         parameters: pairs of property and value, as `cv2.VideoCapture` takes them.
     """
-    return _with_plain_path(
-        path, lambda name: cv2.VideoCapture(name, cv2.CAP_FFMPEG, list(parameters))
-    )
+    level = cv2.getLogLevel()
+    cv2.setLogLevel(0)  # the caller says what is wrong
+    try:
+        return _with_plain_path(
+            path, lambda name: cv2.VideoCapture(name, cv2.CAP_FFMPEG, list(parameters))
+        )
+    finally:
+        cv2.setLogLevel(level)
 
 
 def open_video_writer(path: Path, fps: float, size: tuple[int, int]) -> cv2.VideoWriter:

@@ -85,7 +85,7 @@ class BagSequence(Sequence):
         self._shape: tuple[int, int] | None = None  # of a frame
         self._shape = self._images(self._frames[0])[0].shape[:2]
         if eyes == layouts.AUTO and not self.topics.right:
-            some = [self._images(entry)[0] for entry in self._spread(LOOKED_AT)]
+            some = [self._images(entry)[0] for entry in self._frames[:LOOKED_AT]]
             layouts.require_one_eye(some, f"{shown(path)} {self.topics.left}")
         self._several_tools = len(index.labels - {0}) > 1
         self._set_cameras(index.infos)

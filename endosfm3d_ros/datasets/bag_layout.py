@@ -14,9 +14,9 @@ from ruamel.yaml.error import YAMLError
 
 from endosfm3d_ros.datasets.mcap_file import MAGIC as MCAP
 from endosfm3d_ros.datasets.mcap_file import McapFile
+from endosfm3d_ros.datasets.names import by_number
 from endosfm3d_ros.datasets.sqlite_file import MAGIC as SQLITE
 from endosfm3d_ros.datasets.sqlite_file import SqliteFile
-from endosfm3d_ros.datasets.names import by_number
 from endosfm3d_ros.errors import InputError
 
 METADATA = "metadata.yaml"
@@ -152,4 +152,3 @@ def _head(file: Path) -> bytes:
 
 def _packed(name: str) -> bool:
     return bool(STORAGE.search(name).group(2))
-

@@ -21,7 +21,7 @@ def increasing(stamps: Sequence[int]) -> list[int]:
             continue
         length = bisect_left(tails, -stamps[position])
         following[position] = ends[length - 1] if length else -1
-        tails[length:length + 1], ends[length:length + 1] = [-stamps[position]], [position]
+        tails[length : length + 1], ends[length : length + 1] = [-stamps[position]], [position]
     positions = [ends[-1]] if ends else []
     while positions and following[positions[-1]] >= 0:
         positions.append(following[positions[-1]])

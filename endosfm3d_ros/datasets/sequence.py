@@ -108,4 +108,3 @@ class Sequence(ABC):
 def stamp_of(position: int, fps: float, start: int = 0) -> int:
     """Stamp in nanoseconds of the frame `position` intervals after `start`."""
     return start + round(position * 1_000_000_000 / fps)
-
