@@ -15,18 +15,14 @@ class Undistorter:
         self._camera: PinholeCamera | None = None
         self._maps: tuple[np.ndarray, np.ndarray] | None = None
 
-    def apply(
-        self, image: np.ndarray, camera: PinholeCamera, exact: bool = False, outside: float = 0
-    ) -> np.ndarray:
-        """(H, W, C) image without lens distortion; `outside` where the lens saw nothing.
+    def apply(self, image: np.ndarray, camera: PinholeCamera, exact: bool = False) -> np.ndarray:
+        """(H, W, C) image without lens distortion; black where the lens saw nothing.
 
-        `exact` takes the nearest pixel, for labels and depth.
+        `exact` takes the nearest pixel, for labels.
         """
         if not camera.distorted:
             return image
         if camera != self._camera:
             self._maps = camera.rectifying_maps(None, camera.K, camera.size)
             self._camera = camera
-        way = cv2.INTER_NEAREST if exact else cv2.INTER_LINEAR
-        border = (outside,) * 4
-        return cv2.remap(image, *self._maps, way, None, cv2.BORDER_CONSTANT, border)
+        return cv2.remap(image, *self._maps, cv2.INTER_NEAREST if exact else cv2.INTER_LINEAR)

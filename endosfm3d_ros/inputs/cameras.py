@@ -37,15 +37,11 @@ class Reading:
         cropped = matrix.copy()
         cropped[0] -= self.offset[0] * cropped[2]
         cropped[1] -= self.offset[1] * cropped[2]
-        return rescaled(
-            cropped, self.target[0] / self.size[0], self.target[1] / self.size[1]
-        )
+        return rescaled(cropped, self.target[0] / self.size[0], self.target[1] / self.size[1])
 
     def centred(self, K: np.ndarray) -> bool:
         """Whether the principal point lies where optics put it, in the matrices' picture."""
-        return all(
-            plausibility.CENTRE.holds((K[i, 2] + 0.5) / self.full[i]) for i in range(2)
-        )
+        return all(plausibility.CENTRE.holds((K[i, 2] + 0.5) / self.full[i]) for i in range(2))
 
 
 def camera_from_info(
@@ -76,7 +72,7 @@ def camera_from_info(
         _require_finite(K, "K")
         reading = reading_of(info, K, image_size)
         matrix, lens = K, _lens(info)
-        if rectified and np.any(info.p):
+        if rectified and (np.any(info.p) or lens[0]):
             matrix, lens = _projection(info)[:, :3], ((), PINHOLE)
         camera = PinholeCamera.from_matrix(reading.apply(matrix), *reading.target, *lens)
         plausibility.require_view(camera)
@@ -167,10 +163,9 @@ def readings(info: Any, image_size: tuple[int, int] | None) -> list[Reading]:
     found = []
     if same_aspect(binned, target):
         found.append(Reading(offset, size, target, full))
-    elif any(offset) or size != full:
-        if same_aspect(full, target):  # roi describes a crop that was undone, or never made
-            found.append(Reading((0, 0), full, target, full,
-                                 "roi is of another aspect than the images: it is not applied"))  # fmt: skip
+    elif (any(offset) or size != full) and same_aspect(full, target):
+        words = "roi is of another aspect than the images: it is not applied"
+        found.append(Reading((0, 0), full, target, full, words))
     if not found:
         raise InputError(
             f"size {binned[0]}x{binned[1]} for an image of {target[0]}x{target[1]}: "

@@ -65,15 +65,22 @@ class CameraContract:
         self._infos: dict[str, Any] = {}
         self._size: tuple[int, int] | None = None
         self._used: StereoGeometry | None = None  # what frames of this scene were given
-        self._topics = {"left": left, "right": right or left}
+        self._topics: dict[str, EyeTopics] = {}
         self.set_topics(left, right)
 
-    def set_topics(self, left: EyeTopics, right: EyeTopics | None = None) -> None:
-        """The names that messages come under; they may become known late."""
-        self._topics = {"left": left, "right": right or left}
+    def set_topics(self, left: EyeTopics, right: EyeTopics | None = None) -> bool:
+        """The names that messages come under, which may become known late; whether any is new."""
+        topics = {"left": left, "right": right or left}
+        if topics == self._topics:
+            return False
+        for name in self._topics.values():
+            for key in ("camera", "pair", "changed", "reading", "rectified"):
+                self.report.settle(name.info, key)
+        self._topics = topics
         self._asked = 0
         self._verdict: Verdict | None = None
         self._build()
+        return True
 
     def set_info(self, eye: str, info: Any) -> bool:
         """Take a camera_info of the eye "left" or "right"; whether it says anything new."""
@@ -199,9 +206,7 @@ class CameraContract:
         used, now, topic = self._used, self.stereo, self._topics["right"].info
         if used is None or now is None:
             return
-        was, becomes = (
-            pair.P_left[0, 0] / pair.left.width * pair.baseline for pair in (used, now)
-        )
+        was, becomes = (pair.P_left[0, 0] / pair.left.width * pair.baseline for pair in (used, now))
         if abs(becomes / was - 1) <= CHANGED:
             self.conflict = ""
             self.report.settle(topic, "changed")

@@ -88,7 +88,8 @@ def _fit(
     ):
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         if not as_it_is:
-            grey = cv2.remap(grey, *camera.rectifying_maps(R, P[:, :3], camera.size), cv2.INTER_LINEAR)
+            maps = camera.rectifying_maps(R, P[:, :3], camera.size)
+            grey = cv2.remap(grey, *maps, cv2.INTER_LINEAR)
         eyes.append(cv2.resize(grey, size, interpolation=cv2.INTER_AREA))
     infinity = float(geometry.P_left[0, 2] - geometry.P_right[0, 2]) * scale
     return pair_fit(*eyes, infinity)

@@ -5,6 +5,7 @@ Both kinds of message fit because only their fields are read; no ROS package is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,17 @@ class PixelReader:
         topic: how the report calls the input: the resolved topic, or a file.
         report: hears what was converted, assumed or refused; a refusal is settled by the next
             message that can be read.
+        other: reads pictures of encodings that are not in `encodings.READABLE`, as cv_bridge does.
     """
 
-    def __init__(self, topic: str, report: InputReport | None = None) -> None:
+    def __init__(
+        self,
+        topic: str,
+        report: InputReport | None = None,
+        other: Callable[[Any], np.ndarray] | None = None,
+    ) -> None:
         self.topic = topic
+        self._other = other
         self.report = report or InputReport()
         self._bits = 8  # of 16; never falls, so that the brightness of a stream does not jump
 
@@ -67,6 +75,8 @@ class PixelReader:
 
     def _picture(self, message: Any) -> np.ndarray:
         if not is_compressed(message):
+            if self._other is not None and message.encoding not in encodings.READABLE:
+                return self._other(message)
             self._note_encoding(message.encoding)
             return encodings.decode_image(**layout(message), bits_of=self._bits_of)
         self._note_format(message)

@@ -42,7 +42,7 @@ PINHOLE_VIEW = Range(
     15.0, 140.0, "degrees", "beyond, a pixel of a pinhole spans too little; scopes have 60 to 140"
 )
 FISHEYE_VIEW = Range(15.0, 220.0, "degrees", "capsules and colonoscopes end at 170 to 200")
-CENTRE = Range(0.3, 0.7, "of the picture", "optics are centred on their sensor within a few percent")
+CENTRE = Range(0.3, 0.7, "of the picture", "optics are centred on their sensor")
 PIXEL_ASPECT = Range(0.8, 1.25, "fx / fy", "sensors have square pixels; 4:3 video of PAL has 1.09")
 DEPTH_VALID = 0.01  # share of the pixels below which a depth image says nothing
 DEPTH_SHARE = 1 / 8  # of the picture's width: coarser depth is no depth of this picture

@@ -115,7 +115,13 @@ class PipelineNode(LifecycleNode):
         self._live = LivePipeline(self._pipeline, self._on_update, self._on_error)
         self._live.start()
         self._receiver = FrameReceiver(
-            self, self._values, self._health, self._guard, self._live.slot.put, self._on_time_jump
+            self,
+            self._values,
+            self._health,
+            self._guard,
+            on_frame=self._live.slot.put,
+            on_jump=self._on_time_jump,
+            on_better=self._on_better_source,
         )
         periods = {
             self._receiver.discover: DISCOVERY_PERIOD,
@@ -210,6 +216,10 @@ class PipelineNode(LifecycleNode):
         self.get_logger().warning(f"image stamps jumped by {seconds:+.3f} s: a new scene starts")
         self._restart_scene()
 
+    def _on_better_source(self, reason: str) -> None:
+        self.get_logger().warning(f"{reason}: a new scene starts")
+        self._restart_scene()
+
     def _restart_scene(self) -> None:
         self._health.restart(monotonic())
         self._live.reset()
@@ -222,7 +232,7 @@ class PipelineNode(LifecycleNode):
         self._outputs.watch(monotonic())
         for note in self._pipeline.sfm.notes():
             self._guard.warn_once(note)
-        findings = self._health.findings(monotonic())
+        findings = self._findings(monotonic())
         level = findings[0].level if findings else Level.OK
         if level != self._level:
             self._level = level
@@ -235,6 +245,11 @@ class PipelineNode(LifecycleNode):
             )
             self._report()
             self.trigger_deactivate()
+
+    def _findings(self, now: float) -> list[Finding]:
+        """Everything worth saying about inputs and outputs, worst first."""
+        found = [*self._health.findings(now), *self._receiver.findings()]
+        return sorted(found, key=lambda finding: -finding.level)
 
     def _say(self, findings: list[Finding]) -> None:
         log = self.get_logger()
@@ -252,7 +267,7 @@ class PipelineNode(LifecycleNode):
     def _report(self) -> None:
         """PipelineStatus and diagnostics."""
         now = monotonic()
-        findings = self._health.findings(now)
+        findings = self._findings(now)
         message = status.status_message(
             self._health, self._pipeline, findings, now, self._live.slot.dropped
         )
@@ -262,7 +277,9 @@ class PipelineNode(LifecycleNode):
         rejected = self._health.rejected + self._receiver.assembler.rejected
         stamp = self.get_clock().now().nanoseconds
         self._diagnostics.publish(
-            status.diagnostics_message(name, stamp, rejected, findings, message)
+            status.diagnostics_message(
+                name, stamp, rejected, findings, message, self._receiver.report.entries
+            )
         )
 
     # --- services ----------------------------------------------------------------------------
@@ -271,7 +288,7 @@ class PipelineNode(LifecycleNode):
         if self._live is None:
             response.success, response.message = False, "the node is not active"
             return response
-        self._receiver.assembler.clear()
+        self._receiver.reset()
         self._restart_scene()
         response.success, response.message = True, "the next image starts a new scene"
         return response
