@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from endosfm3d_ros.datasets import eyes as layouts
 from endosfm3d_ros.datasets.bag_file import BagFile
 from endosfm3d_ros.datasets.bag_index import BagIndex, FrameEntry, build_index
 from endosfm3d_ros.datasets.bag_topics import RIGHT, find_topics, pictures, robot_poses
 from endosfm3d_ros.datasets.names import shown
 from endosfm3d_ros.datasets.sequence import LEFT_FRAME, Sequence
 from endosfm3d_ros.errors import InputError
+from endosfm3d_ros.inputs import packing
 from endosfm3d_ros.inputs.compressed import decode_compressed_depth
 from endosfm3d_ros.inputs.contract import ASKED, CameraContract, EyeTopics
 from endosfm3d_ros.inputs.encodings import decode_depth
@@ -44,8 +45,7 @@ class BagSequence(Sequence):
         depth: topic of the reference depth.
         mask: topic of instrument labels.
         poses: topic of reference poses; those of a robot count only when they are named here.
-        eyes: a layout of `eyes.LAYOUTS` where both eyes are in one picture, "one", or "auto",
-            which refuses what looks like two.
+        image_layout: a layout of `packing.LAYOUTS`; None refuses pictures that look like both eyes.
         start: not used: the stamps of a bag are its own.
 
     Attributes:
@@ -65,13 +65,13 @@ class BagSequence(Sequence):
         depth: str | None = None,
         mask: str | None = None,
         poses: str | None = None,
-        eyes: str = layouts.AUTO,
+        image_layout: str | None = None,
         start: int = 0,
     ) -> None:
         self.path = Path(path)
         self.name = shown(self.path.resolve().name.split(".")[0])
         self.report = InputReport()
-        self._layout = layouts.require_layout(eyes)
+        self._layout = packing.require_layout(image_layout or packing.SINGLE)
         self.bag = BagFile(self.path)
         given = {"left": left, "right": right, "depth": depth, "mask": mask, "poses": poses}
         try:
@@ -84,9 +84,8 @@ class BagSequence(Sequence):
         self.fps = _rate([frame.stamp for frame in self._frames])
         self._shape: tuple[int, int] | None = None  # of a frame
         self._shape = self._images(self._frames[0])[0].shape[:2]
-        if eyes == layouts.AUTO and not self.topics.right:
-            some = [self._images(entry)[0] for entry in self._frames[:LOOKED_AT]]
-            layouts.require_one_eye(some, f"{shown(path)} {self.topics.left}")
+        if image_layout is None and not self.topics.right:
+            packing.require_single(self._some_images(), f"{shown(path)} {self.topics.left}")
         self._several_tools = len(index.labels - {0}) > 1
         self._set_cameras(index.infos)
         self._tell(index)
@@ -159,7 +158,15 @@ class BagSequence(Sequence):
 
     @property
     def _both_eyes(self) -> bool:
-        return self._layout in layouts.LAYOUTS
+        return self._layout in packing.PACKED
+
+    def _some_images(self) -> list[np.ndarray]:
+        """The first pictures, as far as they can be read; the first one can."""
+        found = []
+        with suppress(InputError):
+            for entry in self._frames[:LOOKED_AT]:
+                found.append(self._images(entry)[0])
+        return found
 
     def _images(self, entry: FrameEntry) -> tuple[np.ndarray, np.ndarray | None]:
         """Left and right picture of a frame."""
@@ -181,7 +188,7 @@ class BagSequence(Sequence):
         except InputError as error:
             raise InputError(f"{self.path} {topic}: {error}") from error
         both = self._both_eyes and (kind == "picture" or image.shape[:2] != self._shape)
-        halves = layouts.split(image, self._layout) if both else (image,)
+        halves = packing.split(image, self._layout) if both else (image,)
         height, width = halves[0].shape[:2]
         if self._shape is not None and (height, width) != self._shape:
             raise InputError(
@@ -214,7 +221,7 @@ class BagSequence(Sequence):
         for topic in robot_poses(self.bag.types):
             if self.topics.poses is None:
                 text = "poses of the robot: not used as reference unless they are named"
-                cure = f"--poses {topic}, if it is the optical centre that it describes"
+                cure = f"--input poses={topic}, if it is the optical centre that it describes"
                 self.report.assumed(topic, "poses", text, cure)
 
     def _with_faults(self, error: InputError) -> str:

@@ -13,6 +13,7 @@ from endosfm3d_ros.datasets.bag_topics import BagTopics
 from endosfm3d_ros.datasets.matching import increasing, partners
 from endosfm3d_ros.datasets.motions import motions_of
 from endosfm3d_ros.errors import InputError
+from endosfm3d_ros.inputs.eye_sync import paired
 from endosfm3d_ros.inputs.pixels import PixelReader, is_compressed
 from endosfm3d_ros.inputs.report import InputReport
 
@@ -82,7 +83,7 @@ def build_index(
     for entry, message in bag.messages(*topics.stamped, *topics.infos):
         content.add(entry, message)
     content.settle()
-    frames = _frames(content.tracks, topics)
+    frames = _frames(content.tracks, topics, report)
     if not frames:
         raise InputError(_without_frames(bag, topics, content.tracks))
     skipped = len(content.tracks[topics.left].stamps) - len(frames)
@@ -173,11 +174,31 @@ def _same_camera(first: Any, other: Any) -> bool:
     return same and np.allclose(first.k, other.k, rtol=INFO_TOLERANCE, atol=INFO_TOLERANCE)
 
 
-def _frames(tracks: dict[str, Track], topics: BagTopics) -> list[FrameEntry]:
+def pairs_of(
+    lefts: list[int], rights: list[int], name: str, report: InputReport
+) -> list[int | None]:
+    """For each left stamp the position of the right one of the same moment.
+
+    Raises:
+        InputError: stamps that do not tell which belong together; says by how much they differ.
+    """
+    found, offset = paired(lefts, rights, SLOP)
+    if offset is not None and not offset.certain:
+        raise InputError(f"{name}: {offset.words} ({offset.cure}, or read one eye: --input right=)")
+    if offset is not None and offset.words:
+        report.converted(name, "offset", offset.words, offset.cure)
+    return found
+
+
+def _frames(tracks: dict[str, Track], topics: BagTopics, report: InputReport) -> list[FrameEntry]:
     """Left images, each with what belongs to it; in a stereo bag those without partner go."""
     track = tracks[topics.left]
     left, stamps = track.in_order()
     found = {name: _matches(tracks[name], stamps) for name in topics.stamped if name != topics.left}
+    if topics.right:
+        positions, rights = tracks[topics.right].in_order()
+        pairs = pairs_of(stamps, rights, topics.right, report)
+        found[topics.right] = [None if at is None else positions[at] for at in pairs]
     frames = []
     for i, stamp in enumerate(stamps):
         right = found[topics.right][i] if topics.right else None
@@ -218,6 +239,6 @@ def _without_frames(bag: BagFile, topics: BagTopics, tracks: dict[str, Track]) -
     """Why there is not one frame."""
     if topics.right and tracks[topics.left].stamps:
         why = f"has no image in {topics.left} with one in {topics.right} within 16 ms"
-        return f"{bag.path} {why} (--right '' reads one eye)"
+        return f"{bag.path} {why} (--input right= reads one eye)"
     faults = "; ".join(bag.faults)
     return f"{bag.path} has no image in {topics.left} that can be read: {faults}"

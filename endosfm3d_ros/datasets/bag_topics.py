@@ -155,12 +155,12 @@ def _left(types: Mapping[str, str], silent: Mapping[str, str]) -> str:
     if len(rigs) > 1:
         raise InputError(
             f"image topics {', '.join(named)}: those of several cameras are called left, so one "
-            "has to be named (--left TOPIC)"
+            "has to be named (--input left=TOPIC)"
         )
     if not named and len({_base(name) for name in others}) > 1:
         raise InputError(
             f"image topics {', '.join(others)}: none is called left, so one has to be named "
-            "(--left TOPIC, and --right TOPIC for a pair)"
+            "(--input left=TOPIC, and --input right=TOPIC for a pair)"
         )
     if not (named or others):
         mute = pictures(silent)

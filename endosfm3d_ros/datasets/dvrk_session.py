@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from endosfm3d_ros.datasets import eyes as layouts
 from endosfm3d_ros.datasets.bag_file import BagFile
-from endosfm3d_ros.datasets.bag_index import SLOP, stamp_of_header
+from endosfm3d_ros.datasets.bag_index import SLOP, pairs_of, stamp_of_header
 from endosfm3d_ros.datasets.bag_layout import is_bag
 from endosfm3d_ros.datasets.bag_topics import LEFT, POSE_TYPES, RIGHT, robot_poses
 from endosfm3d_ros.datasets.calibration import (
@@ -26,10 +25,12 @@ from endosfm3d_ros.datasets.names import shown
 from endosfm3d_ros.datasets.sequence import LEFT_FRAME, Sequence
 from endosfm3d_ros.datasets.video_file import VideoFile, fitted
 from endosfm3d_ros.errors import InputError
+from endosfm3d_ros.inputs import packing
 from endosfm3d_ros.inputs.report import InputReport
 from endosfm3d_ros.types import Frame
 
 LOOKED_AT = 3  # pictures that are searched for a second eye
+LOST_AT_END = 3  # frames that an encoder may lose when it is stopped
 TOLERANCE = 0.5  # of an interval: how well the two clocks of a frame must agree
 
 
@@ -53,7 +54,8 @@ class DVRKSession(Sequence):
         left: stream of the left (or only) eye, where none or several are called left.
         right: stream of the other eye; "" reads one eye.
         poses: topic in the bag with poses of the optical centre; PoseStamped or TransformStamped.
-        eyes: a layout of `eyes.LAYOUTS`, "one", or "auto": as the recorder says, else looked at.
+        image_layout: a layout of `packing.LAYOUTS`; None takes what the recorder says, and refuses
+            pictures that look like both eyes where it says nothing.
         start: not used: the recorder's clock counts.
 
     Raises:
@@ -68,7 +70,7 @@ class DVRKSession(Sequence):
         left: str | None = None,
         right: str | None = None,
         poses: str | None = None,
-        eyes: str = layouts.AUTO,
+        image_layout: str | None = None,
         start: int = 0,
     ) -> None:
         self.folder, self.name = folder, shown(folder.resolve().name)
@@ -78,12 +80,14 @@ class DVRKSession(Sequence):
             sidecar = read_sidecar(video)
             streams.setdefault(sidecar.stream, []).append(sidecar)
         names = _chosen(folder, list(streams), left, right)
-        self._layout = _layout(streams[names[0]], eyes)
+        self._layout = packing.require_layout(
+            image_layout or streams[names[0]][0].image_layout or packing.SINGLE
+        )
         self._videos = [[VideoFile(one.video) for one in streams[name]] for name in names]
         self._frames = self._paired([self._places(eye, streams[n]) for eye, n in enumerate(names)])
         self.fps = round(1e9 / float(np.median(np.diff([f[0].stamp for f in self._frames]))), 3)
         self._set_cameras()
-        if eyes == layouts.AUTO and len(names) == 1 and self._layout not in layouts.LAYOUTS:
+        if image_layout is None and len(names) == 1 and self._layout not in packing.PACKED:
             self._require_one_eye(names[0])
         self._poses = self._read_poses(poses)
 
@@ -93,9 +97,7 @@ class DVRKSession(Sequence):
     def __iter__(self) -> Iterator[Frame]:
         pictures = [self._read(eye, len(self._frames)) for eye in range(len(self._videos))]
         for places, *images in zip(self._frames, *pictures):
-            left, right = images if len(images) == 2 else (images[0], None)
-            if self._layout in layouts.LAYOUTS:
-                left, right = layouts.split(left, self._layout)
+            left, right = images if len(images) == 2 else packing.split(images[0], self._layout)
             yield Frame(places[0].stamp, left, LEFT_FRAME, self.camera, right, self.stereo)
 
     def reference_pose(self, i: int) -> np.ndarray | None:
@@ -122,8 +124,8 @@ class DVRKSession(Sequence):
             frames: list[tuple[_Place, ...]] = [(place,) for place in eyes[0]]
         else:
             stamps = [[place.stamp for place in eye] for eye in eyes]
-            found = zip(eyes[0], partners(*stamps, SLOP))
-            frames = [(place, eyes[1][at]) for place, at in found if at is not None]
+            found = pairs_of(*stamps, self.name, self.report)
+            frames = [(p, eyes[1][at]) for p, at in zip(eyes[0], found) if at is not None]
             if len(frames) < len(eyes[0]):
                 text = f"{len(eyes[0]) - len(frames)} left frames without a right one are left out"
                 self.report.missing(self.name, "skipped", text)
@@ -139,15 +141,13 @@ class DVRKSession(Sequence):
             yield from video.frames([range(p, p + 1) for p in positions])
 
     def _set_cameras(self) -> None:
-        size = self._videos[0][0].size
-        if self._layout in layouts.LAYOUTS:
-            size = layouts.eye_size(size, self._layout)
+        size = packing.eye_size(self._videos[0][0].size, self._layout)
         for name in (PAIR_FILE, MONO_FILE):
             path = self.folder / name
             if path.is_file():
                 given = read_camera_file(path)
                 self.camera = fitted(given.camera, size, path)
-                two = len(self._videos) == 2 or self._layout in layouts.LAYOUTS
+                two = len(self._videos) == 2 or self._layout in packing.PACKED
                 self.stereo = resized_pair(given.stereo, size) if given.stereo and two else None
                 return
         self.report.missing(
@@ -159,7 +159,7 @@ class DVRKSession(Sequence):
 
     def _require_one_eye(self, stream: str) -> None:
         some = list(self._read(0, min(LOOKED_AT, len(self._frames))))
-        layouts.require_one_eye(some, f"{shown(self.folder)} {stream}")
+        packing.require_single(some, f"{shown(self.folder)} {stream}")
 
     def _read_poses(self, topic: str | None) -> list[np.ndarray | None]:
         """For each frame the pose nearest in time, within 16 ms."""
@@ -194,7 +194,7 @@ class DVRKSession(Sequence):
     def _offer(self, topics: list[str]) -> None:
         for name in topics:
             text = "poses of the robot: not used as reference unless they are named"
-            cure = f"--poses {name}, if it is the optical centre that it describes"
+            cure = f"--input poses={name}, if it is the optical centre that it describes"
             self.report.assumed(name, "poses", text, cure)
 
 
@@ -215,17 +215,11 @@ def _chosen(folder: Path, streams: list[str], left: str | None, right: str | Non
     others = lefts or [name for name in streams if name not in rights]
     if len(others) != 1:
         raise InputError(
-            f"{folder} has the streams {', '.join(streams)}: one has to be named (--left NAME, and "
-            "--right NAME for a pair)"
+            f"{folder} has the streams {', '.join(streams)}: one has to be named (--input "
+            "left=NAME, and --input right=NAME for a pair)"
         )
     pair = rights[:1] if lefts and right != "" else []
     return [*others, *pair]
-
-
-def _layout(sidecars: list[Sidecar], eyes: str) -> str:
-    """What the option says, else the recorder."""
-    layouts.require_layout(eyes)
-    return (sidecars[0].eyes or eyes) if eyes == layouts.AUTO else eyes
 
 
 def _positions(video: VideoFile, sidecar: Sidecar) -> np.ndarray:
@@ -234,12 +228,11 @@ def _positions(video: VideoFile, sidecar: Sidecar) -> np.ndarray:
     Raises:
         InputError: the counts differ, and nothing says which frame is which.
     """
-    count = len(sidecar.stamps)
-    places = sidecar.places
+    count, places = len(sidecar.stamps), sidecar.places
     if places is not None and len(places) and places.min() >= 0 and places.max() < video.count:
         return places
-    if count == video.count:
-        return np.arange(count)
+    if 0 <= count - video.count <= LOST_AT_END and not sidecar.dropped:
+        return np.arange(video.count)
     if sidecar.media is not None and count > 1:
         since = (sidecar.media - sidecar.media[0]) * 1e-9 * video.fps
         nearest = np.rint(since).astype(np.int64)

@@ -23,7 +23,7 @@ SOURCES = (("mono_source",), ("left_source", "right_source"), ("left_source",), 
 RECEPTION = (("recorder_reception",), ("cpu_ns",), ("cpu_ts",))
 MEDIA_TIMES = ("gst_ns", "gst_ts", "pts_ns")  # of the buffer, in the clock of the video
 INDICES = ("frame_index",)
-EYES = {"LR": "side-by-side", "RL": "side-by-side-crossed"}
+EYES = {"LR": "side_by_side", "RL": "side_by_side_crossed"}
 SEGMENT = re.compile(r"_\d{3}$")  # after an interruption
 
 
@@ -36,7 +36,8 @@ class Sidecar:
     stamps: np.ndarray  # (N,) int64 nanoseconds since 1970, in the order of the video
     media: np.ndarray | None  # (N,) int64 nanoseconds in the video's own clock
     places: np.ndarray | None  # (N,) int64 positions of the frames in the video
-    eyes: str | None  # layout of both eyes in one picture
+    image_layout: str | None  # of both eyes in one picture: see `packing.LAYOUTS`
+    dropped: int  # frames that the recorder noted, and then could not write
     late: int  # frames whose moment is that of their arrival at the recorder
 
 
@@ -66,7 +67,8 @@ def read_sidecar(video: Path) -> Sidecar:
             stamps=stamps.reshape(-1),
             media=_column(entries, MEDIA_TIMES),
             places=_column(entries, INDICES),
-            eyes=EYES.get(content.get("side_by_side")),
+            image_layout=EYES.get(content.get("side_by_side")),
+            dropped=int(content.get("frames_dropped") or 0),
             late=late,
         )
     except KeyError as error:

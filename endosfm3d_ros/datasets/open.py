@@ -25,7 +25,7 @@ class SourceOptions:
     depth: str | None = None  # topic of reference depth
     mask: str | None = None  # topic of instrument labels
     poses: str | None = None  # topic of reference poses
-    eyes: str | None = None  # how both eyes lie in one picture: see `eyes.ACCEPTED`
+    image_layout: str | None = None  # of both eyes in one picture: see `packing.LAYOUTS`
     split: str | None = None  # part of a StereoMIS sequence
 
     def given(self) -> dict[str, str]:
@@ -58,9 +58,9 @@ def open_sequence(
     given = (options or SourceOptions()).given()
     foreign = [name for name in given if name not in reader.options]
     if foreign:
-        has = ", ".join(f"--{name}" for name in reader.options) or "none"
+        has = ", ".join(reader.options) or "none"
         raise ConfigurationError(
-            f"--{foreign[0]} {given[foreign[0]]}: {shown(path)} is {reader.words}; options of "
+            f"--input {foreign[0]}={given[foreign[0]]}: {shown(path)} is {reader.words}; roles of "
             f"those: {has}"
         )
     return reader.open(path, start, given)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from endosfm3d_ros.datasets import eyes as layouts
 from endosfm3d_ros.datasets.calibration import CameraFile, read_camera_file, resized_pair
 from endosfm3d_ros.datasets.names import shown
 from endosfm3d_ros.datasets.sequence import LEFT_FRAME, Sequence, stamp_of
 from endosfm3d_ros.datasets.video_file import VideoFile, fitted
 from endosfm3d_ros.errors import InputError
+from endosfm3d_ros.inputs import packing
 from endosfm3d_ros.inputs.report import InputReport
 from endosfm3d_ros.types import Frame
 
@@ -33,23 +33,23 @@ class VideoSequence(Sequence):
     Args:
         path: the video.
         start: stamp of the first frame in nanoseconds.
-        eyes: a layout of `eyes.LAYOUTS`, "one", or "auto", which refuses what looks like two.
+        image_layout: a layout of `packing.LAYOUTS`; None refuses pictures that look like both eyes.
 
     Raises:
         InputError: no readable video, both eyes in one picture, or a camera file that does not
             fit it.
     """
 
-    def __init__(self, path: Path, start: int = 0, eyes: str = layouts.AUTO) -> None:
+    def __init__(self, path: Path, start: int = 0, image_layout: str | None = None) -> None:
         self.name = shown(path.stem)
         self.report = InputReport()
-        self._start, self._layout = start, layouts.require_layout(eyes)
+        self._start, self._layout = start, packing.require_layout(image_layout or packing.SINGLE)
         self._video = VideoFile(path)
         beside = path.with_suffix(".json")
         given = read_camera_file(beside) if beside.is_file() else None
         self._turn(given, beside)
-        if eyes == layouts.AUTO:
-            layouts.require_one_eye(self._some_frames(), shown(path))
+        if image_layout is None:
+            packing.require_single(self._some_frames(), shown(path))
         self.fps = given.fps if given else self._video.fps
         self._keeps_time = abs(self.fps / self._video.fps - 1) < SAME_RATE
         if given is not None:
@@ -63,9 +63,7 @@ class VideoSequence(Sequence):
         for i, (time, image) in enumerate(self._video.timed_frames([range(len(self))])):
             first = time if first is None else first
             last = max(self._stamp(i, time - first), last + 1)
-            left, right = image, None
-            if self._layout in layouts.LAYOUTS:
-                left, right = layouts.split(image, self._layout)
+            left, right = packing.split(image, self._layout)
             yield Frame(last, left, LEFT_FRAME, self.camera, right, self.stereo)
 
     def _stamp(self, i: int, time: float) -> int:
@@ -95,13 +93,10 @@ class VideoSequence(Sequence):
         self.report.converted(name, "turned", f"pictures are {what}: {turned} degrees")
 
     def _set_cameras(self, given: CameraFile, beside: Path) -> None:
-        size = self._video.size
-        if self._layout not in layouts.LAYOUTS:
-            self.camera = fitted(given.camera, size, beside)
-            return
-        size = layouts.eye_size(size, self._layout)
+        size = packing.eye_size(self._video.size, self._layout)
         self.camera = fitted(given.camera, size, beside)
-        self.stereo = resized_pair(given.stereo, size) if given.stereo else None
+        if self._layout in packing.PACKED and given.stereo is not None:
+            self.stereo = resized_pair(given.stereo, size)
 
     def _some_frames(self) -> list[np.ndarray]:
         count = min(LOOKED_AT, len(self))

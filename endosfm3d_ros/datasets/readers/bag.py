@@ -18,6 +18,6 @@ READER = Reader(
     words="a ROS 2 bag (folder, .mcap or .db3 file)",
     takes=takes,
     target="endosfm3d_ros.datasets.bag:BagSequence",
-    options=("left", "right", "depth", "mask", "poses", "eyes"),
+    options=("left", "right", "depth", "mask", "poses", "image_layout"),
     rank=10,
 )

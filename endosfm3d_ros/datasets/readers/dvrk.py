@@ -19,6 +19,6 @@ READER = Reader(
     "dvrk_data or data_collection)",
     takes=takes,
     target="endosfm3d_ros.datasets.dvrk_session:DVRKSession",
-    options=("left", "right", "poses", "eyes"),
+    options=("left", "right", "poses", "image_layout"),
     rank=60,
 )

@@ -24,6 +24,6 @@ READER = Reader(
     words="a video file (.mp4, .avi, .mkv, .mov, .mpg, .ts, .wmv and others that FFmpeg reads)",
     takes=takes,
     target="endosfm3d_ros.datasets.video:VideoSequence",
-    options=("eyes",),
+    options=("image_layout",),
     rank=20,
 )
