@@ -119,7 +119,8 @@ def _build_ahead(console: Console, recipe: NetworkRecipe, settings: EngineSettin
     origin = "from disk" if cached else f"built in {card.build_seconds:.1f} s"
     console.print(
         f"{recipe.name}: {card.backend} {card.precision}, {origin}; compared with torch where it "
-        f"is first used\n  {path}"
+        f"is first used\n  {path}",
+        markup=False,
     )
 
 
@@ -192,9 +193,8 @@ def check(
     with live_progress(console, "engines") as report:
         found = engine_check(weights, settings, rounds, report)
     for path, reason in found.damaged.items():
-        console.print(
-            f"[red]damaged[/red] {escape(str(path))}: {escape(reason)}; the next start builds it again"
-        )
+        text = escape(f"{path}: {reason}; the next start builds it again")
+        console.print(f"[red]damaged[/red] {text}")
     console.print(engine_table(found.rows))
     for reason in found.reasons:
         console.print(f"- {reason}", markup=False)

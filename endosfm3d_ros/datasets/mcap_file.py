@@ -10,6 +10,7 @@ import struct
 import zlib
 from array import array
 from collections import OrderedDict
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -58,6 +59,7 @@ class McapFile:
         self._channels: dict[int, int] = {}
         self._cache: OrderedDict[int, bytes] = OrderedDict()
         self._damaged = 0
+        self._declared_again = False
         self._tail: tuple[int, bytes] | None = None  # of a chunk that is not whole
         self._file = path.open("rb")
         self._size = path.stat().st_size
@@ -142,6 +144,8 @@ class McapFile:
 
     def _add_message(self, head: bytes, chunk: int, start: int, length: int) -> None:
         channel, _, time, _ = MESSAGE_HEAD.unpack(head)
+        if channel not in self._channels:  # declared in a chunk that is damaged
+            self._declare_again()
         topic = self._channels[channel]
         if time >= 2**63 or length < MESSAGE_HEAD.size:
             raise struct.error("a log time or length that no recorder writes")
@@ -166,6 +170,15 @@ class McapFile:
         self._channels[number] = self.names.index(topic)
         self.qos.setdefault(topic, _metadata(content, at).get("offered_qos_profiles", ""))
 
+    def _declare_again(self) -> None:
+        """Take schemas and channels from the summary, which repeats them."""
+        if self._declared_again:
+            return
+        self._declared_again = True
+        for opcode, content in self._summary():
+            if opcode in (SCHEMA, CHANNEL):
+                self._declare(opcode, content)
+
     def _keep_tail(self, opcode: int, at: int) -> None:
         """The last record is not whole; messages of a chunk that is stored plainly may be."""
         start = at + RECORD.size + CHUNK_HEAD.size
@@ -179,23 +192,29 @@ class McapFile:
 
     def _known_chunks(self) -> list[int]:
         """Where the summary says that chunks begin; [] where there is none to be trusted."""
+        found = []
+        for opcode, content in self._summary():
+            if opcode == CHUNK_INDEX and len(content) >= 32:
+                found.append(struct.unpack_from("<Q", content, 16)[0])
+        return [position for position in found if position < self._size]
+
+    def _summary(self) -> Iterator[tuple[int, bytes]]:
+        """(opcode, content) of the records behind the data section, where they can be trusted."""
         if self._size < FOOTER_BYTES + len(MAGIC):
-            return []
+            return
         tail = self._bytes(self._size - FOOTER_BYTES, FOOTER_BYTES)
         opcode, length, start, _, crc = struct.unpack_from("<BQQQI", tail)
         closed = tail.endswith(MAGIC) and (opcode, length) == (FOOTER, 20)
         if not (closed and 0 < start < self._size):
-            return []
+            return
         summary = self._bytes(start, self._size - start - len(MAGIC) - 4)
         if crc and zlib.crc32(summary) != crc:
-            return []
-        found, at = [], 0
+            return
+        at = 0
         while at + RECORD.size <= len(summary):
             opcode, length = RECORD.unpack_from(summary, at)
-            if opcode == CHUNK_INDEX and length >= 32:
-                found.append(struct.unpack_from("<Q", summary, at + RECORD.size + 16)[0])
             at += RECORD.size + length
-        return [position for position in found if position < self._size]
+            yield opcode, summary[at - length : at]
 
     # --- bytes ---------------------------------------------------------------------------------
 
