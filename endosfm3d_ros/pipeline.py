@@ -66,12 +66,8 @@ class Pipeline:
     def _tissue_map(self) -> TissueMap | None:
         if self.config.tissue is None:
             return None
-        import torch
-
         from endosfm3d_ros.tissue.map import TissueMap
 
-        # The rasteriser has threads of its own; torch's would spin beside them.
-        torch.set_num_threads(1)
         return TissueMap(self.config.tissue)
 
     def reset(self) -> None:

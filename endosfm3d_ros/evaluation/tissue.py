@@ -191,8 +191,8 @@ def _score_depth(
     if reference is None:
         return
     camera = update.depth.camera
-    lens = update.frame.stereo.left if update.frame.stereo is not None else camera
-    depth = depth_on_image(tissue.render(camera, tissue.T_map_camera).depth, camera, lens)
+    rendered = tissue.render(camera, tissue.T_map_camera).depth
+    depth = depth_on_image(rendered, camera, update.lens)
     both = np.isfinite(depth) & np.isfinite(reference)
     result.add(depth_coverage=float(both.sum() / max(1, np.isfinite(reference).sum())))
     if both.any():
@@ -275,9 +275,7 @@ def _scenes(
 
 def _as_depth_sees(image: np.ndarray, update: SceneUpdate) -> np.ndarray:
     """A raw image without distortion, at the size of the depth map."""
-    stereo = update.frame.stereo
-    lens = update.intrinsics.camera if stereo is None else stereo.left
-    image = Undistorter().apply(image, lens)
+    image = Undistorter().apply(image, update.lens)
     return cv2.resize(image, update.depth.camera.size, interpolation=cv2.INTER_AREA)
 
 

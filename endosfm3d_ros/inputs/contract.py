@@ -191,11 +191,7 @@ class CameraContract:
         except InputError as error:
             sentence = str(error).removeprefix(topics.info).strip()
             self.report.refused(
-                topics.info,
-                key,
-                sentence,
-                "the stream goes on without it until a message can be used",
-                Severity.WARN,
+                topics.info, key, f"{sentence}; it is not used", severity=Severity.WARN
             )
             return None
         self.report.settle(topics.info, key)

@@ -176,7 +176,7 @@ def _uncertain(value: int, scatter: float, period: float) -> Offset:
             "can say the right one"
         )
     words = (
-        f"{reason}, at {period * 1e-6:.1f} ms a frame; {SHARE * period * 1e-6:.1f} ms are accepted: "
-        "no pair can be told"
+        f"{reason}, at {period * 1e-6:.1f} ms a frame; {SHARE * period * 1e-6:.1f} ms are "
+        "accepted: no pair can be told"
     )
     return Offset(0, 0, False, words, CURE)

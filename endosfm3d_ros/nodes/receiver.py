@@ -203,10 +203,10 @@ class FrameReceiver:
         """Log once what was converted or assumed."""
         for entry in self.report.entries:
             sentence = str(entry)
-            if entry.severity == Severity.NOTE and sentence not in self._noted:
-                if len(self._noted) < ARRIVALS_KEPT:
-                    self._noted.add(sentence)
-                    self._node.get_logger().info(f"{entry.action.value}: {sentence}")
+            new = sentence not in self._noted and len(self._noted) < ARRIVALS_KEPT
+            if entry.severity == Severity.NOTE and new:
+                self._noted.add(sentence)
+                self._node.get_logger().info(f"{entry.action.value}: {sentence}")
 
     # --- images ------------------------------------------------------------------------------
 
@@ -276,7 +276,10 @@ class FrameReceiver:
         )
 
     def _on_right(self, message: Image | CompressedImage) -> None:
-        if self._packed or self._health.paused or not self._wants_right():
+        if self._packed or self._health.paused:
+            return
+        if not self._wants_right():
+            self._parts.heard("right", monotonic())
             return
         self._add("right", "right/image_raw", message, self._reader("right/image_raw").picture)
 

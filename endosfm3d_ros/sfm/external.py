@@ -14,6 +14,11 @@ class ExternalSource:
     """Hands the frame's own depth on, in metres, with confidence 1 where it is valid."""
 
     name = "topic"
+    takes_raw = False
+
+    def lens(self, frame: Frame, believed: PinholeCamera) -> PinholeCamera:
+        """The camera that is believed in: nothing else is known of it."""
+        return believed
 
     def reset(self) -> None:
         """Nothing is kept between frames."""

@@ -69,6 +69,11 @@ class IntrinsicsFilter:
         """How a given calibration is used."""
         return self.config.mode
 
+    @property
+    def reads_calibration(self) -> bool:
+        """Whether a calibration has come, and the mode lets it be read."""
+        return self._given is not None
+
     def set_mode(self, mode: IntrinsicsMode) -> None:
         """From the next frame on; what was learnt in another mode is forgotten.
 

@@ -19,7 +19,7 @@ from endosfm3d_ros.sfm.keyframes import Keyframe, found_again
 from endosfm3d_ros.sfm.sampling import depth_along
 from endosfm3d_ros.sfm.tracking_image import TrackingImage
 from endosfm3d_ros.sfm.tracks import follow
-from endosfm3d_ros.types import DepthMap, Frame, ScaleSource
+from endosfm3d_ros.types import DepthMap, ScaleSource
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,9 @@ class Located:
     pixels: np.ndarray  # (K, 2) float32
 
 
-def view_of(frame: Frame, image: TrackingImage, depth: DepthMap, depth_sigma: float) -> View:
-    """A frame's image for tracking with its camera, distorted where the image is."""
+def view_of(image: TrackingImage, lens: PinholeCamera, depth: DepthMap, depth_sigma: float) -> View:
+    """An image for tracking with the camera that took it, of any size, distorted where it is."""
     size = image.raw.shape[1], image.raw.shape[0]
-    lens = frame.stereo.left if frame.stereo is not None else depth.camera
     camera = depth.camera.resized(*size).with_lens_of(lens)
     # The depth of one eye is put right by the points, so it must not judge them.
     relative = depth.scale == ScaleSource.RELATIVE

@@ -8,11 +8,12 @@ odometry goes on as if nothing had happened.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from endosfm3d_ros.geometry import se3
+from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.sfm.alignment import refine_pose
 from endosfm3d_ros.sfm.background import Background
 from endosfm3d_ros.sfm.depth_alignment import DepthAlignment
@@ -28,6 +29,15 @@ from endosfm3d_ros.sfm.scale_sources import NO_LANDMARKS, Landmarks
 from endosfm3d_ros.sfm.tracking_image import TrackingImage
 from endosfm3d_ros.timing import Slack
 from endosfm3d_ros.types import CameraPose, DepthMap, Frame, ScaleSource, TrackingState
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """What tracking says about one frame; all of it in the units of the map."""
+
+    pose: CameraPose
+    depth: DepthMap
+    landmarks: Landmarks  # as the last believed frame sees them
 
 
 class MotionTracker:
@@ -53,7 +63,7 @@ class MotionTracker:
 
     def reset(self) -> None:
         """The next frame becomes the origin of odometry."""
-        self.depth: DepthMap | None = None  # of the last frame, in the scale of the map
+        self._depth: DepthMap | None = None  # of the last frame, in the scale of the map
         self._window = KeyframeWindow(self.config.window)
         self._alignment = DepthAlignment()
         self._memory = KeyframeMemory(self.config.relocalisation)
@@ -73,17 +83,34 @@ class MotionTracker:
             np.eye(4), np.eye(4), np.zeros((6, 6)), TrackingState.INITIALISING, 0
         )
 
-    def track(self, frame: Frame, depth: DepthMap, motion: np.ndarray | None = None) -> CameraPose:
+    def track(
+        self,
+        frame: Frame,
+        depth: DepthMap,
+        motion: np.ndarray | None = None,
+        lens: PinholeCamera | None = None,
+    ) -> Tracked:
         """Pose of this frame's camera; where it cannot be found the last one is held as LOST.
 
-        `motion` is what somebody else sees: 4x4 T_current_previous in the units of `depth`. It is
-        tried where points cannot be followed without it, and decides what they leave open where
-        it foretells them better than standing still does.
+        Args:
+            frame: the image, and where instruments are in it.
+            depth: of the image.
+            motion: what somebody else sees: 4x4 T_current_previous in the units of `depth`. It is
+                tried where points cannot be followed without it, and decides what they leave open
+                where it foretells them better than standing still does.
+            lens: the camera that took the image, of any size, distorted where the image is; the
+                pinhole of `depth` if not given.
         """
+        pose = self._track(frame, depth, motion, lens or depth.camera)
+        return Tracked(pose, self._depth, self.landmarks)
+
+    def _track(
+        self, frame: Frame, depth: DepthMap, motion: np.ndarray | None, lens: PinholeCamera
+    ) -> CameraPose:
         c, relative = self.config, depth.scale == ScaleSource.RELATIVE
         sigma = c.relative_depth_sigma if relative else c.metric_depth_sigma
-        view = view_of(frame, TrackingImage.of(frame.image, c.max_width), depth, sigma)
-        self.depth = self._alignment.apply(depth) if relative else depth
+        view = view_of(TrackingImage.of(frame.image, c.max_width), lens, depth, sigma)
+        self._depth = self._alignment.apply(depth) if relative else depth
         # 1 start, or start anew
         if self._keyframe is None or self._keyframe.grey.shape != view.grey.shape:
             return self._start(view, frame)
@@ -146,19 +173,24 @@ class MotionTracker:
             self._memory.clear()
             self._adrift = 0
 
-    def rescale(self, factor: float) -> None:
-        """The world becomes larger by a factor: the map at once, odometry from here on."""
+    def rescale(self, factor: float) -> Tracked:
+        """The world becomes larger by a factor: the map at once, odometry from here on.
+
+        Returns:
+            The last frame in the new units.
+        """
         self._alignment.rescale(factor)
-        if self.depth is not None:
-            self.depth = replace(self.depth, depth=self.depth.depth * np.float32(factor))
+        self._depth = replace(self._depth, depth=self._depth.depth * np.float32(factor))
         self._refinement.forget()
         self._memory.clear()  # of places in other units
-        if self._keyframe is None:
-            return
-        T = self._T_camera_keyframe()
-        T = se3.from_rotation(T[:3, :3], factor * T[:3, 3])
-        self._window.rescale(factor)
-        self._tie(T)
+        if self._moved is not None:
+            self._moved = se3.from_rotation(self._moved[:3, :3], factor * self._moved[:3, 3])
+        if self._keyframe is not None:
+            T = self._T_camera_keyframe()
+            T = se3.from_rotation(T[:3, :3], factor * T[:3, 3])
+            self._window.rescale(factor)
+            self._tie(T)
+        return Tracked(self._pose, self._depth, self.landmarks)
 
     def _tie(self, T_camera_keyframe: np.ndarray) -> None:
         """Go on from the last pose of odometry with the newest key frame as it is now."""
@@ -184,7 +216,7 @@ class MotionTracker:
     def _align(self, view: View, depth: DepthMap) -> None:
         rays = view.camera.unproject(self._pixels)
         self._alignment.observe(self.landmarks.depth, depth_along(rays, depth))
-        self.depth = self._alignment.apply(depth)
+        self._depth = self._alignment.apply(depth)
 
     def _start(self, view: View, frame: Frame) -> CameraPose:
         self._alive = np.empty(0, np.int64)
@@ -261,7 +293,7 @@ class MotionTracker:
     def _make_keyframe(self, view: View, frame: Frame) -> bool:
         """New key frame at the current pose; False (and nothing changed) with too few points."""
         # 1 points that are followed, and corners where depth is believed
-        pixels, points = new_points(view, frame, self.depth, self.config, self._agreeing(view))
+        pixels, points = new_points(view, frame, self._depth, self.config, self._agreeing(view))
         if len(pixels) < self.config.localisation.min_inliers:
             return False
         # 2 from now on images are compared with this one

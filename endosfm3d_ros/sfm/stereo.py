@@ -15,6 +15,7 @@ import numpy as np
 
 from endosfm3d_ros.errors import ConfigurationError, InputError
 from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.sfm.pair_watch import PairWatch
 from endosfm3d_ros.types import DepthMap, Frame, ScaleSource, StereoGeometry
 
 
@@ -128,27 +129,37 @@ class StereoSource:
     """Metric depth from semi-global matching (Hirschmueller 2008, as in OpenCV)."""
 
     name = "stereo"
+    takes_raw = True
 
     def __init__(self, config: StereoConfig | None = None) -> None:
         self.config = config or StereoConfig()
+        self._watch = PairWatch()
         self.reset()
 
     def reset(self) -> None:
         """Forget the geometry; the next frame brings its own."""
         self._rectifier: Rectifier | None = None
         self._eyes_checked = False
+        self._watch.reset()
+
+    def lens(self, frame: Frame, believed: PinholeCamera) -> PinholeCamera:
+        """The left camera as it was calibrated. Raises InputError as `estimate`."""
+        return self.rectifier_for(frame).geometry.left
 
     def estimate(self, frame: Frame, camera: PinholeCamera) -> DepthMap:
         """Depth in the raw left optical frame, at most `max_width` wide.
 
         Raises:
             InputError: no right image or calibration, a baseline that is not positive, images
-                of a size other than the calibration's, or eyes that look exchanged.
+                of a size other than the calibration's, eyes that look exchanged, or a calibration
+                that does not fit the images.
         """
         rectifier = self.rectifier_for(frame)
         # 1 rectify
         left, right = rectifier.rectify(frame.image, frame.right_image)
         self._check_eyes(left, right, rectifier)
+        pair = frame.stamp, left, right, rectifier.disparity_offset
+        self._watch.check(*pair)
         # 2 match; NaN where left-right check, uniqueness or speckle filter object
         disparity = self.match(left, right, rectifier)
         # 3 below a pixel: the matcher alone prefers whole disparities
@@ -157,6 +168,7 @@ class StereoSource:
         with np.errstate(divide="ignore", invalid="ignore"):
             depth = rectifier.focal_baseline / (disparity - rectifier.disparity_offset)
             depth[(depth < self.config.min_depth) | (depth > self.config.max_depth)] = np.nan
+        self._watch.check_coverage(float(np.isfinite(depth).mean()), *pair)
         confidence = self._confidence(left, residual)
         # 5 back into the raw left frame
         depth, confidence = rectifier.to_raw(depth, confidence)
