@@ -59,19 +59,27 @@ class VideoSequence(Sequence):
         return self._video.count
 
     def __iter__(self) -> Iterator[Frame]:
-        first, last = None, self._start - 1
+        first, last = None, self._start - self._interval
         for i, (time, image) in enumerate(self._video.timed_frames([range(len(self))])):
             first = time if first is None else first
-            last = max(self._stamp(i, time - first), last + 1)
+            stamp = self._stamp(i, time - first)
+            last = stamp if stamp > last else last + self._interval
             left, right = packing.split(image, self._layout)
             yield Frame(last, left, LEFT_FRAME, self.camera, right, self.stereo)
 
+    @property
+    def _interval(self) -> int:
+        return stamp_of(1, self.fps)
+
     def _stamp(self, i: int, time: float) -> int:
-        """The container's time, unless it is that of a constant rate up to rounding."""
+        """The container's time, unless it is that of a constant rate up to rounding.
+
+        Negative where the container has none: the frame then follows the last one.
+        """
         nominal = stamp_of(i, self.fps)
         if not self._keeps_time or abs(time - nominal * 1e-9) <= TICK:
             return self._start + nominal
-        return self._start + round(time * 1e9)
+        return self._start + round(time * 1e9) if np.isfinite(time) else -1
 
     def _turn(self, given: CameraFile | None, beside: Path) -> None:
         """Decide whether pictures are turned where the container asks for it."""

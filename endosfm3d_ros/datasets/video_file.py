@@ -69,7 +69,7 @@ class VideoFile:
         return (image for _, image in self.timed_frames(spans))
 
     def timed_frames(self, spans: Iterable[range]) -> Iterator[tuple[float, np.ndarray]]:
-        """The same, each with its time in the container in seconds."""
+        """The same, each with its time in the container in seconds; NaN where that has none."""
         with self._opened() as capture:
             at = 0
             for span in spans:
@@ -84,7 +84,8 @@ class VideoFile:
                             "it is cut off or damaged"
                         )
                     time = capture.get(cv2.CAP_PROP_POS_MSEC) * 1e-3
-                    yield time, cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+                    known = time != 0 or at == 0  # 0 is also what OpenCV says for none
+                    yield time if known else np.nan, cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
                 at = span.stop
 
     def _pass_over(self) -> None:

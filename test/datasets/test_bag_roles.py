@@ -34,7 +34,10 @@ def rig(maker, pictures, images, infos, frames=6):
         ("/jhu_daVinci/{}/camera/image_raw", "/jhu_daVinci/{}/camera/camera_info"),
         # image_raw is remapped, camera_info is not
         ("/jhu_daVinci/{}/image_raw", "/jhu_daVinci/{}/camera/camera_info"),
-        ("/jhu_daVinci/{}/decklink/camera/image_raw", "/jhu_daVinci/{}/decklink/camera/camera_info"),
+        (
+            "/jhu_daVinci/{}/decklink/camera/image_raw",
+            "/jhu_daVinci/{}/decklink/camera/camera_info",
+        ),
         ("/jhu_dVRK_{}/image_raw", "/jhu_dVRK_{}/camera_info"),
         ("/hospital/or3/endoscope/{}/image_raw", "/hospital/or3/endoscope/{}/camera_info"),
     ],
@@ -70,7 +73,7 @@ def test_two_cameras_without_left_are_named_by_an_option(maker, pictures, tmp_pa
     frame = next(iter(open_sequence(bag, options=options)))
     np.testing.assert_array_equal(frame.image, pictures[2])
     np.testing.assert_array_equal(frame.right_image, pictures[1])
-    with pytest.raises(ConfigurationError, match="--input split=test: .* is a ROS 2 bag"):
+    with pytest.raises(ConfigurationError, match=r"--input split=test: .* is a ROS 2 bag"):
         open_sequence(bag, options=SourceOptions(split="test"))
 
 

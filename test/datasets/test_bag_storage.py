@@ -47,7 +47,9 @@ def test_a_reindexed_bag_is_read_by_what_its_files_hold(stereo_bag, tmp_path):
     """`ros2 bag reindex` leaves storage_identifier empty."""
     bag = stereo_bag.write(tmp_path / "bag")
     listed = bag / "metadata.yaml"
-    listed.write_text(listed.read_text().replace("storage_identifier: mcap", "storage_identifier: ''"))
+    listed.write_text(
+        listed.read_text().replace("storage_identifier: mcap", "storage_identifier: ''")
+    )
     assert len(open_sequence(bag)) == 6
 
 
@@ -82,7 +84,9 @@ def test_a_missing_part_is_said(maker, pictures, tmp_path):
     (bag / "metadata.yaml").write_text(text)
     (bag / "bag_1.mcap").unlink()
     sequence = open_sequence(bag)
-    assert len(sequence) == 9 and said(sequence, "bag_1.mcap is listed in metadata.yaml but missing")
+    assert len(sequence) == 9 and said(
+        sequence, "bag_1.mcap is listed in metadata.yaml but missing"
+    )
 
 
 def test_what_a_killed_recorder_had_not_merged_is_read(maker, pictures, tmp_path):
@@ -229,7 +233,9 @@ def test_one_wild_stamp_takes_only_its_own_image(maker, pictures, tmp_path):
 def test_images_without_a_time_have_that_of_the_recording(maker, pictures, tmp_path):
     for i in range(4):
         maker.image(LEFT, 0, pictures[i])
-    maker.rows = [(topic, content, (5 + i) * MS) for i, (topic, content, _) in enumerate(maker.rows)]
+    maker.rows = [
+        (topic, content, (5 + i) * MS) for i, (topic, content, _) in enumerate(maker.rows)
+    ]
     sequence = open_sequence(maker.write(tmp_path / "bag"))
     assert [frame.stamp for frame in sequence] == [5 * MS, 6 * MS, 7 * MS, 8 * MS]
     assert said(sequence, "headers carry no time")
