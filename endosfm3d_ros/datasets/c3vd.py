@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -52,7 +51,7 @@ class C3VDSequence(Sequence):
         lens: the camera, by default that of the data set.
 
     Raises:
-        InputError: no colour images, or depth files of other numbers.
+        InputError: no colour images, or references of other numbers.
     """
 
     def __init__(
@@ -70,6 +69,7 @@ class C3VDSequence(Sequence):
         self._depths = _numbered(folder, DEPTH, DEPTH_STEM)
         if self._depths:
             require_some(folder / f"*{DEPTH}", self._depths, self._numbers, self.report)
+        self._poses = self._read_poses()
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -103,8 +103,7 @@ class C3VDSequence(Sequence):
     def reference_pose(self, i: int) -> np.ndarray | None:
         return self._poses.get(self._numbers[i])
 
-    @cached_property
-    def _poses(self) -> dict[int, np.ndarray]:
+    def _read_poses(self) -> dict[int, np.ndarray]:
         """4x4 camera-to-world in metres by frame number."""
         path = self.folder / POSES
         if not path.is_file():

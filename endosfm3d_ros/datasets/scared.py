@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
-from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -46,7 +45,7 @@ class SCAREDSequence(Sequence):
         start: stamp of the first frame in nanoseconds.
 
     Raises:
-        InputError: no readable video or calibration.
+        InputError: no readable video or calibration, or references that belong to no frame.
     """
 
     def __init__(self, folder: Path, start: int = 0) -> None:
@@ -62,6 +61,7 @@ class SCAREDSequence(Sequence):
         self._points = NumberedFiles(folder / "data", POINTS, ".tiff")
         if self._points.source is not None and self._points.source.is_dir():
             self._require_some(self._points.source, self._points.numbers())
+        self._poses = self._read_poses()
 
     def __len__(self) -> int:
         return self._video.count
@@ -97,8 +97,7 @@ class SCAREDSequence(Sequence):
         depth[~(depth > 0)] = np.nan
         return depth
 
-    @cached_property
-    def _poses(self) -> dict[int, np.ndarray]:
+    def _read_poses(self) -> dict[int, np.ndarray]:
         """4x4 camera-to-world in metres; the files map world points into the camera."""
         files, poses = NumberedFiles(self.folder / "data", POSES, ".json"), {}
         for number, content in files.all():
