@@ -96,7 +96,7 @@ def _moments(entries: list[dict[str, Any]]) -> tuple[np.ndarray, int]:
         if found is None:
             found, late = _first(entry, RECEPTION), late + 1
         if found is None:
-            raise InputError(f"frame {i} has no time: {', '.join(entry) or 'it is empty'}")
+            raise InputError(f"frame {i} has no time: {list(entry)[:8]} is what it has")
         stamps.append(found)
     return np.array(stamps, np.int64), late
 

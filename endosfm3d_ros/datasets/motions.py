@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from endosfm3d_ros.datasets.bag_topics import REFERENCE, TF
+from endosfm3d_ros.datasets.poses import LEAST
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry import se3
 
@@ -44,7 +45,7 @@ def matrix_of(motion: Any) -> np.ndarray:
         vector, rotation = motion.position, motion.orientation
     quaternion = np.array([rotation.x, rotation.y, rotation.z, rotation.w])
     translation = np.array([vector.x, vector.y, vector.z])
-    if not (np.isfinite(translation).all() and np.isfinite(quaternion).all() and quaternion.any()):
+    if not (np.isfinite(translation).all() and LEAST <= np.linalg.norm(quaternion) < np.inf):
         raise InputError(
             f"reference pose {translation.tolist()}, {quaternion.tolist()}: "
             "finite values and a quaternion that is not zero are accepted"

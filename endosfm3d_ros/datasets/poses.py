@@ -12,6 +12,7 @@ from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry import se3
 
 HEADER = "# frame tx ty tz qx qy qz qw ; "
+LEAST = 1e-6  # length of a quaternion that still has a direction
 COLUMNS = "frame tx ty tz qx qy qz qw"
 
 
@@ -24,7 +25,7 @@ def read_poses(path: Path) -> dict[int, np.ndarray]:
     """
     poses = {}
     for number, values in read_rows(path, COLUMNS).items():
-        if not values[3:].any():
+        if not LEAST <= np.linalg.norm(values[3:]) < np.inf:
             raise InputError(f"{path} frame {number}: a quaternion of zeros is no rotation")
         poses[number] = se3.from_quaternion(values[:3], values[3:])
     return poses
