@@ -19,6 +19,7 @@ from endosfm3d_ros.types import StereoGeometry
 
 MODELS = ("plumb_bob", "rational_polynomial", "equidistant")
 FISHEYE_NAMES = ("equidistant", "fisheye", "kannala_brandt4", "Kannala Brandt4")
+NEARER = 0.05  # of the picture to its middle: then K is read in another way than it says
 ASPECT_TOLERANCE = 0.01  # relative; a crop that calls itself a rescale shows as more
 
 
@@ -39,9 +40,9 @@ class Reading:
         cropped[1] -= self.offset[1] * cropped[2]
         return rescaled(cropped, self.target[0] / self.size[0], self.target[1] / self.size[1])
 
-    def centred(self, K: np.ndarray) -> bool:
-        """Whether the principal point lies where optics put it, in the matrices' picture."""
-        return all(plausibility.CENTRE.holds((K[i, 2] + 0.5) / self.full[i]) for i in range(2))
+    def off_centre(self, K: np.ndarray) -> float:
+        """How far the principal point lies from the middle, as a share of the matrices' picture."""
+        return max(abs((K[i, 2] + 0.5) / self.full[i] - 0.5) for i in range(2))
 
 
 def camera_from_info(
@@ -122,15 +123,16 @@ def reading_of(info: Any, K: np.ndarray, image_size: tuple[int, int] | None) -> 
     Raises:
         InputError: no reading puts the principal point into the middle of the picture.
     """
-    possible = list(readings(info, image_size))
-    for reading in possible:
-        if reading.centred(K):
-            return reading
-    first = possible[0]
-    raise InputError(
-        f"principal point {K[0, 2]:.1f}, {K[1, 2]:.1f} px in a picture of {first.full[0]}x"
-        f"{first.full[1]}: {plausibility.CENTRE} is accepted; K belongs to another size or crop"
-    )
+    possible = readings(info, image_size)
+    word = possible[0]
+    best = min(possible, key=lambda reading: reading.off_centre(K))
+    if not plausibility.CENTRE.holds(0.5 + best.off_centre(K)):
+        raise InputError(
+            f"principal point {K[0, 2]:.1f}, {K[1, 2]:.1f} px in a picture of {word.full[0]}x"
+            f"{word.full[1]}: {plausibility.CENTRE} is accepted; K belongs to another size or crop"
+        )
+    clearly = best.off_centre(K) < word.off_centre(K) - NEARER
+    return best if clearly else word
 
 
 def readings(info: Any, image_size: tuple[int, int] | None) -> list[Reading]:
