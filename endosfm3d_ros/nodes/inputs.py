@@ -88,6 +88,10 @@ class InputSubscriptions:
             if offers:
                 self._listen(topic, entry, self._chosen(topic, offers))
 
+    def add(self, entry: Input) -> None:
+        """Listen to one more thing."""
+        self._inputs.setdefault(entry.topic, entry)
+
     def close(self) -> None:
         """Stop listening."""
         for active in self._active.values():

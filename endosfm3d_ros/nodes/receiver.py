@@ -16,6 +16,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.inputs import packing
 from endosfm3d_ros.inputs.contract import CameraContract, EyeTopics
+from endosfm3d_ros.inputs.depth_camera import require_depth_camera
 from endosfm3d_ros.inputs.parts import PartsPolicy, Seen
 from endosfm3d_ros.inputs.pixels import PixelReader
 from endosfm3d_ros.inputs.plausibility import require_depth_fits
@@ -81,6 +82,7 @@ class FrameReceiver:
             self.report,
         )
         self._readers: dict[str, PixelReader] = {}
+        self._depth_info: CameraInfo | None = None
         self.assembler = FrameAssembler(
             self._hand_on, self._jumped, parameters.assembler_config(values)
         )
@@ -96,6 +98,11 @@ class FrameReceiver:
     def describe(self) -> str:
         """The image topic, its type and the reliability asked for and offered."""
         return self._subscriptions.describe("image_raw")
+
+    @property
+    def image_topic(self) -> str:
+        """What images are listened to on."""
+        return self._subscriptions.name("image_raw")
 
     def arrival(self, stamp: int) -> float | None:
         """When the image of this stamp came, in seconds of the steady clock."""
@@ -170,6 +177,21 @@ class FrameReceiver:
             topics[1] = EyeTopics(topics[0].image, topics[1].info)
         if self._contract.set_topics(*topics):
             self._calibrate()
+        self._listen_beside_depth(topics[0].info)
+
+    def _listen_beside_depth(self, info: str) -> None:
+        """Depth that comes with a camera_info of its own can be checked."""
+        if not self._subscriptions.published("depth_in"):
+            return
+        depth = self._subscriptions.name("depth_in").removesuffix("/compressedDepth")
+        beside = depth.removesuffix("/compressed").rpartition("/")[0] + "/camera_info"
+        if beside != info:
+            self._subscriptions.add(
+                Input(beside, {CameraInfo: self._guard(self._on_depth_info)})
+            )
+
+    def _on_depth_info(self, message: CameraInfo) -> None:
+        self._depth_info = message
 
     def _reader(self, topic: str) -> PixelReader:
         name = self._subscriptions.name(topic)
@@ -351,6 +373,9 @@ class FrameReceiver:
         topic = self._subscriptions.name("depth_in")
         try:
             require_depth_fits(frame.depth, frame.image.shape[1::-1])
+            if self._depth_info is not None and frame.camera is not None:
+                size = frame.depth.shape[1::-1]
+                require_depth_camera(self._depth_info, size, frame.camera, "its camera_info")
         except InputError as error:
             self.report.refused(topic, "size", str(error))
             self.assembler.rejected["depth does not fit the image"] += 1

@@ -15,6 +15,7 @@ from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import FISHEYE, PinholeCamera
 from endosfm3d_ros.inputs.cameras import camera_from_info
 from endosfm3d_ros.inputs.contract import CameraContract, EyeTopics, is_rectified
+from endosfm3d_ros.inputs.depth_camera import require_depth_camera
 from endosfm3d_ros.inputs.plausibility import require_depth_fits
 from endosfm3d_ros.inputs.report import Action, Severity
 from endosfm3d_ros.sfm.stereo import StereoSource
@@ -250,3 +251,29 @@ def test_depth_of_another_picture_is_refused(shape, sentence):
 @pytest.mark.parametrize("shape", [(256, 320), (128, 160), (512, 640), (77, 96)])
 def test_depth_of_another_size_is_not(shape):
     require_depth_fits(np.full(shape, 0.05, np.float32), (320, 256))
+
+
+@pytest.mark.parametrize(
+    ("camera", "sentence"),
+    [
+        (STRAIGHT.resized(160, 128), ""),
+        (replace(STRAIGHT, fx=200.0, fy=200.0), "fx 200.0, .* the picture's camera 280.0"),
+        (replace(STRAIGHT, cx=175.0), "cx 175.0"),
+    ],
+)
+@pytest.mark.parametrize("binning", [1, 2])
+def test_depth_of_another_field_of_view_is_refused(camera, sentence, binning):
+    message = info(camera, np.eye(3), np.column_stack([camera.K, np.zeros(3)]))
+    size = camera.width // binning, camera.height // binning
+    if sentence:
+        with pytest.raises(InputError, match=sentence):
+            require_depth_camera(message, size, STRAIGHT, "/depth/camera_info")
+    else:
+        require_depth_camera(message, size, STRAIGHT, "/depth/camera_info")
+
+
+def test_depth_of_the_rectified_picture_beside_the_raw_one_is_refused():
+    message = info(STRAIGHT, *IDENTITY)
+    require_depth_camera(info(CAMERA, *IDENTITY), CAMERA.size, CAMERA, "/depth/camera_info")
+    with pytest.raises(InputError, match="without lens distortion, and the picture has some"):
+        require_depth_camera(message, CAMERA.size, CAMERA, "/depth/camera_info")
