@@ -59,7 +59,7 @@ class StereoMISSequence(Sequence):
         width, stacked = self._video.size
         self._size = width, stacked // 2
         if not (folder / CALIBRATION).is_file():
-            raise InputError(f"{folder} has no {CALIBRATION}")
+            raise InputError(f"{folder} has no {CALIBRATION}: a plain video is given by its file")
         self.stereo = read_stereo_calibration(folder / CALIBRATION, self._size)
         self.camera = self.stereo.left
         self._spans = self._split(split) if split else [range(self._video.count)]

@@ -15,7 +15,7 @@ def plain(text):
     return re.sub(r"[\s│╭╮╰╯─]+", "", text)
 
 
-@pytest.mark.parametrize("command", ["run", "convert", "evaluate"])
+@pytest.mark.parametrize("command", ["run", "convert", "evaluate", "check"])
 def test_help_texts_and_errors_name_every_reader(run_command, tmp_path, command):
     assert len(all_readers()) >= 7
     page = plain(run_command(command, "--help").output)
