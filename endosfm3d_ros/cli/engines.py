@@ -152,11 +152,11 @@ def list_engines() -> None:
     for path, card in cache.entries():
         size = f"{path.stat().st_size / 2**20:.0f} MiB"
         if card is None:
-            table.add_row(path.name, "[red]damaged[/red]", "", "", "", "", size)
+            table.add_row(escape(path.name), "[red]damaged[/red]", "", "", "", "", size)
             continue
         table.add_row(
             card.network,
-            card.description.get("weights", ""),
+            escape(card.description.get("weights", "")),
             f"{card.backend} {card.precision}",
             f"{max(card.errors.values()):.1e}" if card.errors else "unchecked",
             "" if card.scale_error is None else f"{card.scale_error:.1e}",
@@ -164,7 +164,7 @@ def list_engines() -> None:
             size,
         )
     console = Console()
-    console.print(table if table.row_count else f"no engines in {cache.folder}")
+    console.print(table if table.row_count else escape(f"no engines in {cache.folder}"))
 
 
 def check(

@@ -17,6 +17,7 @@ from rosbags.typesys.store import Typestore
 
 from endosfm3d_ros.datasets.bag_layout import ZSTD, open_storages, read_metadata
 
+CDR = ("cdr", "")  # serializations that can be read; "" where none is named
 MESSAGE_LIMIT = 1 << 30  # bytes of one unpacked message
 
 
@@ -55,15 +56,30 @@ class BagFile:
         self._order()
         declared = {name: kind for one in self._storages for name, kind in one.types.items()}
         self.counts = Counter(dict(zip(self._names, self._count_topics())))
-        self.types = {name: kind for name, kind in declared.items() if self.counts[name]}
+        self._foreign = {
+            name: encoding
+            for one in self._storages
+            for name, encoding in one.encodings.items()
+            if encoding not in CDR and self.counts[name]
+        }
+        self.types = {
+            name: kind
+            for name, kind in declared.items()
+            if self.counts[name] and name not in self._foreign
+        }
         known = self._listed.types | declared
-        self.silent = {name: kind for name, kind in known.items() if name not in self.types}
+        heard = self.types.keys() | self._foreign.keys()
+        self.silent = {name: kind for name, kind in known.items() if name not in heard}
 
     @property
     def faults(self) -> list[str]:
         """Sentences about what could not be read so far."""
         found = [self._listed.fault] if self._listed.fault else []
         found += self._faults + [fault for one in self._storages for fault in one.faults]
+        for topic, encoding in sorted(self._foreign.items()):
+            found.append(
+                f"{topic}: messages are serialized as {encoding}, those of ROS 2 (cdr) are accepted"
+            )
         for topic, count in sorted(self._listed.counts.items()):
             if self.counts[topic] < count:
                 found.append(f"{topic}: {self.counts[topic]} of {count} messages are there")

@@ -85,9 +85,9 @@ def open_storages(path: Path, scratch: Path, listed: Listed) -> tuple[list[Any],
         InputError: a ROS 1 bag, no storage file, or none that can be read.
     """
     _refuse_ros1(path)
-    files = [path] if path.is_file() else [path / name for name in storage_names(path)]
-    lost = sorted(set(listed.files) - {file.name for file in files})
-    faults = [f"{name} is listed in {METADATA} but missing" for name in lost]
+    names, faults = ([path.name], []) if path.is_file() else _one_recording(path, listed)
+    folder = path.parent if path.is_file() else path
+    files = [folder / name for name in names]
     if not files:
         reason = "; ".join(faults) or "it holds no .mcap or .db3 file"
         raise InputError(f"{path} is no bag, or cut off or damaged: {reason}")
@@ -100,6 +100,33 @@ def open_storages(path: Path, scratch: Path, listed: Listed) -> tuple[list[Any],
     if not storages:
         raise InputError(f"{path} is no bag, or cut off or damaged: {'; '.join(faults)}")
     return storages, faults
+
+
+def _one_recording(folder: Path, listed: Listed) -> tuple[list[str], list[str]]:
+    """The files of the one recording in a folder, and half sentences about others.
+
+    Raises:
+        InputError: several recordings, and no list says which one is meant.
+    """
+    names = storage_names(folder)
+    lost = sorted(set(listed.files) - set(names))
+    faults = [f"{name} is listed in {METADATA} but missing" for name in lost]
+    series = {_series(name) for name in listed.files} & {_series(name) for name in names}
+    if series:
+        others = [name for name in names if _series(name) not in series]
+        faults += [f"{name} is not of the recording that {METADATA} lists" for name in others]
+        return [name for name in names if name not in others], faults
+    if len({_series(name) for name in names}) > 1:
+        raise InputError(
+            f"{folder} holds several recordings, {', '.join(names[:6])}: name one of the files, or "
+            "give each a folder"
+        )
+    return names, faults
+
+
+def _series(name: str) -> str:
+    """What the files of one split recording have in common."""
+    return re.sub(r"_\d+$", "", STORAGE.sub("", name))
 
 
 def _open_storage(file: Path, scratch: Path) -> McapFile | SqliteFile:

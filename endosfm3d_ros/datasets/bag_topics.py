@@ -38,7 +38,7 @@ DEPTH, IGNORE = _word("depth"), _word("ignore")
 MASK = _word("masks?|labels?|instances")
 TOOL_MASK = _word("tool_mask")
 NO_PICTURE = _word(
-    "depth|disparity|masks?|labels?|instances|confidence|ignore|ir|theora|"
+    "depth|compressedDepth|disparity|masks?|labels?|instances|confidence|ignore|ir|theora|"
     "tissue|tools|debug"  # pictures that a pipeline has made
 )
 
@@ -165,7 +165,7 @@ def _left(types: Mapping[str, str], silent: Mapping[str, str]) -> str:
     if not (named or others):
         mute = pictures(silent)
         without = f"; without a message: {', '.join(mute)}" if mute else ""
-        has = ", ".join(types) or "no messages"
+        has = ", ".join(f"{name} ({kind})" for name, kind in types.items()) or "no messages"
         raise InputError(f"no image topic: the bag has {has}{without}")
     return (named or others)[0]
 
@@ -213,18 +213,20 @@ def _named(names: Iterable[str], last: str) -> list[str]:
 
 
 def _reference(types: Mapping[str, str], what: re.Pattern[str]) -> str | None:
-    names = (
+    names = [
         name
         for name, kind in types.items()
-        if kind == IMAGE and REFERENCE.search(name) and what.search(name)
-    )
-    return next(names, None)
+        if kind in (IMAGE, COMPRESSED) and REFERENCE.search(name) and what.search(name)
+    ]
+    return min(names, key=lambda name: types[name] == COMPRESSED, default=None)
 
 
 def _mask(types: Mapping[str, str]) -> str | None:
     """A reference, or the pipeline's own input: what it was told is no estimate of it."""
-    inputs = (name for name, kind in types.items() if kind == IMAGE and TOOL_MASK.search(name))
-    return _reference(types, MASK) or next(inputs, None)
+    kinds = (IMAGE, COMPRESSED)
+    inputs = [name for name, kind in types.items() if kind in kinds and TOOL_MASK.search(name)]
+    given = min(inputs, key=lambda name: types[name] == COMPRESSED, default=None)
+    return _reference(types, MASK) or given
 
 
 def _poses(types: Mapping[str, str]) -> str | None:

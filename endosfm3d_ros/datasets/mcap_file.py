@@ -36,6 +36,7 @@ class McapFile:
     Attributes:
         types: message type by topic, for topics that are declared, with or without messages.
         qos: offered quality of service by topic, as the YAML text in the file.
+        encodings: how messages are serialized, by topic; ROS 2 writes "cdr".
         topics, times: topic number and log time (ns) of each message, in the order of the file.
         names: topic by topic number.
         faults: half sentences about what is damaged or missing.
@@ -50,6 +51,7 @@ class McapFile:
         self.path = path
         self.types: dict[str, str] = {}
         self.qos: dict[str, str] = {}
+        self.encodings: dict[str, str] = {}
         self.names: list[str] = []
         self.topics, self.times = array("H"), array("q")
         self.faults: list[str] = []
@@ -163,9 +165,10 @@ class McapFile:
             return
         schema = struct.unpack_from("<H", content, 2)[0]
         topic, at = _string(content, 4)
-        _, at = _string(content, at)  # encoding
+        encoding, at = _string(content, at)
         if topic not in self.types:
             self.types[topic] = self._schemas.get(schema, "")
+            self.encodings[topic] = encoding.lower()
             self.names.append(topic)
         self._channels[number] = self.names.index(topic)
         self.qos.setdefault(topic, _metadata(content, at).get("offered_qos_profiles", ""))

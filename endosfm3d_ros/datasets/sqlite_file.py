@@ -22,8 +22,8 @@ class SqliteFile:
     A write-ahead log beside it, left by a recorder that was killed, is read too.
 
     Attributes:
-        types, qos, names, topics, times, faults, unpacked, unchecked: as in `McapFile`; SQLite has
-            no checksums, so all is unchecked.
+        types, qos, encodings, names, topics, times, faults, unpacked, unchecked: as in `McapFile`;
+            SQLite has no checksums, so all is unchecked.
 
     Raises:
         InputError: no database of rosbag2.
@@ -38,6 +38,7 @@ class SqliteFile:
         self.path = path
         self.types: dict[str, str] = {}
         self.qos: dict[str, str] = {}
+        self.encodings: dict[str, str] = {}
         self.names: list[str] = []
         self.topics, self.times = array("H"), array("q")
         self.faults: list[str] = []
@@ -74,13 +75,14 @@ class SqliteFile:
         columns = {row[1] for row in self._base.execute("PRAGMA table_info(topics)")}
         profiles = "offered_qos_profiles" if "offered_qos_profiles" in columns else "''"
         numbers = {}
-        for key, name, kind, qos in self._base.execute(
-            f"SELECT id, name, type, {profiles} FROM topics ORDER BY id"
+        for key, name, kind, encoding, qos in self._base.execute(
+            f"SELECT id, name, type, serialization_format, {profiles} FROM topics ORDER BY id"
         ):
             if name not in self.types:
                 self.types[name] = kind
                 self.names.append(name)
                 self.qos[name] = qos
+                self.encodings[name] = str(encoding).lower()
             numbers[key] = self.names.index(name)
         if not columns:
             raise sqlite3.DatabaseError("it has no table of topics")

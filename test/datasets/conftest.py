@@ -53,7 +53,8 @@ class BagMaker:
         self.add(topic, content, stamp)
 
     def compressed(self, topic: str, stamp: int, pixels: np.ndarray, suffix: str = "png") -> None:
-        data = np.frombuffer(cv2.imencode(f".{suffix}", pixels[..., ::-1])[1].tobytes(), np.uint8)
+        bgr = pixels[..., ::-1] if pixels.ndim == 3 else pixels
+        data = np.frombuffer(cv2.imencode(f".{suffix}", bgr)[1].tobytes(), np.uint8)
         content = message(
             "sensor_msgs/msg/CompressedImage", header=header(stamp), format=suffix, data=data
         )

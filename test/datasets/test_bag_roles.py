@@ -151,6 +151,17 @@ def test_eyes_stamped_apart_are_never_of_two_moments(maker, pictures, tmp_path):
         np.testing.assert_array_equal(frame.image, frame.right_image)
 
 
+def test_references_may_be_compressed(maker, pictures, tmp_path):
+    labels = np.zeros((30, 40), np.uint8)
+    labels[3:9, 5:20] = 2
+    maker.image("/left/image_raw", 0, pictures[0])
+    maker.compressed("/left/tool_mask/compressed", 0, labels)
+    maker.compressed("/left/image_raw/compressedDepth", 0, labels)  # advertised by every driver
+    sequence = open_sequence(maker.write(tmp_path / "bag"))
+    assert sequence.topics.left == "/left/image_raw"
+    np.testing.assert_array_equal(sequence.mask(0), labels > 0)
+
+
 # --- both eyes in one picture ----------------------------------------------------------------
 
 

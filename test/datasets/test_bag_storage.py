@@ -3,9 +3,12 @@
 import shutil
 import sqlite3
 import struct
+import zlib
 
 import numpy as np
 import pytest
+import zstandard
+from lz4 import frame as lz4
 from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
 from endosfm3d_ros.datasets import bag_layout
@@ -265,3 +268,49 @@ def test_loose_messages_of_an_mcap_file_are_read(maker, pictures, tmp_path):
     sequence = open_sequence(loose)
     assert len(sequence) == 3
     assert_lefts(sequence, pictures)
+
+
+def test_several_recordings_in_one_folder_are_not_mixed(maker, pictures, tmp_path):
+    folder = tmp_path / "all"
+    folder.mkdir()
+    for at, name in enumerate(("liver", "colon")):
+        part = lefts(type(maker)(), pictures, 3, 3 * at).write(tmp_path / name)
+        shutil.copy(part / f"{name}.mcap", folder / f"{name}_0.mcap")
+    with pytest.raises(InputError, match=r"several recordings, colon_0.mcap, liver_0.mcap: name"):
+        open_sequence(folder)
+    assert open_sequence(folder / "liver_0.mcap").fps == 10
+    text = "rosbag2_bagfile_information:\n  relative_file_paths: [liver_0.mcap]\n"
+    (folder / "metadata.yaml").write_text(text)
+    sequence = open_sequence(folder)
+    assert len(sequence) == 3 and said(sequence, "colon_0.mcap is not of the recording")
+    assert next(iter(sequence)).stamp == 1000 * MS
+
+
+def test_messages_of_another_serialization_are_named(stereo_bag, tmp_path):
+    """MCAP also holds ROS 1, Protobuf and JSON."""
+    bag = stereo_bag.write(tmp_path / "bag")
+    content = (bag / "bag.mcap").read_bytes()
+    (bag / "bag.mcap").write_bytes(content.replace(b"\x03\x00\x00\x00cdr", b"\x03\x00\x00\x00rs1"))
+    with pytest.raises(InputError, match=r"serialized as rs1, those of ROS 2 \(cdr\) are accepted"):
+        open_sequence(bag)
+
+
+@pytest.mark.parametrize("codec", ["lz4", "zstd"])
+def test_packed_chunks_are_unpacked_and_checked(maker, pictures, tmp_path, codec):
+    bag = lefts(maker, pictures, 3).write(tmp_path / "bag")
+    content = (bag / "bag.mcap").read_bytes()
+    start = content.index(b"\x06", 8 + 9 + struct.unpack_from("<Q", content, 9)[0])
+    first, last, size = struct.unpack_from("<QQQ", content, start + 9)
+    records = content[start + 9 + 40 : start + 9 + 40 + size]
+    packed = lz4.compress(records) if codec == "lz4" else zstandard.compress(records)
+    for crc, count in ((zlib.crc32(records), 3), (zlib.crc32(records) ^ 1, 0)):
+        chunk = struct.pack("<QQQII", first, last, size, crc, len(codec)) + codec.encode()
+        chunk += struct.pack("<Q", len(packed)) + packed
+        file = tmp_path / f"{codec}{count}.mcap"
+        tail = b"\x0f" + struct.pack("<QI", 4, 0)
+        file.write_bytes(content[:start] + b"\x06" + struct.pack("<Q", len(chunk)) + chunk + tail)
+        if count:
+            assert_lefts(open_sequence(file), pictures)
+            continue
+        with pytest.raises(InputError, match=r"1 chunks of .* are damaged"):
+            open_sequence(file)

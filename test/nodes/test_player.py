@@ -77,7 +77,7 @@ def test_unusable_requests(probe, bag, tmp_path):
     with pytest.raises(InputError, match="/nothing"):
         BagPlayer(probe.node, bag, PlayerConfig(topics=("/nothing",)))
     (tmp_path / "metadata.yaml").write_text("rosbag2_bagfile_information: {}")
-    with pytest.raises(InputError, match="holds no .mcap or .db3 file"):
+    with pytest.raises(InputError, match=r"holds no \.mcap or \.db3 file"):
         BagPlayer(probe.node, tmp_path)
 
 
