@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ class BagFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock = threading.Lock()
         self._scratch = tempfile.TemporaryDirectory(prefix="endosfm3d_bag_")  # goes with the object
         self._listed = read_metadata(path)
         self._storages, self._faults = open_storages(path, Path(self._scratch.name), self._listed)
@@ -131,7 +133,8 @@ class BagFile:
             InputError: it is damaged.
         """
         storage = self._storages[self._files[place]]
-        content = storage.read(int(self._numbers[place]))
+        with self._lock:  # frames may be read in one thread and references in another
+            content = storage.read(int(self._numbers[place]))
         if content[:4] == ZSTD:  # no CDR begins so: the bag is compressed message by message
             return zstandard.ZstdDecompressor().decompress(content, max_output_size=MESSAGE_LIMIT)
         return content

@@ -54,8 +54,9 @@ class ClipSequence(Sequence):
         self._start = start
         self._left = _numbered(folder / "left") or _numbered(folder / "images")
         if not self._left:
-            raise InputError(f"{folder} has no numbered images in left/ or images/")
+            raise InputError(f"{folder} has no numbered images (000000.png ..) in left/ or images/")
         self._numbers = sorted(self._left)
+        self._tell_left_out(folder / ("left" if (folder / "left").is_dir() else "images"))
         self._right = self._partners(_numbered(folder / "right"))
         given = read_camera_file(self._camera_path())
         self.camera, self.fps, self._depth_unit = given.camera, given.fps, given.depth_unit
@@ -143,6 +144,15 @@ class ClipSequence(Sequence):
                 "left/ and right/ must hold the same numbers"
             )
         return right
+
+    def _tell_left_out(self, images: Path) -> None:
+        """Files among the images that are no numbered JPEG or PNG."""
+        others = [path for path in images.iterdir() if path.is_file()]
+        others = sorted(path.name for path in others if path not in set(self._left.values()))
+        if others:
+            text = f"{len(others)} files are left out, {others[0]} among them"
+            cure = "name images by their frame number, as .png or .jpg"
+            self.report.missing(images.name, "others", shown(text), cure)
 
     def _camera_path(self) -> Path:
         path = self.folder / (PAIR_FILE if self._right else MONO_FILE)

@@ -130,10 +130,10 @@ def _opened(path: Path, scratch: Path) -> sqlite3.Connection:
     if log.is_file() and log.stat().st_size:
         for file in (path, log):
             shutil.copyfile(file, scratch / file.name)
-        return sqlite3.connect(scratch / path.name)
+        return sqlite3.connect(scratch / path.name, check_same_thread=False)
     # the absolute path as bytes: names need not be UTF-8, nor free of ? and #
     name = quote(os.fsencode(path.absolute()))
-    base = sqlite3.connect(f"file:{name}?immutable=1", uri=True)
+    base = sqlite3.connect(f"file:{name}?immutable=1", uri=True, check_same_thread=False)
     base.execute("PRAGMA writable_schema = ON")  # a cut file is opened all the same
     return base
 

@@ -34,6 +34,7 @@ class VideoFile:
         path: the file.
         fps: frames per second.
         count: frames.
+        promised: frames by the header; 0 where it does not say.
         size: (width, height) in pixels of the frames that come.
         turned: degrees by which the container asks to turn pictures: 0, 90, 180 or 270.
 
@@ -46,6 +47,7 @@ class VideoFile:
         with self._opened() as capture:
             self.fps = float(capture.get(cv2.CAP_PROP_FPS))
             self.count = int(np.clip(capture.get(cv2.CAP_PROP_FRAME_COUNT), 0, 1e9))
+            self.promised = self.count
             sides = cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT
             self.size = tuple(int(capture.get(side)) for side in sides)
             self.turned = int(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360

@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -314,3 +315,13 @@ def test_packed_chunks_are_unpacked_and_checked(maker, pictures, tmp_path, codec
             continue
         with pytest.raises(InputError, match=r"1 chunks of .* are damaged"):
             open_sequence(file)
+
+
+@pytest.mark.parametrize("storage", list(StoragePlugin))
+def test_frames_and_references_are_read_from_two_threads(maker, tmp_path, storage):
+    sequence = BagSequence(labelled(maker, 60).write(tmp_path / "bag", storage))
+    with ThreadPoolExecutor(2) as pool:
+        frames = pool.submit(lambda: [frame.image.sum() for frame in sequence])
+        masks = pool.submit(lambda: [int(sequence.mask(i)[0, 0]) for i in range(60)])
+        assert len(set(frames.result())) == 1
+        assert masks.result() == [0, 1] * 30

@@ -266,3 +266,9 @@ def test_separators_and_remarks_of_pose_tables(tmp_path):
 def test_numbers_of_files(tmp_path):
     paths = [tmp_path / name for name in ("a_007.json", "b.json", "frame_data12.json")]
     assert numbered(paths) == {7: paths[0], 12: paths[2]}
+
+
+def test_images_that_a_clip_leaves_out_are_said(clip_folder, tmp_path):
+    clip = shutil.copytree(clip_folder, tmp_path / "clip")
+    (clip / "left" / "000009.bmp").touch()
+    assert said(open_sequence(clip), "1 files are left out, 000009.bmp among them")
