@@ -20,9 +20,11 @@ from endosfm3d_ros.inputs.judging import Verdict, differ, judge_pair
 from endosfm3d_ros.inputs.report import InputReport, Severity
 from endosfm3d_ros.types import StereoGeometry
 
+RAW = re.compile(r"(?:^|[/_])(?:raw|color|colour|mono)(?:[/_]|$)", re.IGNORECASE)
 RECTIFIED = re.compile(r"(?:^|[/_])(?:rect|rectified)(?:[/_]|$)", re.IGNORECASE)
-ASKED = 30  # pairs that are looked at until one says how its images are to be read
+ASKED, EVERY = 50, 5  # pairs, of which each so-many-th is looked at until one tells
 CHANGED = 0.02  # of fx * baseline: a new calibration, not rounding
+SAME, ALIKE = 1e-6, 1e-3  # relative: rounding of drivers, and what leaves a look at a pair valid
 NUMBERS = ("d", "k", "r", "p")
 OTHERS = ("width", "height", "distortion_model", "binning_x", "binning_y", "roi")
 
@@ -83,14 +85,39 @@ class CameraContract:
         return True
 
     def set_info(self, eye: str, info: Any) -> bool:
-        """Take a camera_info of the eye "left" or "right"; whether it says anything new."""
-        known = self._infos.get(eye)
-        if known is not None and same_info(known, info):
-            return False
+        """Take a camera_info of the eye "left" or "right"; whether it says anything new.
+
+        What is damaged or empty does not replace what can be used.
+        """
+        known, topic = self._infos.get(eye), self._topics[eye].info
+        if known is not None:
+            if same_info(known, info, SAME):
+                self.report.settle(topic, "message")
+                return False
+            if self._is_damaged(eye, info) and not self._is_damaged(eye, known):
+                return False
+        self.report.settle(topic, "message")
         self._infos[eye] = info
-        self._asked, self._verdict = 0, None
+        if known is None or not same_info(known, info, ALIKE):
+            self._asked, self._verdict = 0, None
         self._build()
         return True
+
+    def _is_damaged(self, eye: str, info: Any) -> bool:
+        """Whether no camera can be made of a message; told where it would replace another one."""
+        topic = self._topics[eye].info
+        try:
+            camera = cameras.camera_from_info(info, self._size, rectified=self.rectified)
+        except InputError as error:
+            sentence = (
+                f"{str(error).removeprefix('camera_info').strip()}; the last good one is kept"
+            )
+            self.report.refused(topic, "message", sentence, severity=Severity.WARN)
+            return True
+        if camera is None:
+            sentence = "says K[0] = 0 (not calibrated); the last good one is kept"
+            self.report.refused(topic, "message", sentence, severity=Severity.WARN)
+        return camera is None
 
     def set_size(self, size: tuple[int, int]) -> bool:
         """(width, height) of the images; whether it is new."""
@@ -99,6 +126,12 @@ class CameraContract:
         self._size = size
         self._build()
         return True
+
+    @property
+    def _told(self) -> bool:
+        """Whether the name says what the images are."""
+        name = self._topics["left"].image
+        return is_rectified(name) or bool(RAW.search(name))
 
     def has(self, eye: str) -> bool:
         """Whether a camera_info of this eye came."""
@@ -114,27 +147,47 @@ class CameraContract:
     @property
     def decided(self) -> bool:
         """Whether looking at a pair can still change anything."""
-        return self.stereo is None or self._verdict is not None or self._asked >= ASKED
+        both = self.has("left") and self.has("right")
+        clear = self._verdict is not None and self._verdict.clear
+        return not both or clear or self._asked >= ASKED
 
     def judge(self, left: np.ndarray, right: np.ndarray) -> bool:
         """Look at a pair of (H, W, 3) images; whether camera and pair have changed by it."""
         if self.decided:
             return False
         self._asked += 1
-        raw, rectified = (self._pair(reading) for reading in (False, True))
-        by_name = is_rectified(self._topics["left"].image)
-        if not differ(raw, rectified):
-            self._verdict = Verdict(by_name)
+        if self._asked % EVERY != 1:
             return False
-        verdict = judge_pair(left, right, raw, rectified, by_name)
+        verdict = self._verdict_of(left, right)
         if verdict is None:
             return False
-        before, self._verdict = self.rectified, verdict
-        if verdict.words:
-            add = self.report.assumed if verdict.rectified == by_name else self.report.converted
-            add(self._topics["left"].image, "reading", verdict.words, verdict.cure)
+        before, self._verdict = (self.rectified, self.stereo is None), verdict
+        self._tell(verdict)
         self._build()
-        return before != verdict.rectified
+        return before != (verdict.rectified, self.stereo is None)
+
+    def _verdict_of(self, left: np.ndarray, right: np.ndarray) -> Verdict | None:
+        """How these images are to be read; None where they do not tell, or there is no pair."""
+        by_name = is_rectified(self._topics["left"].image)
+        try:
+            raw, rectified = (self._pair(reading) for reading in (False, True))
+        except InputError:
+            return None  # told where it was built
+        if raw is None or rectified is None:
+            return None
+        if not differ(raw, rectified):
+            return Verdict(by_name)
+        return judge_pair(left, right, raw, rectified, by_name)
+
+    def _tell(self, verdict: Verdict) -> None:
+        topic = self._topics["left"].image
+        if not verdict.words:
+            self.report.settle(topic, "reading")
+        elif verdict.clear:
+            self.report.converted(topic, "reading", verdict.words, verdict.cure)
+        elif self._told:
+            how = "rectified" if is_rectified(topic) else "raw"
+            self.report.assumed(topic, "reading", f"{verdict.words}, the name does: {how}")
 
     def use(self) -> StereoGeometry | None:
         """The pair for a frame that is handed on; from now on the scene rests on it."""
@@ -172,6 +225,8 @@ class CameraContract:
                 f"of {names[0]} and {names[1]} one says that it is rectified, the other not: both "
                 "eyes must be alike"
             )
+        if self._verdict is not None and not self._verdict.clear and not self._told:
+            raise InputError(f"{names[0]}: {self._verdict.words}; {self._verdict.cure}")
         return self._pair(self.rectified, self.report)
 
     def _pair(self, rectified: bool, report: InputReport | None = None) -> StereoGeometry | None:
@@ -200,7 +255,11 @@ class CameraContract:
     def _compare(self) -> None:
         """A scene keeps the metres that it began with: another calibration must wait."""
         used, now, topic = self._used, self.stereo, self._topics["right"].info
-        if used is None or now is None:
+        if used is None:
+            return
+        if now is None:
+            self.conflict = "the calibration of the pair cannot be used any more"
+            self.report.refused(topic, "changed", self.conflict, "send one that can be used")
             return
         was, becomes = (pair.P_left[0, 0] / pair.left.width * pair.baseline for pair in (used, now))
         if abs(becomes / was - 1) <= CHANGED:
@@ -217,8 +276,12 @@ class CameraContract:
         )
 
 
-def same_info(a: Any, b: Any) -> bool:
-    """Whether two camera_infos say the same, whatever their headers."""
-    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in NUMBERS) and all(
-        getattr(a, name) == getattr(b, name) for name in OTHERS
-    )
+def same_info(a: Any, b: Any, tolerance: float = 0.0) -> bool:
+    """Whether two camera_infos say the same, whatever their headers; up to a relative tolerance."""
+    for name in NUMBERS:
+        ours, theirs = (np.asarray(getattr(one, name), np.float64) for one in (a, b))
+        if ours.shape != theirs.shape or not np.allclose(
+            ours, theirs, rtol=tolerance, atol=tolerance * 1e-3, equal_nan=True
+        ):
+            return False
+    return all(getattr(a, name) == getattr(b, name) for name in OTHERS)

@@ -12,15 +12,20 @@ from endosfm3d_ros.types import StereoGeometry
 
 WIDTH = 640  # px at which pairs are looked at
 FITS = 2.0  # px: rows of a pair that fits its calibration are nearer (of 640 px of width)
-CLEARLY, AT_LEAST = 2.0, 0.25  # times, and px, by which one reading must be better
+CLEARLY, AT_LEAST = 2.0, 0.1  # times, and px, by which one reading must be better
+CURE = "call the topic image_raw or image_rect, by what it is"
 MOVED = 0.5  # px that the readings must differ by for a look to make sense
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How the images are to be read, and what there is to say about it."""
+    """How the images are to be read, and what there is to say about it.
+
+    Where the images do not tell, `clear` is false and the name decides, if it says anything.
+    """
 
     rectified: bool
+    clear: bool = True
     words: str = ""
     cure: str = ""
 
@@ -62,16 +67,15 @@ def judge_pair(
     worse, best = max(rows), min(rows)
     clear = worse > CLEARLY * best and worse - best > AT_LEAST and best < FITS
     said = (
-        f"rows of the eyes agree to {rows[1]:.1f} px as they are and to {rows[0]:.1f} px after "
+        f"rows of the eyes agree to {rows[1]:.2f} px as they are and to {rows[0]:.2f} px after "
         "rectification"
     )
     if not clear:
-        how = "rectified by its name" if by_name else "raw, as its name does not say rectified"
-        return Verdict(by_name, f"{said}: this does not decide, read as {how}")
+        return Verdict(by_name, False, f"{said}: this does not decide", CURE)
     if better == by_name:
         return Verdict(by_name)
     how = ("rectified", "image_rect") if better else ("raw", "image_raw")
-    return Verdict(better, f"{said}: read as {how[0]}", f"call the topic {how[1]}")
+    return Verdict(better, True, f"{said}: read as {how[0]}", f"call the topic {how[1]}")
 
 
 def _fit(

@@ -62,6 +62,7 @@ class FrameAssembler:
         self.config = config or AssemblerConfig()
         self.required: set[str] = set()
         self.optional: dict[str, int] = {}
+        self._releasing = False
         self.waits_for_calibration = False  # hold frames until `set_calibration` was called
         self.rejected: Counter[str] = Counter()
         self._emit = emit
@@ -169,11 +170,22 @@ class FrameAssembler:
 
     def _release(self) -> None:
         """Emit what is complete, oldest first; drop what cannot become complete any more."""
+        if self._releasing:  # whoever takes a frame may change the calibration
+            return
+        self._releasing = True
+        try:
+            self._emit_complete()
+        finally:
+            self._releasing = False
+
+    def _emit_complete(self) -> None:
         if self.waits_for_calibration:
             self._limit()
             return
         for stamp in list(self._pending):
-            parts = self._pending[stamp]
+            parts = self._pending.get(stamp)
+            if parts is None:  # a reset in between
+                return
             newest = next(reversed(self._pending)) == stamp
             if self.required <= parts.others.keys():
                 if newest and not self._awaited(stamp) <= parts.others.keys():

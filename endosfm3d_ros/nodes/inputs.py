@@ -80,11 +80,12 @@ class InputSubscriptions:
         self._reliability = reliability
         self._transport = transport
         self._active: dict[str, Active] = {}
+        self._found: dict[str, list[Offer]] = {}  # at the last look: asking costs time
 
     def poll(self) -> None:
         """Subscribe to publishers that appeared or changed what they offer."""
         for topic, entry in self._inputs.items():
-            offers = self._offers(entry)
+            offers = self._found[topic] = self._offers(entry)
             if offers:
                 self._listen(topic, entry, self._chosen(topic, offers))
 
@@ -99,8 +100,8 @@ class InputSubscriptions:
         self._active = {}
 
     def published(self, topic: str) -> bool:
-        """Whether anybody publishes this input now."""
-        return bool(self._offers(self._inputs[topic]))
+        """Whether anybody published this input at the last `poll`."""
+        return bool(self._found.get(topic))
 
     def name(self, topic: str) -> str:
         """What is listened to, else what would be."""

@@ -13,19 +13,18 @@ from geometry_msgs.msg import PoseStamped, TransformStamped
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.inputs import packing
 from endosfm3d_ros.inputs.contract import CameraContract, EyeTopics
-from endosfm3d_ros.inputs.depth_camera import require_depth_camera
 from endosfm3d_ros.inputs.parts import PartsPolicy, Seen
 from endosfm3d_ros.inputs.pixels import PixelReader
-from endosfm3d_ros.inputs.plausibility import require_depth_fits
 from endosfm3d_ros.inputs.report import InputReport, Severity
 from endosfm3d_ros.nodes import conversions, parameters
 from endosfm3d_ros.nodes.assembler import FrameAssembler
+from endosfm3d_ros.nodes.depth_input import DepthInput
 from endosfm3d_ros.nodes.frame_names import sanitised
 from endosfm3d_ros.nodes.guard import Guard
 from endosfm3d_ros.nodes.health import Finding, Health, Level
+from endosfm3d_ros.nodes.input_watch import InputWatch
 from endosfm3d_ros.nodes.inputs import Input, InputSubscriptions
 from endosfm3d_ros.sfm.scale_sources import ScaleSourcesConfig
 from endosfm3d_ros.types import Frame
@@ -35,8 +34,6 @@ ARRIVALS_KEPT = 64
 # Asking the middleware for publishers costs as much as a stage: often while a stream begins, which
 # takes so long after its first image, and now and then after that.
 SETTLED, LOOK_PERIOD = 2.0, 0.5  # s
-NAMES_PERIOD = 2.0  # s between looks for names that nearly match
-PACKED_LOOKS = 5  # first pictures that are looked at for both eyes in one
 IMAGES = ("compressed",)  # transports, as image_transport calls them
 DEPTHS = ("compressedDepth", "compressed")
 
@@ -69,12 +66,10 @@ class FrameReceiver:
         self._guard = guard
         self._on_frame, self._on_jump, self._on_better = on_frame, on_jump, on_better
         self.report = InputReport()
-        self._noted: set[str] = set()
         self._image_size: tuple[int, int] | None = None
         self._first_image: float | None = None
-        self._next_look = self._next_names = 0.0
+        self._next_look = 0.0
         self._arrivals: OrderedDict[int, float] = OrderedDict()
-        self._packed_looks = 0
         self._parts = PartsPolicy(values["depth_source"], self.report)
         self._contract = CameraContract(
             EyeTopics("image_raw", "camera_info"),
@@ -82,13 +77,16 @@ class FrameReceiver:
             self.report,
         )
         self._readers: dict[str, PixelReader] = {}
-        self._depth_info: CameraInfo | None = None
         self.assembler = FrameAssembler(
             self._hand_on, self._jumped, parameters.assembler_config(values)
         )
         self._subscriptions = InputSubscriptions(
             node, self._inputs(), values["input_reliability"], values["image_transport"]
         )
+        self._watch = InputWatch(
+            node, self._subscriptions, self._contract, self.report, self._packed
+        )
+        self._depth = DepthInput(self._subscriptions, guard, self.report)
         self.discover()
 
     def close(self) -> None:
@@ -126,7 +124,7 @@ class FrameReceiver:
     def discover(self) -> None:
         """Subscribe to what appeared, and learn which parts a frame will have. Called often."""
         now = monotonic()
-        self._tell_notes()
+        self._watch.notes()
         if now < self._next_look:
             return
         if self._first_image is not None and now - self._first_image > SETTLED:
@@ -150,7 +148,7 @@ class FrameReceiver:
             self.assembler.optional["right"] = ScaleSourcesConfig.stereo_every
         self._parts.watch(seen, now)
         self._wait_for_calibration()
-        self._suggest_names(now)
+        self._watch.names(self._first_image)
 
     def _inputs(self) -> list[Input]:
         """Every topic with its types; small ones first, so that they are matched first."""
@@ -177,58 +175,13 @@ class FrameReceiver:
             topics[1] = EyeTopics(topics[0].image, topics[1].info)
         if self._contract.set_topics(*topics):
             self._calibrate()
-        self._listen_beside_depth(topics[0].info)
-
-    def _listen_beside_depth(self, info: str) -> None:
-        """Depth that comes with a camera_info of its own can be checked."""
-        if not self._subscriptions.published("depth_in"):
-            return
-        depth = self._subscriptions.name("depth_in").removesuffix("/compressedDepth")
-        beside = depth.removesuffix("/compressed").rpartition("/")[0] + "/camera_info"
-        if beside != info:
-            self._subscriptions.add(
-                Input(beside, {CameraInfo: self._guard(self._on_depth_info)})
-            )
-
-    def _on_depth_info(self, message: CameraInfo) -> None:
-        self._depth_info = message
+        self._depth.listen_beside(topics[0].info)
 
     def _reader(self, topic: str) -> PixelReader:
         name = self._subscriptions.name(topic)
         if name not in self._readers:
             self._readers[name] = PixelReader(name, self.report, conversions.bridge_array)
         return self._readers[name]
-
-    def _suggest_names(self, now: float) -> None:
-        """Calibration that an image is waiting for may be published under another name."""
-        if self._first_image is None or now < self._next_names or now - self._first_image < 1.0:
-            return
-        self._next_names = now + NAMES_PERIOD
-        topics = {"left": "camera_info"}
-        if self._subscriptions.published("right/image_raw") or self._packed:
-            topics["right"] = "right/camera_info"
-        for eye, topic in topics.items():
-            absent = not self._contract.has(eye) and not self._subscriptions.published(topic)
-            near = self._subscriptions.near(topic) if absent else None
-            if near is None:
-                self.report.settle(topic, "name")
-                continue
-            resolved = self._subscriptions.name(topic)
-            self.report.missing(
-                topic,
-                "name",
-                f"nothing on {resolved}; {near} has a publisher",
-                f"remap it: -r {topic}:={near}",
-            )
-
-    def _tell_notes(self) -> None:
-        """Log once what was converted or assumed."""
-        for entry in self.report.entries:
-            sentence = str(entry)
-            new = sentence not in self._noted and len(self._noted) < ARRIVALS_KEPT
-            if entry.severity == Severity.NOTE and new:
-                self._noted.add(sentence)
-                self._node.get_logger().info(f"{entry.action.value}: {sentence}")
 
     # --- images ------------------------------------------------------------------------------
 
@@ -245,7 +198,7 @@ class FrameReceiver:
             return
         picture = self._reader("image_raw").picture(message)
         image, right = packing.split(picture, self._values["image_layout"])
-        self._note_packing(picture)
+        self._watch.layout(picture)
         frame_id, warning = sanitised(message.header.frame_id, self._values["camera_frame_id"])
         if warning:
             self._guard.warn_once(warning)
@@ -280,23 +233,6 @@ class FrameReceiver:
             if self._contract.set_size(size):
                 self._calibrate()
 
-    def _note_packing(self, picture: np.ndarray) -> None:
-        """Two eyes in one picture are noticed, and never taken for one."""
-        if self._packed or self._packed_looks >= PACKED_LOOKS:
-            return
-        self._packed_looks += 1
-        layout, topic = packing.looks_packed(picture), self._subscriptions.name("image_raw")
-        if layout is None:
-            self.report.settle(topic, "packing")
-            return
-        self.report.missing(
-            topic,
-            "packing",
-            f"its picture of {picture.shape[1]}x{picture.shape[0]} looks like both eyes "
-            f"{layout.replace('_', ' ')}",
-            f"set the parameter image_layout to {layout}",
-        )
-
     def _on_right(self, message: Image | CompressedImage) -> None:
         if self._packed or self._health.paused:
             return
@@ -329,21 +265,11 @@ class FrameReceiver:
         self._parts.heard(part, monotonic())
         self.assembler.add_companion(part, stamp, value)
         if part in self.assembler.sync:
-            self._tell_offset(part, name)
+            self._watch.offset(name, self.assembler.sync[part].offset)
 
     def _pairable(self, part: str) -> bool:
         offset = self.assembler.sync[part].offset
         return offset is None or offset.certain
-
-    def _tell_offset(self, part: str, name: str) -> None:
-        """How stamps differ from those of the images, and whether that can be taken out."""
-        offset = self.assembler.sync[part].offset
-        if offset is None or not offset.words:
-            self.report.settle(name, "offset")
-        elif offset.certain:
-            self.report.converted(name, "offset", offset.words, offset.cure)
-        else:
-            self.report.refused(name, "offset", offset.words, offset.cure)
 
     def _on_pose(self, message: PoseStamped | TransformStamped) -> None:
         value = message.pose if isinstance(message, PoseStamped) else message.transform
@@ -361,27 +287,14 @@ class FrameReceiver:
         if self._contract.conflict:
             self.assembler.rejected["calibration changed within a scene"] += 1
             return
-        if frame.depth is not None and not self._depth_fits(frame):
+        if frame.depth is not None and not self._depth.fits(frame):
+            self.assembler.rejected["depth does not fit the image"] += 1
             return
         if self._parts.rises(frame):
             self._begin_anew("metric depth has become available")
         self._contract.use()
         self._parts.handed_on(frame)
         self._on_frame(frame)
-
-    def _depth_fits(self, frame: Frame) -> bool:
-        topic = self._subscriptions.name("depth_in")
-        try:
-            require_depth_fits(frame.depth, frame.image.shape[1::-1])
-            if self._depth_info is not None and frame.camera is not None:
-                size = frame.depth.shape[1::-1]
-                require_depth_camera(self._depth_info, size, frame.camera, "its camera_info")
-        except InputError as error:
-            self.report.refused(topic, "size", str(error))
-            self.assembler.rejected["depth does not fit the image"] += 1
-            return False
-        self.report.settle(topic, "size")
-        return True
 
     def _begin_anew(self, reason: str) -> None:
         self._on_better(reason)
@@ -430,5 +343,7 @@ class FrameReceiver:
 
     def _calibrate(self, final: bool = False) -> None:
         """What the contract has made of the messages, for the frames to come."""
-        if final or not self._missing():
+        first = self._first_image
+        patient = first is None or monotonic() - first < CALIBRATION_WAIT
+        if final or not (patient and self._missing()):
             self.assembler.set_calibration(self._contract.camera, self._contract.stereo)

@@ -76,6 +76,26 @@ def test_the_rows_of_a_pair_overrule_a_name_that_is_wrong(topics, rectified):
     assert np.nanmedian(depth) == pytest.approx(0.04, rel=0.01)
 
 
+@pytest.mark.parametrize("name", ["image_raw", "image_rect", "image"])
+def test_where_rows_do_not_tell_the_name_does_or_there_is_no_pair(name):
+    """Eyes in line whose lenses bend little: nearly alike raw and rectified, and not in depth."""
+    lens = replace(CAMERA, distortion=(-0.02, 0.0, 0.0, 0.0, 0.0))
+    left, right = infos(Rig(lens, lens))
+    for message in (left, right):
+        P = message.p.reshape(3, 4).copy()
+        P[:2, :2] *= 0.9  # rectified with another focal length
+        P[0, 3] *= 0.9
+        message.p = P.ravel()
+    topics = [EyeTopics(f"/{eye}/{name}", f"/{eye}/info") for eye in ("left", "right")]
+    contract = contract_of(topics, (left, right))
+    pictures = eyes(Rig(lens, lens), Plane(0.04), rectified=False)
+    contract.judge(*pictures)
+    assert (contract.stereo is None) == (name == "image")
+    assert contract.rectified == (name == "image_rect")
+    (entry,) = [e for e in contract.report.entries if "this does not decide" in e.sentence]
+    assert entry.severity == (Severity.WARN if name == "image" else Severity.NOTE)
+
+
 def test_a_rectified_eye_alone_is_that_of_p():
     contract = CameraContract(EyeTopics("/cam/image_rect", "/cam/info"))
     contract.set_size((320, 256))
@@ -208,6 +228,35 @@ def test_another_calibration_waits_until_a_new_scene_or_the_old_one():
     contract.set_info("right", larger[1])
     contract.new_scene()
     assert contract.conflict == "" and contract.stereo.baseline == pytest.approx(0.00675)
+
+
+@pytest.mark.parametrize("changes", [{"k": np.zeros(9)}, {"k": np.full(9, np.nan)}, {"d": [9.0]}])
+@pytest.mark.parametrize("eye", ["left", "right"])
+def test_a_damaged_message_does_not_replace_a_good_one(eye, changes):
+    contract = contract_of()
+    before, sent = contract.use(), dict(zip(("left", "right"), infos(RIG)))
+    damaged = SimpleNamespace(**{**vars(sent[eye]), **changes})
+    assert not contract.set_info(eye, damaged)
+    assert contract.stereo is before and contract.conflict == ""
+    assert "the last good one is kept" in contract.report.entries[0].sentence
+    contract.set_info(eye, sent[eye])
+    assert contract.report.entries == []
+
+
+def test_a_first_message_that_says_nothing_gives_way_to_a_good_one():
+    contract = CameraContract(*RAW)
+    contract.set_size((320, 256))
+    contract.set_info("left", info(CAMERA, *IDENTITY, k=np.zeros(9)))
+    assert contract.camera is None and contract.report.entries == []
+    contract.set_info("left", info(CAMERA, *IDENTITY))
+    assert contract.camera == CAMERA
+
+
+def test_rounding_of_a_driver_is_no_new_calibration():
+    contract = contract_of()
+    before, (_, right) = contract.stereo, infos(RIG)
+    right.k = right.k * (1 + 1e-8)
+    assert not contract.set_info("right", right) and contract.stereo is before
 
 
 def test_a_pair_that_leaves_its_rows_is_refused_and_recovers():

@@ -120,8 +120,12 @@ def test_a_rectified_pair_with_the_usual_raw_camera_info(started, probe, rectifi
 
 
 def test_a_calibration_sent_once_and_pictures_of_the_remapped_base_name(started, probe, raw):
-    """Latched camera_info; `image_raw:=/cam/image_color` finds /cam/image_color/compressed."""
+    """Latched camera_info; `image_raw:=/cam/image_color` finds /cam/image_color/compressed.
+
+    The raw topic is announced too, and stays silent.
+    """
     stream = Stream(probe)
+    probe.node.create_publisher(Image, "/cam/image_color", 10)
     for topic, message in zip(INFOS, stream.calibration()):
         probe.node.create_publisher(CameraInfo, topic, LATCHED).publish(message)
     publishers = {
