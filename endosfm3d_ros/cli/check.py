@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from endosfm3d_ros.cli.sources import SOURCE_HELP, InputOption, open_source
+
 if TYPE_CHECKING:
     from endosfm3d_ros.inputs.report import Entry
 
@@ -19,9 +21,8 @@ def register(app: typer.Typer) -> None:
 
 
 def check(
-    source: Annotated[
-        Path | None, typer.Argument(help="Clip folder, StereoMIS folder, bag or video.")
-    ] = None,
+    source: Annotated[Path | None, typer.Argument(help=SOURCE_HELP)] = None,
+    inputs: InputOption = None,
     live: Annotated[
         bool, typer.Option("--live", help="Listen to the topics of the pipeline instead.")
     ] = False,
@@ -48,9 +49,8 @@ def check(
         facts, entries = listen(seconds, remap or [], parameter or [])
     else:
         from endosfm3d_ros.datasets import check as recording
-        from endosfm3d_ros.datasets.sequence import open_sequence
 
-        sequence = open_sequence(source)
+        sequence = open_source(source, inputs)
         facts, entries = list(recording.facts(sequence)), recording.findings(sequence)
     _print(facts, entries)
     if any(entry.severity == 2 for entry in entries):

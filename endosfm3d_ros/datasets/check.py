@@ -107,7 +107,7 @@ def _check_picture(name: str, frame: Frame, report: InputReport) -> None:
             "packing",
             f"pictures of {frame.image.shape[1]}x{frame.image.shape[0]} look like both eyes "
             f"{layout.replace('_', ' ')}",
-            f"set the parameter image_layout to {layout}, or take them apart",
+            f"--input image_layout={layout} splits them; live, the parameter image_layout",
         )
 
 

@@ -51,6 +51,8 @@ def read_head(data: bytes) -> FileHead:
     starts = {kind: data.find(mark, 0, SEARCHED) for kind, mark in
               (("jpeg", JPEG_START), ("png", PNG_START))}  # fmt: skip
     found = {kind: at for kind, at in starts.items() if at >= 0}
+    if not found and data and any(mark.startswith(data) for mark in (JPEG_START, PNG_START)):
+        raise InputError(f"compressed image of {len(data)} bytes is cut off")
     if not found:
         raise InputError(
             f"compressed image of {len(data)} bytes starts with {data[:2]!r}: "
