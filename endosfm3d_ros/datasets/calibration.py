@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from endosfm3d_ros.errors import InputError
-from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.geometry.camera import PINHOLE, PinholeCamera
 from endosfm3d_ros.inputs.cameras import rescaled
 from endosfm3d_ros.inputs.plausibility import require_baseline
 from endosfm3d_ros.types import StereoGeometry
@@ -74,6 +74,7 @@ def write_camera_file(
         "cx": camera.cx,
         "cy": camera.cy,
         "distortion": list(camera.distortion),
+        "lens": camera.lens,
         "fps": fps,
         "depth_unit_mm": depth_unit * 1e3,
     }
@@ -109,7 +110,8 @@ def _camera(content: dict[str, Any]) -> PinholeCamera:
     distortion = content.get("distortion", ())
     coefficients = () if isinstance(distortion, str) else tuple(map(float, distortion))
     focal_and_centre = [float(content[key]) for key in ("fx", "fy", "cx", "cy")]
-    return PinholeCamera(width, height, *focal_and_centre, coefficients)
+    lens = content.get("lens", PINHOLE)
+    return PinholeCamera(width, height, *focal_and_centre, coefficients, lens)
 
 
 def _pair(content: dict[str, Any]) -> StereoGeometry:
@@ -130,7 +132,8 @@ def _pair(content: dict[str, Any]) -> StereoGeometry:
 def _raw_eye(content: dict[str, Any], side: int) -> PinholeCamera:
     K = _matrix(content, f"K{side}", (3, 3))
     distortion = tuple(map(float, content[f"D{side}"]))
-    return PinholeCamera.from_matrix(K, *content["image_size"], distortion)
+    lens = content.get("lens", PINHOLE)
+    return PinholeCamera.from_matrix(K, *content["image_size"], distortion, lens)
 
 
 def _pair_content(stereo: StereoGeometry) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from endosfm3d_ros.datasets.sequence import Sequence
 from endosfm3d_ros.datasets.stereomis import CALIBRATION
 from endosfm3d_ros.errors import ConfigurationError, InputError
 from endosfm3d_ros.geometry import se3
-from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.geometry.camera import PINHOLE, PinholeCamera
 from endosfm3d_ros.images import encode_compressed
 from endosfm3d_ros.types import StereoGeometry
 
@@ -85,6 +85,11 @@ def _calibration(pair: StereoGeometry) -> str:
 
 
 def _eye(name: str, camera: PinholeCamera) -> str:
+    if camera.lens != PINHOLE or len(camera.distortion) > 8:
+        raise InputError(
+            f"{camera.lens} lens with {len(camera.distortion)} coefficients: this layout holds "
+            "eight of a pinhole"
+        )
     distortion = (*camera.distortion, *(0.0,) * 8)[:8]
     values = {
         "res_x": camera.width, "res_y": camera.height, "fc_x": camera.fx, "fc_y": camera.fy,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from node_harness import LATCHED, LEFT, Probe
-from plane_scene import Plane, Rig, encoded, eyes
+from plane_scene import Plane, Rig, Sampling, encoded, eyes, infos, raw_message, with_lens
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import Trigger
 
 from endosfm3d_ros.geometry import se3
-from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.geometry.camera import FISHEYE, PINHOLE, PinholeCamera
 from endosfm3d_ros.nodes.conversions import (
     byte_array,
     camera_info_message,
@@ -269,3 +269,65 @@ def test_a_misspelt_parameter_ends_the_node_with_the_right_name(started):
     process = started(depht_source="stereo")
     assert process.process.wait(60) == 1
     assert "unknown parameter 'depht_source': did you mean 'depth_source'?" in process.log
+
+
+LENSES = {
+    "twelve": ((-0.2, 0.1, 0, 0, 0, 0.01, 0, 0, 2e-3, 0, -2e-3, 1e-3), PINHOLE),
+    "fisheye": ((0.01, -0.01, 0.0, 0.0), FISHEYE),
+    "none": ((), PINHOLE),
+}
+COMBINATIONS = [
+    ("twelve", Sampling((20, 10, 280, 240), 1, "own"), "bayer_rggb8"),
+    ("fisheye", Sampling((20, 10, 280, 240), 1, "standard"), "nv12"),
+    ("none", Sampling(None, 2, "stale"), "rgb16"),
+    ("twelve", Sampling(None, 2, "standard"), "8UC3"),
+]
+
+
+def test_lenses_crops_and_encodings_one_after_the_other(start_node, probe):
+    """A handful of the combinations of `test/inputs`, with a reset between them."""
+    start_node()
+    connected(probe, *INFOS, *EYES)
+    stamp = START
+    for lens, sampling, encoding in COMBINATIONS:
+        camera = with_lens(LENS, *LENSES[lens])
+        rig = Rig(camera, camera, TURN)
+        pictures = [sampling.image(eye) for eye in eyes(rig, Plane(DISTANCE), rectified=False)]
+        for topic, plain in zip(INFOS, infos(rig, sampling)):
+            probe.publisher(topic, CameraInfo).publish(info_message(plain))
+        probe.spin(0.2)
+        assert probe.call("reset", Trigger).success
+        probe.messages["depth/image"].clear()
+        for _ in range(60):
+            stamp += STEP
+            for topic, picture in reversed(list(zip(EYES, pictures))):
+                probe.publisher(topic, Image).publish(picture_message(picture, encoding, stamp))
+            probe.spin(0.1)
+            if probe.messages["depth/image"]:
+                break
+        assert depth(probe) == pytest.approx(DISTANCE, rel=0.01), (lens, sampling, encoding)
+        assert status(probe).scale_source == "stereo"
+
+
+def info_message(plain) -> CameraInfo:
+    """The message of the fields of one."""
+    message = CameraInfo(
+        width=plain.width, height=plain.height, distortion_model=plain.distortion_model,
+        d=plain.d, k=plain.k, r=plain.r, p=plain.p,
+        binning_x=plain.binning_x, binning_y=plain.binning_y,
+    )  # fmt: skip
+    for name in ("x_offset", "y_offset", "width", "height"):
+        setattr(message.roi, name, getattr(plain.roi, name))
+    message.header.frame_id = LEFT
+    return message
+
+
+def picture_message(picture: np.ndarray, encoding: str, stamp: int) -> Image:
+    """An Image in any encoding."""
+    plain = raw_message(picture, encoding, pad=4)
+    message = Image(
+        height=plain.height, width=plain.width, encoding=encoding, step=plain.step,
+        is_bigendian=plain.is_bigendian, data=byte_array(plain.data),
+    )  # fmt: skip
+    message.header.stamp, message.header.frame_id = time_message(stamp), LEFT
+    return message
