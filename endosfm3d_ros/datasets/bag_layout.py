@@ -95,8 +95,10 @@ def open_storages(path: Path, scratch: Path, listed: Listed) -> tuple[list[Any],
     for file in files:
         try:
             storages.append(_open_storage(file, scratch))
-        except (InputError, OSError) as error:
+        except InputError as error:
             faults.append(str(error))
+        except OSError as error:
+            faults.append(f"{file.name} cannot be read: {error.strerror}")
     if not storages:
         raise InputError(f"{path} is no bag, or cut off or damaged: {'; '.join(faults)}")
     return storages, faults

@@ -50,11 +50,20 @@ def open_sequence(
         options: what the recording cannot say itself.
 
     Raises:
-        InputError: nothing there, or nothing that a reader takes.
+        InputError: nothing there, nothing that a reader takes, or nothing that may be read.
         ConfigurationError: an option that this kind of recording does not have.
     """
     path = Path(source)
-    reader = find_reader(path)
+    try:
+        reader = find_reader(path)
+        return reader.open(path, start, _given(reader, path, options))
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise InputError(f"{error.filename or path} cannot be read: {reason}") from error
+
+
+def _given(reader: Reader, path: Path, options: SourceOptions | None) -> dict[str, str]:
+    """The options that were given, all of which the reader has to know."""
     given = (options or SourceOptions()).given()
     foreign = [name for name in given if name not in reader.options]
     if foreign:
@@ -63,7 +72,7 @@ def open_sequence(
             f"--input {foreign[0]}={given[foreign[0]]}: {shown(path)} is {reader.words}; roles of "
             f"those: {has}"
         )
-    return reader.open(path, start, given)
+    return given
 
 
 def find_reader(path: Path) -> Reader:
@@ -82,7 +91,7 @@ def find_reader(path: Path) -> Reader:
 
 def _found(path: Path) -> str:
     """A few words on what lies there, for the message."""
-    if path.is_file():
+    if not path.is_dir():
         return f"a {path.suffix or 'nameless'} file"
     names = sorted(shown(entry.name) for entry in path.iterdir())
     return ", ".join(names[:NAMED]) + (" .." if len(names) > NAMED else "") if names else "nothing"

@@ -1,7 +1,11 @@
 """One list of readers: what opens what, what help texts and errors say."""
 
+import json
+import os
 import re
 
+import cv2
+import numpy as np
 import pytest
 
 from endosfm3d_ros.cli.sources import ROLES, parse_inputs
@@ -59,3 +63,20 @@ def test_an_option_that_a_recording_does_not_have_is_refused(stereomis):
     with pytest.raises(ConfigurationError, match=r"--input left=/a: .* roles of those: split"):
         open_sequence(stereomis.folder, options=SourceOptions(left="/a"))
     assert len(open_sequence(stereomis.folder, options=SourceOptions())) == 12
+
+
+def test_what_may_not_be_read_is_one_sentence(tmp_path):
+    """Root may read everything, so folders stand where files are expected."""
+    (tmp_path / "clip" / "images").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "clip" / "images" / "000000.png"), np.zeros((48, 64, 3), np.uint8))
+    camera = {"image_size": [64, 48], "fx": 50, "fy": 50, "cx": 32, "cy": 24, "fps": 25}
+    (tmp_path / "clip" / "camera.json").write_text(json.dumps(camera))
+    (tmp_path / "clip" / "mask_valid.txt").symlink_to(tmp_path / "clip" / "mask_valid.txt")
+    assert len(open_sequence(tmp_path / "clip")) == 1
+    (tmp_path / "bag").mkdir()
+    (tmp_path / "bag" / "bag_0.mcap").mkdir()
+    with pytest.raises(InputError, match=r"bag_0.mcap cannot be read: Is a directory"):
+        open_sequence(tmp_path / "bag")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(InputError, match=r"pipe.mp4 holds a .mp4 file: accepted are"):
+        open_sequence(tmp_path / "pipe.mp4")
