@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
 from endosfm3d_ros.datasets.bag_layout import ZSTD, open_storages, read_metadata
+from endosfm3d_ros.errors import InputError
 
 CDR = ("cdr", "")  # serializations that can be read; "" where none is named
 MESSAGE_LIMIT = 1 << 30  # bytes of one unpacked message
@@ -54,6 +56,7 @@ class BagFile:
         self._scratch = tempfile.TemporaryDirectory(prefix="endosfm3d_bag_")  # goes with the object
         self._listed = read_metadata(path)
         self._storages, self._faults = open_storages(path, Path(self._scratch.name), self._listed)
+        weakref.finalize(self, _release, self._storages, self._scratch)
         self._unreadable: dict[int, str] = {}  # topic by place
         self._order()
         declared = {name: kind for one in self._storages for name, kind in one.types.items()}
@@ -135,9 +138,12 @@ class BagFile:
         storage = self._storages[self._files[place]]
         with self._lock:  # frames may be read in one thread and references in another
             content = storage.read(int(self._numbers[place]))
-        if content[:4] == ZSTD:  # no CDR begins so: the bag is compressed message by message
+        if content[:4] != ZSTD:  # no CDR begins so
+            return content
+        try:  # the bag is compressed message by message
             return zstandard.ZstdDecompressor().decompress(content, max_output_size=MESSAGE_LIMIT)
-        return content
+        except (zstandard.ZstdError, MemoryError) as error:
+            raise InputError(f"{self.path}: a message cannot be unpacked: {error}") from error
 
     def _order(self) -> None:
         """All messages of all files by log time; those of one time as they were written."""
@@ -159,6 +165,12 @@ class BagFile:
 
     def _count_topics(self) -> list[int]:
         return np.bincount(self._topics, minlength=len(self._names)).tolist()
+
+
+def _release(storages: list[Any], scratch: tempfile.TemporaryDirectory[str]) -> None:
+    for storage in storages:
+        storage.close()
+    scratch.cleanup()
 
 
 @cache

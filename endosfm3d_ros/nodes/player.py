@@ -14,7 +14,7 @@ from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 
-from endosfm3d_ros.datasets.bag_file import BagFile
+from endosfm3d_ros.datasets.bag_file import BagFile, Entry
 from endosfm3d_ros.datasets.bag_qos import offered_qualities
 from endosfm3d_ros.errors import ConfigurationError, InputError
 from endosfm3d_ros.nodes.conversions import time_message
@@ -117,7 +117,9 @@ class BagPlayer:
     ) -> int:
         count, begin, first = 0, monotonic(), None
         for entry in self._bag.entries(*self._publishers):
-            content = self._bag.raw(entry.place)
+            content = self._content(entry)
+            if content is None:
+                continue
             first = entry.time if first is None else first
             self._wait_until(begin + (entry.time - first) * 1e-9 / self.config.rate, entry.time)
             if stopped():
@@ -126,6 +128,14 @@ class BagPlayer:
             on_published(entry.topic, entry.time)
             count += 1
         return count
+
+    def _content(self, entry: Entry) -> bytes | None:
+        """What is sent; None for a message that is damaged, which the log names."""
+        try:
+            return self._bag.raw(entry.place)
+        except InputError as error:
+            self._node.get_logger().warning(f"{entry.topic}: {error}")
+            return None
 
     def _wait_until(self, due: float, stamp: int) -> None:
         """Sleep until a message is due; /clock goes on meanwhile."""

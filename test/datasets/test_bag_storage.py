@@ -1,10 +1,13 @@
 """Bags as recorders leave them: split, packed, cut, flipped, without lists, of other versions."""
 
+import gc
+import os
 import shutil
 import sqlite3
 import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -325,3 +328,14 @@ def test_frames_and_references_are_read_from_two_threads(maker, tmp_path, storag
         masks = pool.submit(lambda: [int(sequence.mask(i)[0, 0]) for i in range(60)])
         assert len(set(frames.result())) == 1
         assert masks.result() == [0, 1] * 30
+
+
+def test_a_bag_that_is_let_go_leaves_nothing_open(maker, tmp_path):
+    bag = labelled(maker, 4).write(tmp_path / "bag", StoragePlugin.MCAP, CompressionMode.FILE)
+    before = set(os.listdir("/proc/self/fd"))
+    sequence = BagSequence(bag)
+    scratch = Path(sequence.bag._scratch.name)
+    assert any(scratch.iterdir())
+    del sequence
+    gc.collect()
+    assert not scratch.exists() and set(os.listdir("/proc/self/fd")) == before
