@@ -306,7 +306,7 @@ def test_lenses_crops_and_encodings_one_after_the_other(start_node, probe):
             if probe.messages["depth/image"]:
                 break
         assert depth(probe) == pytest.approx(DISTANCE, rel=0.01), (lens, sampling, encoding)
-        assert status(probe).scale_source == "stereo"
+        assert probe.wait(lambda: is_metric(probe))
 
 
 def info_message(plain) -> CameraInfo:
