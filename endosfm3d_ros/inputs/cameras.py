@@ -162,12 +162,7 @@ def readings(info: Any, image_size: tuple[int, int] | None) -> list[Reading]:
             f"roi {size[0]}x{size[1]} at {offset[0]}, {offset[1]} lies outside the size "
             f"{full[0]}x{full[1]}"
         )
-    found = []
-    if same_aspect(binned, target):
-        found.append(Reading(offset, size, target, full))
-    elif (any(offset) or size != full) and same_aspect(full, target):
-        words = "roi is of another aspect than the images: it is not applied"
-        found.append(Reading((0, 0), full, target, full, words))
+    found = [Reading(offset, size, target, full)] if same_aspect(binned, target) else []
     if not found:
         raise InputError(
             f"size {binned[0]}x{binned[1]} for an image of {target[0]}x{target[1]}: "

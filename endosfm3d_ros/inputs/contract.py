@@ -107,7 +107,8 @@ class CameraContract:
         """Whether no camera can be made of a message; told where it would replace another one."""
         topic = self._topics[eye].info
         try:
-            camera = cameras.camera_from_info(info, self._size, rectified=self.rectified)
+            # At its own size: one that belongs to images to come is not damaged.
+            camera = cameras.camera_from_info(info, None, rectified=self.rectified)
         except InputError as error:
             sentence = (
                 f"{str(error).removeprefix('camera_info').strip()}; the last good one is kept"

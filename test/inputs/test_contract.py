@@ -243,6 +243,21 @@ def test_a_damaged_message_does_not_replace_a_good_one(eye, changes):
     assert contract.report.entries == []
 
 
+def test_a_calibration_may_come_before_the_images_that_it_belongs_to():
+    contract = contract_of()
+    small = infos(Rig(CAMERA.resized(160, 120), CAMERA.resized(160, 120)))
+    for eye, message in zip(("left", "right"), small):
+        assert contract.set_info(eye, message)
+    assert contract.camera is None  # rather than that of other images
+    contract.set_size((160, 120))
+    assert contract.stereo.left.size == (160, 120) and contract.report.entries == []
+
+
+def test_a_roi_of_another_aspect_than_the_images_is_refused():
+    with pytest.raises(InputError, match="size 280x200 for an image of 320x256"):
+        one_eye((320, 256), Sampling((20, 20, 280, 200)))
+
+
 def test_a_first_message_that_says_nothing_gives_way_to_a_good_one():
     contract = CameraContract(*RAW)
     contract.set_size((320, 256))

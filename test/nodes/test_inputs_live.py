@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from node_harness import LATCHED, LEFT, Probe
@@ -232,6 +234,24 @@ def test_depth_in_millimetres_is_an_error_until_it_is_in_metres(start_node, prob
     assert probe.wait(lambda: "32FC1" not in status(probe).message)
 
 
+def test_images_without_a_time_are_those_of_one_eye(start_node, probe, raw):
+    """Stamp 0: the time of arrival, said once; a right eye without one belongs to no image."""
+    process = start_node()
+    connected(probe, *INFOS, *EYES)
+    stream = Stream(probe)
+    stream.calibrate()
+    for _ in range(100):
+        for topic, picture in reversed(list(zip(EYES, raw))):
+            probe.send_image(picture, 0, topic=topic)
+        probe.spin(0.1)
+        if len(probe.messages["depth/image"]) > 2 and "no time" in status(probe).message:
+            break
+    assert "/right/image_raw: carries no time (stamp 0)" in status(probe).message
+    assert process.log.count("images carry no time (stamp 0)") == 1
+    stamps = probe.stamps("depth/image")
+    assert all(a < b for a, b in pairwise(stamps)) and not is_metric(probe)
+
+
 def test_names_that_nearly_match_are_suggested(start_node, probe, raw):
     start_node()
     connected(probe, *EYES, INFOS[0])
@@ -306,7 +326,7 @@ def test_lenses_crops_and_encodings_one_after_the_other(start_node, probe):
             if probe.messages["depth/image"]:
                 break
         assert depth(probe) == pytest.approx(DISTANCE, rel=0.01), (lens, sampling, encoding)
-        assert status(probe).scale_source == "stereo"
+        assert probe.wait(lambda: is_metric(probe))
 
 
 def info_message(plain) -> CameraInfo:
