@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from endosfm3d_ros.images import check_picture
+from endosfm3d_ros.inputs.plausibility import require_picture
 from endosfm3d_ros.quality import BALANCED, QualityControl
 from endosfm3d_ros.sfm.estimator import Estimator, EstimatorConfig
 from endosfm3d_ros.timing import Slack, StageClock
@@ -117,7 +117,7 @@ class Pipeline:
         The next frame may be begun while this one is finished: what both look at, as the slack,
         are numbers that one of them alone writes.
         """
-        check_picture(frame.image)
+        require_picture(frame.image)
         clock, tracks = StageClock(), None
         step = self.quality.observe(monotonic(), max(self._work.values()), self.slack.scarce)
         self.sfm.match_eyes_at(step.stereo_width)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from endosfm3d_ros.cli.sources import SOURCE_HELP
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
@@ -14,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 
 def adapt(
-    source: Annotated[Path, typer.Argument(help="Bag, clip folder, data set folder or video.")],
+    source: Annotated[Path, typer.Argument(help=SOURCE_HELP)],
     out: Annotated[Path, typer.Option(help="Run folder; one with a checkpoint is gone on with.")],
     weights: Annotated[
         str, typer.Option(help="Name or folder of the set to start from; empty: first installed.")

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from endosfm3d_ros.cli.sources import InputOption, SourceArgument, open_source, tell
 from endosfm3d_ros.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -30,9 +32,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def convert(
-        source: Annotated[
-            Path, typer.Argument(help="Clip folder, StereoMIS folder, video or bag.")
-        ],
+        source: SourceArgument,
         bag: Annotated[Path, typer.Argument(help="Bag folder to make (rosbag2, MCAP).")],
         camera_ns: Annotated[
             str, typer.Option(help="Namespace of left/ and right/ in the bag.")
@@ -46,6 +46,7 @@ def register(app: typer.Typer) -> None:
         frames: Annotated[
             int | None, typer.Option(min=1, help="Only the first so many frames.")
         ] = None,
+        inputs: InputOption = None,
         force: Annotated[bool, typer.Option("--force", help="Replace an older bag.")] = False,
     ) -> None:
         """Write a recording as a bag: images, calibration and every reference value it has.
@@ -61,23 +62,9 @@ def register(app: typer.Typer) -> None:
             raise ConfigurationError(
                 f"--compressed {compressed}: accepted are {', '.join(FORMATS)}"
             )
-        sequence = open_source(source, split)
+        sequence = open_source(source, inputs, split, FIRST_STAMP)
         written = write_bag(sequence, bag, camera_ns, compressed, frames, force)
         show(bag, sequence, written)
-
-
-def open_source(source: Path, split: str) -> Sequence:
-    """The sequence, or the part of it that a split names."""
-    from endosfm3d_ros.datasets.sequence import open_sequence
-
-    sequence = open_sequence(source, start=FIRST_STAMP)
-    if not split:
-        return sequence
-    from endosfm3d_ros.datasets.stereomis import StereoMISSequence
-
-    if not isinstance(sequence, StereoMISSequence):
-        raise ConfigurationError(f"--split {split}: {source} is no StereoMIS folder")
-    return StereoMISSequence(source, split=split, start=FIRST_STAMP)
 
 
 def write_bag(
@@ -93,7 +80,7 @@ def write_bag(
         Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress,
         BagWriter(bag, force) as writer,
     ):
-        bar = progress.add_task(sequence.name, total=total)
+        bar = progress.add_task(escape(sequence.name), total=total)
         for i, frame in enumerate(islice(sequence, total)):
             for topic, message in messages(sequence, i, frame, camera_ns, image_format):
                 writer.write(topic, message, frame.stamp)
@@ -150,7 +137,7 @@ def reference_messages(
     """Pose, depth, labels and what not to score of one frame, where there are any."""
     from tf2_msgs.msg import TFMessage
 
-    from endosfm3d_ros.datasets.bag_index import UNSCALED
+    from endosfm3d_ros.datasets.motions import UNSCALED
     from endosfm3d_ros.datasets.sequence import LEFT_FRAME
     from endosfm3d_ros.nodes.conversions import image_message, transform_message
 
@@ -196,6 +183,4 @@ def show(bag: Path, sequence: Sequence, written: dict[str, int]) -> None:
         console.print(f"  {topic}: {count}", highlight=False, markup=False)
     if sequence.camera is None:
         console.print("[yellow]no calibration in the source: no camera_info written[/yellow]")
-    skipped = getattr(sequence, "skipped", 0)
-    if skipped:
-        console.print(f"[yellow]{skipped} images without partner or out of order left out[/yellow]")
+    tell(sequence, console)

@@ -37,9 +37,8 @@ def demo(
     """
     import json
 
-    import cv2
-
     from endosfm3d_ros.cli.main import NOTICE
+    from endosfm3d_ros.cv_files import write_image
     from endosfm3d_ros.nodes.demo_picture import picture
 
     console = Console()
@@ -50,10 +49,12 @@ def demo(
     for sentence in shortfall(heard, len(clip)):
         console.print(sentence, style="yellow", highlight=False)
     if not heard.depth:
-        console.print(f"nothing came back; the node's log is {out / 'node.log'}", style="red")
+        console.print(
+            f"nothing came back; the node's log is {out / 'node.log'}", style="red", markup=False
+        )
         raise typer.Exit(1)
-    cv2.imwrite(str(out / "demo.png"), picture(heard, clip)[..., ::-1])
-    console.print(f"picture of the scene: {out / 'demo.png'}")
+    write_image(out / "demo.png", picture(heard, clip)[..., ::-1])
+    console.print(f"picture of the scene: {out / 'demo.png'}", markup=False)
 
 
 def rendered(scene: str, frames: int, folder: Path, console: Console) -> ClipSequence:

@@ -28,6 +28,7 @@ def doctor(
     Example: endosfm3d doctor
     """
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     rows = [*_machine(), *_ros(), *_launch(), *_gpu(), *_engines(), *_weights(), *_transport()]
@@ -35,7 +36,8 @@ def doctor(
         rows += _speed()
     table = Table("", "part", "finding", show_lines=False)
     for row in rows:
-        table.add_row(*row)
+        state, part, finding = row
+        table.add_row(state, part, escape(finding))
     Console().print(table)
     if any(state == MISSING for state, _, _ in rows):
         raise typer.Exit(1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -74,11 +75,11 @@ def build(
     recipes, missing = installed_recipes(weights)
     if not recipes:
         raise ConfigurationError(missing[0])
-    console.print(f"engines in {settings.cache_dir}")
+    console.print(f"engines in {settings.cache_dir}", markup=False)
     for recipe in recipes:
         (_build_ahead if ahead else _build_one)(console, recipe, settings)
     for sentence in missing:
-        console.print(f"[yellow]left out[/yellow] {sentence}")
+        console.print(f"[yellow]left out[/yellow] {escape(sentence)}")
     if not ahead:
         _build_gsplat(console, settings)
 
@@ -106,7 +107,7 @@ def _build_one(console: Console, recipe: NetworkRecipe, settings: EngineSettings
         f"{info.precision}, {origin} in {perf_counter() - begin:.1f} s, {info.parity}"
     )
     for reason in info.refused:
-        console.print(f"  [red]refused[/red] {reason}")
+        console.print(f"  [red]refused[/red] {escape(reason)}")
 
 
 def _build_ahead(console: Console, recipe: NetworkRecipe, settings: EngineSettings) -> None:
@@ -118,7 +119,8 @@ def _build_ahead(console: Console, recipe: NetworkRecipe, settings: EngineSettin
     origin = "from disk" if cached else f"built in {card.build_seconds:.1f} s"
     console.print(
         f"{recipe.name}: {card.backend} {card.precision}, {origin}; compared with torch where it "
-        f"is first used\n  {path}"
+        f"is first used\n  {path}",
+        markup=False,
     )
 
 
@@ -150,11 +152,11 @@ def list_engines() -> None:
     for path, card in cache.entries():
         size = f"{path.stat().st_size / 2**20:.0f} MiB"
         if card is None:
-            table.add_row(path.name, "[red]damaged[/red]", "", "", "", "", size)
+            table.add_row(escape(path.name), "[red]damaged[/red]", "", "", "", "", size)
             continue
         table.add_row(
             card.network,
-            card.description.get("weights", ""),
+            escape(card.description.get("weights", "")),
             f"{card.backend} {card.precision}",
             f"{max(card.errors.values()):.1e}" if card.errors else "unchecked",
             "" if card.scale_error is None else f"{card.scale_error:.1e}",
@@ -162,7 +164,7 @@ def list_engines() -> None:
             size,
         )
     console = Console()
-    console.print(table if table.row_count else f"no engines in {cache.folder}")
+    console.print(table if table.row_count else escape(f"no engines in {cache.folder}"))
 
 
 def check(
@@ -191,13 +193,14 @@ def check(
     with live_progress(console, "engines") as report:
         found = engine_check(weights, settings, rounds, report)
     for path, reason in found.damaged.items():
-        console.print(f"[red]damaged[/red] {path}: {reason}; the next start builds it again")
+        text = escape(f"{path}: {reason}; the next start builds it again")
+        console.print(f"[red]damaged[/red] {text}")
     console.print(engine_table(found.rows))
     for reason in found.reasons:
         console.print(f"- {reason}", markup=False)
     if report_path:
         write_json(found.as_json(), report_path)
-        console.print(f"written to {report_path}")
+        console.print(f"written to {report_path}", markup=False)
     if not found.well:
         raise typer.Exit(1)
 
@@ -212,4 +215,4 @@ def clean() -> None:
 
     folder: Path = EngineSettings().cache_dir
     freed = EngineCache(folder).clean()
-    Console().print(f"{freed / 2**20:.0f} MiB removed from {folder}", highlight=False)
+    Console().print(f"{freed / 2**20:.0f} MiB removed from {folder}", highlight=False, markup=False)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from endosfm3d_ros.cli.sources import InputOption, SourceArgument, open_source, tell
 from endosfm3d_ros.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def evaluate(
-        clip: Annotated[Path, typer.Argument(help="Clip folder, bag or video.")],
+        clip: SourceArgument,
         what: Annotated[
             str,
             typer.Option(help="Of depth, pose, pairs, intrinsics, masks, tissue, tools, cloud."),
@@ -80,6 +82,7 @@ def register(app: typer.Typer) -> None:
         pictures: Annotated[
             Path | None, typer.Option(help="Folder to make, for plots and pictures of the parts.")
         ] = None,
+        inputs: InputOption = None,
         json_file: Annotated[
             Path | None, typer.Option("--json", help="Write the result here as JSON.")
         ] = None,
@@ -101,7 +104,7 @@ def register(app: typer.Typer) -> None:
         if pictures is not None:
             pictures.mkdir(parents=True, exist_ok=True)
         config = replace(config, pictures=pictures, protocol=depth_protocol(protocol))
-        report = run_with_progress(clip, config)
+        report = run_with_progress(clip, config, inputs)
         if json_file is not None:
             from endosfm3d_ros.evaluation.report import write_json
 
@@ -169,15 +172,17 @@ def depth_protocol(name: str) -> DepthProtocol | None:
     return find_protocol(name) if name else None
 
 
-def run_with_progress(clip: Path, config: EvaluationConfig) -> Report:
+def run_with_progress(
+    clip: Path, config: EvaluationConfig, inputs: list[str] | None = None
+) -> Report:
     """The evaluation with a bar of frames."""
-    from endosfm3d_ros.datasets.sequence import open_sequence
     from endosfm3d_ros.evaluation.evaluate import evaluate
 
-    sequence = open_sequence(clip)
+    sequence = open_source(clip, inputs)
+    tell(sequence, Console(stderr=True))
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
-        bar = progress.add_task(sequence.name, total=len(sequence))
+        bar = progress.add_task(escape(sequence.name), total=len(sequence))
         return evaluate(sequence, config, lambda count: progress.update(bar, completed=count))
 
 
@@ -198,7 +203,8 @@ def show(report: Report) -> None:
     for note in report.notes:
         console.print(note, style="yellow", markup=False)
     for name in report.without_reference:
-        console.print(f"[yellow]{name}: the clip has no reference for it[/yellow]")
+        text = f"{name}: the clip has no reference for it"
+        console.print(text, style="yellow", markup=False)
     if report.starved:
         console.print(
             f"[yellow]frames could only be read at {report.input_hz:.1f} Hz, the clip has "

@@ -40,6 +40,8 @@ def build_app() -> typer.Typer:
 
 def main() -> None:
     """Run the command line; an `EndoError` prints its sentence and exits with 1."""
+    for stream in (sys.stdout, sys.stderr):  # names of files need not be UTF-8
+        stream.reconfigure(errors="surrogateescape")
     try:
         build_app()()
     except EndoError as error:

@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 
 def play(
-    bag: Annotated[Path, typer.Argument(help="Folder of a rosbag2 bag (MCAP or sqlite3).")],
+    bag: Annotated[Path, typer.Argument(help="A rosbag2 bag (folder, .mcap or .db3 file).")],
     rate: Annotated[float, typer.Option(help="Times the recorded speed.")] = 1.0,
     loop: Annotated[int, typer.Option(help="How often; 0 for ever.")] = 1,
     clock: Annotated[float, typer.Option(help="Hz of /clock; 0 for none.")] = 0.0,
@@ -45,6 +45,8 @@ def play(
         player = BagPlayer(owner, bag, config)
         for name in player.topics:
             typer.echo(name)
+        for fault in player.faults:
+            typer.echo(f"warning: {fault}", err=True)
         try:
             if node:
                 wait_until_active(node, READY, appears_within=wait)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 
@@ -13,9 +14,9 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 def live_progress(console: Console, title: str) -> Iterator[Callable[[str], None]]:
     """A function that shows what is being done; the line goes away at the end."""
     if not console.is_terminal:
-        yield lambda text: console.print(f"{title}: {text}", soft_wrap=True)
+        yield lambda text: console.print(f"{title}: {text}", soft_wrap=True, markup=False)
         return
     columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(title)
-        yield lambda text: progress.update(task, description=f"{title}: {text}")
+        task = progress.add_task(escape(title))
+        yield lambda text: progress.update(task, description=escape(f"{title}: {text}"))

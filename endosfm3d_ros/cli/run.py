@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from endosfm3d_ros.cli.sources import InputOption, SourceArgument, open_source, tell
+from endosfm3d_ros.datasets.names import shown
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -21,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    source: Annotated[Path, typer.Argument(help="Clip folder, StereoMIS folder, bag or video.")],
+    source: SourceArgument,
     out: Annotated[Path, typer.Option(help="Folder to make.")],
     live: Annotated[
         bool, typer.Option("--live", help="At the recorded rate, latest frame wins.")
@@ -41,6 +44,7 @@ def run(
         str, typer.Option(help="Mesh file in metres, or folder of reconstruction weights.")
     ] = "",
     align: Annotated[str, typer.Option(help="joint, paper or none.")] = "joint",
+    inputs: InputOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an older result.")] = False,
 ) -> None:
     """Write a bag with every output, clouds, meshes, the map, a film and a summary.
@@ -56,13 +60,13 @@ def run(
 
     from endosfm3d_ros.cli.main import NOTICE
     from endosfm3d_ros.datasets.atomic import atomic_folder
-    from endosfm3d_ros.datasets.sequence import open_sequence
     from endosfm3d_ros.pipeline import Pipeline
     from endosfm3d_ros.tools.stage import ToolsConfig
 
     console = Console()
     console.print(NOTICE, style="yellow")
-    sequence = open_sequence(source)
+    sequence = open_source(source, inputs)
+    tell(sequence, console)
     stage = ToolsConfig(tools, tool_models, tool_model_path, align, in_background=live)
     config = configuration(
         depth_source, intrinsics, tissue_map, None if tools == "off" else stage, live
@@ -70,13 +74,13 @@ def run(
     pipeline = Pipeline(config, report=console.print)
     with atomic_folder(out, "summary.json", force) as folder:
         folder.mkdir()
-        summary = {"source": str(source), **record(sequence, pipeline, folder, live, console)}
+        summary = {"source": shown(source), **record(sequence, pipeline, folder, live, console)}
         (folder / "summary.json").write_text(json.dumps(summary, indent=1))
     pipeline.close()
     for note in pipeline.sfm.notes():
-        console.print(note, style="yellow", highlight=False)
+        console.print(note, style="yellow", highlight=False, markup=False)
     console.print_json(json.dumps(summary))
-    console.print(f"written to {out}", highlight=False)
+    console.print(f"written to {out}", highlight=False, markup=False)
 
 
 def configuration(
@@ -104,6 +108,7 @@ def record(
     sequence: Sequence, pipeline: Pipeline, folder: Path, live: bool, console: Console
 ) -> dict[str, Any]:
     """Play the recording into files of `folder`; returns the summary."""
+    from rich.markup import escape
     from rich.progress import Progress
 
     from endosfm3d_ros.evaluation.playback import play_live, play_offline
@@ -113,7 +118,7 @@ def record(
     play = play_live if live else play_offline
     with BagWriter(folder / "bag") as bag, Progress(console=console) as progress:
         recorder = Recorder(folder, bag, pipeline, sequence.fps)
-        bar = progress.add_task(sequence.name, total=len(sequence))
+        bar = progress.add_task(escape(sequence.name), total=len(sequence))
         played = play(
             sequence, pipeline, recorder.add, lambda count: progress.update(bar, completed=count)
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from endosfm3d_ros.errors import ConfigurationError
@@ -90,7 +91,7 @@ def write(clip: SimulatedSequence, out: Path, layout: Layout, force: bool) -> No
     writer: Callable = write_clip if layout is Layout.CLIP else write_stereomis
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
-        bar = progress.add_task(clip.name, total=len(clip))
+        bar = progress.add_task(escape(clip.name), total=len(clip))
         writer(clip, out, force=force, on_frame=lambda n: progress.update(bar, completed=n))
     eyes = f"baseline {clip.stereo.baseline * 1e3:.2f} mm" if clip.stereo else "one eye"
     width, height = clip.camera.size

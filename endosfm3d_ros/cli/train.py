@@ -11,8 +11,10 @@ from typing import Annotated
 
 import typer
 
+from endosfm3d_ros.datasets.open import accepted
+
 NAME = "train"
-DATA = "Clip folders, StereoMIS, SCARED or C3VD folders, bags, or videos."
+DATA = f"Recordings; each is {accepted()}."
 
 
 def train_group(app: typer.Typer) -> typer.Typer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -29,7 +30,7 @@ def run_and_show(options: VideoTraining) -> None:
 
         def on_frame(name: str, done: int, count: int) -> None:
             if name not in reading:
-                reading[name] = bars.add_task(f"reading {name}", total=count)
+                reading[name] = bars.add_task(escape(f"reading {name}"), total=count)
             bars.update(reading[name], completed=done)
 
         trainer = start_training(options, on_frame)

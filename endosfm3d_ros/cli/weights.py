@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -38,9 +39,10 @@ def list_weights() -> None:
     console = Console(soft_wrap=True)
     installed = Table("set", "holds", "size", "licence", "folder", title="installed")
     for number, found in enumerate(installed_weights()):
-        name = f"[bold]{found.name}[/bold] (in use)" if number == 0 else found.name
+        name = escape(found.name)
+        name = f"[bold]{name}[/bold] (in use)" if number == 0 else name
         installed.add_row(name, contents(found), size_of(found.folder), licence_of(found),
-                          str(found.folder))  # fmt: skip
+                          escape(str(found.folder)))  # fmt: skip
     console.print(installed if installed.row_count else "no weights are installed")
     official = Table("name", "what", "licence", "here", "from", title="published by others")
     for entry in CATALOGUE:

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from endosfm3d_ros.datasets.bag_file import BagFile
-from endosfm3d_ros.datasets.bag_topics import REFERENCE, TF, BagTopics
+from endosfm3d_ros.datasets.bag_file import BagFile, Entry
+from endosfm3d_ros.datasets.bag_topics import BagTopics
 from endosfm3d_ros.datasets.matching import increasing, partners
+from endosfm3d_ros.datasets.motions import motions_of
 from endosfm3d_ros.errors import InputError
-from endosfm3d_ros.geometry import se3
+from endosfm3d_ros.inputs.eye_sync import paired
+from endosfm3d_ros.inputs.pixels import PixelReader, is_compressed
+from endosfm3d_ros.inputs.report import InputReport
 
 SLOP = 16_000_000  # ns; half a frame at 30 Hz. Drivers that copy stamps between eyes need none
-UNSCALED = "unscaled"  # in the name of a reference pose's frame: its length unit is unknown
+INFO_TOLERANCE = 1e-3  # relative; drivers round what they send
 
 
 @dataclass
 class Track:
-    """What one topic holds: a message's stamp, and the log time by which it is found again."""
+    """What one topic holds: for each message its stamp, log time and place in the bag."""
 
     stamps: list[int] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
-    values: list[Any] = field(default_factory=list)  # poses only
+    places: list[int] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)  # poses; frame_ids of images
+
+    def add(self, entry: Entry, stamp: int, value: Any = None) -> None:
+        self.stamps.append(stamp)
+        self.times.append(entry.time)
+        self.places.append(entry.place)
+        self.values.append(value)
 
     def in_order(self) -> tuple[list[int], list[int]]:
         """Positions of messages that are not late or repeated, and their stamps."""
@@ -36,52 +47,47 @@ class FrameEntry:
     """Where the parts of one frame are."""
 
     stamp: int
-    left: int  # count of left messages before this one
+    frame_id: str
+    left: int  # place in the bag
     right: int | None
     pose: np.ndarray | None  # 4x4 camera-to-world
-    planes: dict[str, tuple[int, int]]  # topic -> (log time, stamp) of depth, mask, ignore
+    planes: dict[str, int]  # topic -> place of depth, mask, ignore
 
 
 @dataclass(frozen=True)
 class BagIndex:
-    """All frames of a bag, and the first message of some topics."""
+    """All frames of a bag, and the cameras that it names."""
 
     frames: list[FrameEntry]
-    infos: dict[str, Any]  # first CameraInfo by topic
-    first_image: Any
+    infos: dict[str, Any]  # first calibrated CameraInfo by topic
     skipped: int  # left images without partner, late or repeated
     metric: bool
     labels: set[int]  # values that occur in the masks
 
 
-def build_index(bag: BagFile, topics: BagTopics) -> BagIndex:
+def build_index(
+    bag: BagFile, topics: BagTopics, readers: Mapping[str, PixelReader], report: InputReport
+) -> BagIndex:
     """Read the bag once.
 
+    Args:
+        bag: the bag.
+        topics: which topic is what.
+        readers: of the labels, by topic.
+        report: hears of cameras that change, images that are damaged and stamps that are missing.
+
     Raises:
-        InputError: a damaged bag, no image, or none that has a partner in the other eye.
+        InputError: no image, or none that has a partner in the other eye.
     """
-    infos: dict[str, Any] = {}
-    tracks = {name: Track() for name in topics.stamped}
-    labels: set[int] = set()
-    first_image, metric = None, True
-    info_names = tuple(name for name in (topics.left_info, topics.right_info) if name)
-    for topic, time, message in bag.messages(*tracks, *info_names):
-        if topic in info_names:
-            infos.setdefault(topic, message)
-        elif topic == topics.poses:
-            metric &= _add_poses(tracks[topic], message, time, bag.types[topic])
-        else:
-            tracks[topic].stamps.append(stamp_of_header(message.header))
-            tracks[topic].times.append(time)
-            if topic == topics.left and first_image is None:
-                first_image = message
-            if topic == topics.mask:
-                labels.update(np.flatnonzero(np.bincount(message.data)))
-    frames = _frames(tracks, topics)
+    content = _Content(bag, topics, readers, report)
+    for entry, message in bag.messages(*topics.stamped, *topics.infos):
+        content.add(entry, message)
+    content.settle()
+    frames = _frames(content.tracks, topics, report)
     if not frames:
-        raise InputError(f"{bag.path} has no image in {topics.left} with one in {topics.right}")
-    skipped = len(tracks[topics.left].stamps) - len(frames)
-    return BagIndex(frames, infos, first_image, skipped, metric, labels)
+        raise InputError(_without_frames(bag, topics, content.tracks))
+    skipped = len(content.tracks[topics.left].stamps) - len(frames)
+    return BagIndex(frames, content.infos, skipped, content.metric, content.labels)
 
 
 def stamp_of_header(header: Any) -> int:
@@ -89,10 +95,110 @@ def stamp_of_header(header: Any) -> int:
     return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
 
 
-def _frames(tracks: dict[str, Track], topics: BagTopics) -> list[FrameEntry]:
+class _Content:
+    """What has been seen of a bag so far."""
+
+    def __init__(
+        self,
+        bag: BagFile,
+        topics: BagTopics,
+        readers: Mapping[str, PixelReader],
+        report: InputReport,
+    ) -> None:
+        self._bag, self._topics, self._readers, self._report = bag, topics, readers, report
+        self.tracks = {name: Track() for name in topics.stamped}
+        self.infos: dict[str, Any] = {}
+        self.labels: set[int] = set()
+        self.metric = True
+        self._damaged: dict[str, list[tuple[Entry, Any]]] = {}
+
+    def add(self, entry: Entry, message: Any) -> None:
+        if entry.topic in self._topics.infos:
+            self._add_info(entry.topic, message)
+        elif entry.topic == self._topics.poses:
+            self._add_poses(entry, message)
+        elif _consistent(message):
+            self._add_image(entry, message)
+        else:
+            self._damaged.setdefault(entry.topic, []).append((entry, None))
+
+    def settle(self) -> None:
+        """Decide about what only the whole bag tells: damage, and stamps that are not set."""
+        for topic, lost in self._damaged.items():
+            track = self.tracks[topic]
+            if not track.stamps:  # all are so: the sender's fault, and the decoder says which
+                for entry, _ in lost:
+                    track.add(entry, entry.time, "")
+                continue
+            text = f"{len(lost)} images contradict their own size: they are left out"
+            self._report.missing(topic, "damaged images", text)
+        for topic, track in self.tracks.items():
+            if track.stamps and not any(track.stamps):
+                track.stamps = list(track.times)
+                text = "headers carry no time: the times of the recording are taken"
+                self._report.assumed(topic, "stamps", text, "let the driver stamp its images")
+
+    def _add_image(self, entry: Entry, message: Any) -> None:
+        stamp = stamp_of_header(message.header)
+        self.tracks[entry.topic].add(entry, stamp, message.header.frame_id)
+        if entry.topic == self._topics.mask:
+            self.labels.update(np.unique(self._readers[entry.topic].labels(message)).tolist())
+
+    def _add_info(self, topic: str, message: Any) -> None:
+        """The first calibrated one counts; drivers send zeros until they have loaded theirs."""
+        if message.k[0] == 0:
+            return
+        first = self.infos.setdefault(topic, message)
+        if not _same_camera(first, message):
+            text = (
+                f"calibration changes within the bag (fx {first.k[0]:.2f} to {message.k[0]:.2f} "
+                "px): the first one is used throughout"
+            )
+            self._report.assumed(topic, "change", text, "cut the bag where the optics changed")
+
+    def _add_poses(self, entry: Entry, message: Any) -> None:
+        for header, motion, metric in motions_of(message, self._bag.types[entry.topic]):
+            self.metric &= metric
+            self.tracks[entry.topic].add(entry, stamp_of_header(header), motion)
+
+
+def _consistent(message: Any) -> bool:
+    """Whether an image can be what its sender meant: damage shows in sizes before pixels."""
+    if is_compressed(message):
+        return len(message.data) > 0
+    return 0 < message.step * message.height <= len(message.data)
+
+
+def _same_camera(first: Any, other: Any) -> bool:
+    same = (first.width, first.height) == (other.width, other.height)
+    return same and np.allclose(first.k, other.k, rtol=INFO_TOLERANCE, atol=INFO_TOLERANCE)
+
+
+def pairs_of(
+    lefts: list[int], rights: list[int], name: str, report: InputReport
+) -> list[int | None]:
+    """For each left stamp the position of the right one of the same moment.
+
+    Raises:
+        InputError: stamps that do not tell which belong together; says by how much they differ.
+    """
+    found, offset = paired(lefts, rights, SLOP)
+    if offset is not None and not offset.certain:
+        raise InputError(f"{name}: {offset.words} ({offset.cure}, or read one eye: --input right=)")
+    if offset is not None and offset.words:
+        report.converted(name, "offset", offset.words, offset.cure)
+    return found
+
+
+def _frames(tracks: dict[str, Track], topics: BagTopics, report: InputReport) -> list[FrameEntry]:
     """Left images, each with what belongs to it; in a stereo bag those without partner go."""
-    left, stamps = tracks[topics.left].in_order()
+    track = tracks[topics.left]
+    left, stamps = track.in_order()
     found = {name: _matches(tracks[name], stamps) for name in topics.stamped if name != topics.left}
+    if topics.right:
+        positions, rights = tracks[topics.right].in_order()
+        pairs = pairs_of(stamps, rights, topics.right, report)
+        found[topics.right] = [None if at is None else positions[at] for at in pairs]
     frames = []
     for i, stamp in enumerate(stamps):
         right = found[topics.right][i] if topics.right else None
@@ -102,8 +208,9 @@ def _frames(tracks: dict[str, Track], topics: BagTopics) -> list[FrameEntry]:
         frames.append(
             FrameEntry(
                 stamp=stamp,
-                left=left[i],
-                right=right,
+                frame_id=track.values[left[i]],
+                left=track.places[left[i]],
+                right=None if right is None else tracks[topics.right].places[right],
                 pose=None if pose is None else tracks[topics.poses].values[pose],
                 planes=_planes(tracks, topics, found, i),
             )
@@ -113,12 +220,12 @@ def _frames(tracks: dict[str, Track], topics: BagTopics) -> list[FrameEntry]:
 
 def _planes(
     tracks: dict[str, Track], topics: BagTopics, found: dict[str, list[int | None]], i: int
-) -> dict[str, tuple[int, int]]:
+) -> dict[str, int]:
     planes = {}
     for name in (topics.depth, topics.mask, topics.ignore):
         at = found[name][i] if name else None
         if at is not None:
-            planes[name] = (tracks[name].times[at], tracks[name].stamps[at])
+            planes[name] = tracks[name].places[at]
     return planes
 
 
@@ -128,39 +235,10 @@ def _matches(track: Track, stamps: list[int]) -> list[int | None]:
     return [None if at is None else positions[at] for at in partners(stamps, others, SLOP)]
 
 
-def _add_poses(track: Track, message: Any, time: int, kind: str) -> bool:
-    """Take the poses of a message; False when they say that they are not in metres."""
-    metric = True
-    for header, child, motion in _motions(message, kind):
-        names = f"{header.frame_id}/{child}"
-        if kind == TF and not REFERENCE.search(names):
-            continue
-        metric &= UNSCALED not in names
-        track.stamps.append(stamp_of_header(header))
-        track.times.append(time)
-        track.values.append(_matrix(motion))
-    return metric
-
-
-def _motions(message: Any, kind: str) -> list[tuple[Any, str, Any]]:
-    """(header, child frame, Pose or Transform) of any message with poses."""
-    if kind == TF:
-        return [(part.header, part.child_frame_id, part.transform) for part in message.transforms]
-    motion = message.transform if hasattr(message, "transform") else message.pose
-    return [(message.header, "", getattr(motion, "pose", motion))]
-
-
-def _matrix(motion: Any) -> np.ndarray:
-    """4x4 of a Pose or Transform."""
-    if hasattr(motion, "translation"):
-        vector, rotation = motion.translation, motion.rotation
-    else:
-        vector, rotation = motion.position, motion.orientation
-    quaternion = np.array([rotation.x, rotation.y, rotation.z, rotation.w])
-    translation = np.array([vector.x, vector.y, vector.z])
-    if not (np.isfinite(translation).all() and np.isfinite(quaternion).all() and quaternion.any()):
-        raise InputError(
-            f"reference pose {translation.tolist()}, {quaternion.tolist()}: "
-            "finite values and a quaternion that is not zero are accepted"
-        )
-    return se3.from_quaternion(translation, quaternion)
+def _without_frames(bag: BagFile, topics: BagTopics, tracks: dict[str, Track]) -> str:
+    """Why there is not one frame."""
+    if topics.right and tracks[topics.left].stamps:
+        why = f"has no image in {topics.left} with one in {topics.right} within 16 ms"
+        return f"{bag.path} {why} (--input right= reads one eye)"
+    faults = "; ".join(bag.faults)
+    return f"{bag.path} has no image in {topics.left} that can be read: {faults}"

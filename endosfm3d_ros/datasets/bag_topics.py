@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from endosfm3d_ros.errors import InputError
+from endosfm3d_ros.inputs.contract import is_rectified
 
 IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
@@ -30,13 +32,13 @@ def _word(pattern: str) -> re.Pattern[str]:
 
 
 LEFT, RIGHT = _word("left|camera_?l"), _word("right|camera_?r")
-RECTIFIED = _word("rect|rectified")
 REFERENCE = _word("reference|ground_?truth|gt")
+ROBOT_POSE = re.compile(r"(?:^|/)ECM\d*/measured_cp$", re.IGNORECASE)
 DEPTH, IGNORE = _word("depth"), _word("ignore")
 MASK = _word("masks?|labels?|instances")
 TOOL_MASK = _word("tool_mask")
 NO_PICTURE = _word(
-    "depth|disparity|masks?|labels?|instances|confidence|ignore|ir|theora|"
+    "depth|compressedDepth|disparity|masks?|labels?|instances|confidence|ignore|ir|theora|"
     "tissue|tools|debug"  # pictures that a pipeline has made
 )
 
@@ -60,29 +62,42 @@ class BagTopics:
         names = (self.left, self.right, self.depth, self.mask, self.ignore, self.poses)
         return tuple(name for name in names if name)
 
+    @property
+    def infos(self) -> tuple[str, ...]:
+        """Those with calibration."""
+        return tuple(name for name in (self.left_info, self.right_info) if name)
 
-def find_topics(types: Mapping[str, str], given: Mapping[str, str | None]) -> BagTopics:
+
+def find_topics(
+    types: Mapping[str, str],
+    given: Mapping[str, str | None],
+    silent: Mapping[str, str] = MappingProxyType({}),
+    both_eyes: bool = False,
+) -> BagTopics:
     """Sort the topics of a bag.
 
     Args:
-        types: message type by topic.
+        types: message type by topic, of topics with messages.
         given: topic by role (left, right, depth, mask, poses) where the names do not say it; ""
             leaves the role empty, None finds a topic.
+        silent: those that the bag lists without messages.
+        both_eyes: the left topic holds the pictures of both eyes.
 
     Raises:
-        InputError: a given topic that is not in the bag, no image topic, or several of which
-            none is called left.
+        InputError: a given topic that is not in the bag or of another type, no image topic, or
+            several of which none, or more than one, is called left.
     """
     for role, name in given.items():
-        if name and name not in types:
-            raise InputError(f"no topic {name!r} for {role}: the bag has {', '.join(types)}")
-    left = given["left"] or _left(types)
-    right = _chosen(given["right"], lambda: _right(types, left))
+        _require_topic(types, silent, role, name)
+    left = given["left"] or _left(types, silent)
+    right = None if both_eyes else _chosen(given["right"], lambda: _right(types, left))
+    named = [name for name, kind in types.items() if kind == CAMERA_INFO and RIGHT.search(name)]
+    right_info = next(iter(named), None) if both_eyes else None
     return BagTopics(
         left=left,
         right=right,
         left_info=_info(types, left, LEFT),
-        right_info=_info(types, right, RIGHT) if right else None,
+        right_info=_info(types, right, RIGHT) if right else right_info,
         depth=_chosen(given["depth"], lambda: _reference(types, DEPTH)),
         mask=_chosen(given["mask"], lambda: _mask(types)),
         ignore=_reference(types, IGNORE),
@@ -90,31 +105,7 @@ def find_topics(types: Mapping[str, str], given: Mapping[str, str | None]) -> Ba
     )
 
 
-def _chosen(given: str | None, find: Callable[[], str | None]) -> str | None:
-    return find() if given is None else given or None
-
-
-def _left(types: Mapping[str, str]) -> str:
-    pictures = _pictures(types)
-    named = [name for name in pictures if LEFT.search(name)]
-    others = [name for name in pictures if not RIGHT.search(name)]
-    if not named and len({_base(name) for name in others}) > 1:
-        raise InputError(
-            f"image topics {', '.join(others)}: none is called left, so one has to be named"
-        )
-    if not (named or others):
-        raise InputError(f"no image topic: the bag has {', '.join(types) or 'no topics'}")
-    return (named or others)[0]
-
-
-def _right(types: Mapping[str, str], left: str) -> str | None:
-    """The right image that is called like the left one, else the best one."""
-    named = [name for name in _pictures(types) if RIGHT.search(name)]
-    twin = re.sub("left", "right", left, flags=re.IGNORECASE)
-    return twin if twin in named else next(iter(named), None)
-
-
-def _pictures(types: Mapping[str, str]) -> list[str]:
+def pictures(types: Mapping[str, str]) -> list[str]:
     """Colour images, the preferred ones first: raw before compressed, unrectified, short names."""
     names = [
         name
@@ -123,9 +114,84 @@ def _pictures(types: Mapping[str, str]) -> list[str]:
     ]
 
     def rank(name: str) -> tuple:
-        return types[name] == COMPRESSED, bool(RECTIFIED.search(name)), len(name), name
+        return types[name] == COMPRESSED, is_rectified(name), len(name), name
 
     return sorted(names, key=rank)
+
+
+def robot_poses(types: Mapping[str, str]) -> list[str]:
+    """Poses that a robot reports of its endoscope (CRTK), in either of the types it has used."""
+    return sorted(
+        name for name, kind in types.items() if kind in POSE_TYPES and ROBOT_POSE.search(name)
+    )
+
+
+def _require_topic(
+    types: Mapping[str, str], silent: Mapping[str, str], role: str, name: str | None
+) -> None:
+    """Refuse a named topic that cannot play its role."""
+    if not name:
+        return
+    if name in silent:
+        raise InputError(f"topic {name!r} for {role} is listed, but has no messages")
+    if name not in types:
+        raise InputError(f"no topic {name!r} for {role}: the bag has {', '.join(types)}")
+    accepted = (*POSE_TYPES, TF) if role == "poses" else (IMAGE, COMPRESSED)
+    if types[name] not in accepted:
+        raise InputError(
+            f"topic {name!r} for {role} is of {types[name]}: accepted are {', '.join(accepted)}"
+        )
+
+
+def _chosen(given: str | None, find: Callable[[], str | None]) -> str | None:
+    return find() if given is None else given or None
+
+
+def _left(types: Mapping[str, str], silent: Mapping[str, str]) -> str:
+    found = pictures(types)
+    named = [name for name in found if LEFT.search(name)]
+    others = [name for name in found if not RIGHT.search(name)]
+    rigs = {_rig(name, LEFT) for name in named}
+    if len(rigs) > 1:
+        raise InputError(
+            f"image topics {', '.join(named)}: those of several cameras are called left, so one "
+            "has to be named (--input left=TOPIC)"
+        )
+    if not named and len({_base(name) for name in others}) > 1:
+        raise InputError(
+            f"image topics {', '.join(others)}: none is called left, so one has to be named "
+            "(--input left=TOPIC, and --input right=TOPIC for a pair)"
+        )
+    if not (named or others):
+        mute = pictures(silent)
+        without = f"; without a message: {', '.join(mute)}" if mute else ""
+        has = ", ".join(f"{name} ({kind})" for name, kind in types.items()) or "no messages"
+        raise InputError(f"no image topic: the bag has {has}{without}")
+    return (named or others)[0]
+
+
+def _right(types: Mapping[str, str], left: str) -> str | None:
+    """The right image called like the left one, else the best one of the same camera."""
+    rig, rectified = _rig(left, LEFT), is_rectified(left)
+    named = [
+        name
+        for name in pictures(types)
+        if rig is not None and _rig(name, RIGHT) == rig and is_rectified(name) == rectified
+    ]
+    same = [name for name in named if _after(name, RIGHT) == _after(left, LEFT)]
+    return next(iter(same or named), None)
+
+
+def _rig(name: str, eye: re.Pattern[str]) -> str | None:
+    """The part of a name before that of the eye; None where no eye is named."""
+    found = eye.search(name)
+    return name[: found.start()] if found else None
+
+
+def _after(name: str, eye: re.Pattern[str]) -> str:
+    """The part of a name behind that of the eye, whatever the transport."""
+    found = eye.search(name)
+    return _base(name[found.end() :] if found else name)
 
 
 def _base(image: str) -> str:
@@ -147,18 +213,20 @@ def _named(names: Iterable[str], last: str) -> list[str]:
 
 
 def _reference(types: Mapping[str, str], what: re.Pattern[str]) -> str | None:
-    names = (
+    names = [
         name
         for name, kind in types.items()
-        if kind == IMAGE and REFERENCE.search(name) and what.search(name)
-    )
-    return next(names, None)
+        if kind in (IMAGE, COMPRESSED) and REFERENCE.search(name) and what.search(name)
+    ]
+    return min(names, key=lambda name: types[name] == COMPRESSED, default=None)
 
 
 def _mask(types: Mapping[str, str]) -> str | None:
     """A reference, or the pipeline's own input: what it was told is no estimate of it."""
-    inputs = (name for name, kind in types.items() if kind == IMAGE and TOOL_MASK.search(name))
-    return _reference(types, MASK) or next(inputs, None)
+    kinds = (IMAGE, COMPRESSED)
+    inputs = [name for name, kind in types.items() if kind in kinds and TOOL_MASK.search(name)]
+    given = min(inputs, key=lambda name: types[name] == COMPRESSED, default=None)
+    return _reference(types, MASK) or given
 
 
 def _poses(types: Mapping[str, str]) -> str | None:

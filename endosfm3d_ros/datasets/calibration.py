@@ -7,16 +7,20 @@ Millimetres at the file edge, metres inside. A pair is rectified unless the file
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from endosfm3d_ros.errors import InputError
-from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.geometry.camera import PINHOLE, PinholeCamera
+from endosfm3d_ros.inputs.cameras import rescaled
+from endosfm3d_ros.inputs.plausibility import require_baseline
 from endosfm3d_ros.types import StereoGeometry
 
+# of text that is no JSON, or JSON of other things
+UNREADABLE = (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError)
 PAIR_FILE, MONO_FILE = "calibration.json", "camera.json"
 
 
@@ -28,6 +32,7 @@ class CameraFile:
     stereo: StereoGeometry | None
     fps: float
     depth_unit: float  # metres per unit of a depth image
+    turned: bool | None = None  # whether it is of a video's pictures turned as that asks for
 
 
 def read_camera_file(path: Path) -> CameraFile:
@@ -44,10 +49,11 @@ def read_camera_file(path: Path) -> CameraFile:
             stereo=stereo,
             fps=_positive(content["fps"], "fps"),
             depth_unit=_positive(content.get("depth_unit_mm", 1.0), "depth_unit_mm") * 1e-3,
+            turned=None if content.get("turned") is None else bool(content["turned"]),
         )
     except KeyError as error:
         raise InputError(f"{path} has no {error.args[0]!r}") from error
-    except (OSError, ValueError, TypeError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path} is no camera file: {error}") from error
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
@@ -68,6 +74,7 @@ def write_camera_file(
         "cx": camera.cx,
         "cy": camera.cy,
         "distortion": list(camera.distortion),
+        "lens": camera.lens,
         "fps": fps,
         "depth_unit_mm": depth_unit * 1e3,
     }
@@ -76,6 +83,18 @@ def write_camera_file(
     path = folder / (PAIR_FILE if stereo else MONO_FILE)
     path.write_text(json.dumps(content, indent=1) + "\n")
     return path
+
+
+def resized_pair(stereo: StereoGeometry, size: tuple[int, int]) -> StereoGeometry:
+    """The pair for eyes sampled at another (width, height)."""
+    sx, sy = (size[i] / stereo.left.size[i] for i in range(2))
+    return replace(
+        stereo,
+        left=stereo.left.resized(*size),
+        right=stereo.right.resized(*size),
+        P_left=rescaled(stereo.P_left, sx, sy),
+        P_right=rescaled(stereo.P_right, sx, sy),
+    )
 
 
 def millimetres(projection: np.ndarray, factor: float = 1e3) -> np.ndarray:
@@ -91,7 +110,8 @@ def _camera(content: dict[str, Any]) -> PinholeCamera:
     distortion = content.get("distortion", ())
     coefficients = () if isinstance(distortion, str) else tuple(map(float, distortion))
     focal_and_centre = [float(content[key]) for key in ("fx", "fy", "cx", "cy")]
-    return PinholeCamera(width, height, *focal_and_centre, coefficients)
+    lens = content.get("lens", PINHOLE)
+    return PinholeCamera(width, height, *focal_and_centre, coefficients, lens)
 
 
 def _pair(content: dict[str, Any]) -> StereoGeometry:
@@ -105,15 +125,15 @@ def _pair(content: dict[str, Any]) -> StereoGeometry:
         eyes = [_raw_eye(content, side) for side in (1, 2)]
         rotations = [_matrix(content, key, (3, 3)) for key in ("R1", "R2")]
     pair = StereoGeometry(*eyes, rotations[0], P1, rotations[1], P2)
-    if pair.baseline <= 0:
-        raise InputError(f"stereo baseline {pair.baseline * 1e3:g} mm: it must be positive")
+    require_baseline(pair.baseline)
     return pair
 
 
 def _raw_eye(content: dict[str, Any], side: int) -> PinholeCamera:
     K = _matrix(content, f"K{side}", (3, 3))
     distortion = tuple(map(float, content[f"D{side}"]))
-    return PinholeCamera.from_matrix(K, *content["image_size"], distortion)
+    lens = content.get("lens", PINHOLE)
+    return PinholeCamera.from_matrix(K, *content["image_size"], distortion, lens)
 
 
 def _pair_content(stereo: StereoGeometry) -> dict[str, Any]:

@@ -11,7 +11,8 @@ The number in a file name is the key everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +20,19 @@ import numpy as np
 from endosfm3d_ros import images
 from endosfm3d_ros.datasets.calibration import MONO_FILE, PAIR_FILE, read_camera_file
 from endosfm3d_ros.datasets.intrinsics_table import CAMERAS, read_cameras
+from endosfm3d_ros.datasets.names import shown
 from endosfm3d_ros.datasets.poses import read_poses
+from endosfm3d_ros.datasets.references import numbered, require_some
 from endosfm3d_ros.datasets.sequence import LEFT_FRAME, PART_STEP, Sequence, stamp_of
 from endosfm3d_ros.datasets.surface_truth import Surface, read_surface
+from endosfm3d_ros.datasets.tables import lines_of
 from endosfm3d_ros.datasets.tool_truth import ToolMesh, read_tools
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.inputs.report import InputReport
 from endosfm3d_ros.types import Frame
 
+WHOLE_STEM = re.compile(r"^(\d+)$", re.ASCII)
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
@@ -43,21 +49,23 @@ class ClipSequence(Sequence):
 
     def __init__(self, folder: Path, start: int = 0) -> None:
         self.folder = folder
-        self.name = folder.resolve().name
+        self.name = shown(folder.resolve().name)
+        self.report = InputReport()
         self._start = start
         self._left = _numbered(folder / "left") or _numbered(folder / "images")
         if not self._left:
-            raise InputError(f"{folder} has no numbered images in left/ or images/")
+            raise InputError(f"{folder} has no numbered images (000000.png ..) in left/ or images/")
         self._numbers = sorted(self._left)
+        self._tell_left_out(folder / ("left" if (folder / "left").is_dir() else "images"))
         self._right = self._partners(_numbered(folder / "right"))
         given = read_camera_file(self._camera_path())
         self.camera, self.fps, self._depth_unit = given.camera, given.fps, given.depth_unit
         self.stereo = given.stereo if self._right else None
-        self._depths = _numbered(folder / "depth_ref")
-        self._masks = _numbered(folder / "masks")
-        self._instances = _numbered(folder / "instances")
-        self._ignores = _numbered(folder / "ignore")
-        self._parts = _numbered(folder / "parts")
+        self._depths = self._reference("depth_ref")
+        self._masks = self._reference("masks")
+        self._instances = self._reference("instances")
+        self._ignores = self._reference("ignore")
+        self._parts = self._reference("parts")
         self._read_tables()
 
     def __len__(self) -> int:
@@ -137,6 +145,15 @@ class ClipSequence(Sequence):
             )
         return right
 
+    def _tell_left_out(self, images: Path) -> None:
+        """Files among the images that are no numbered JPEG or PNG."""
+        others = [path for path in images.iterdir() if path.is_file()]
+        others = sorted(path.name for path in others if path not in set(self._left.values()))
+        if others:
+            text = f"{len(others)} files are left out, {others[0]} among them"
+            cure = "name images by their frame number, as .png or .jpg"
+            self.report.missing(images.name, "others", shown(text), cure)
+
     def _camera_path(self) -> Path:
         path = self.folder / (PAIR_FILE if self._right else MONO_FILE)
         other = self.folder / (MONO_FILE if self._right else PAIR_FILE)
@@ -148,13 +165,27 @@ class ClipSequence(Sequence):
         """Poses, cameras, instruments and the list of masks that may be scored."""
         cameras = self.folder / CAMERAS
         self._cameras = read_cameras(cameras, *self.camera.size) if cameras.is_file() else {}
+        self._require_some(cameras, self._cameras)
         self._tools = read_tools(self.folder)
         metric, own_scale = self.folder / "poses_ref.txt", self.folder / "poses.txt"
         self.poses_metric = metric.is_file() or not own_scale.is_file()
         path = metric if self.poses_metric else own_scale
         self._poses = read_poses(path) if path.is_file() else {}
+        self._require_some(path, self._poses)
         valid = self.folder / "mask_valid.txt"
         self._valid = _read_numbers(valid) if valid.is_file() else None
+
+    def _reference(self, name: str) -> dict[int, Path]:
+        """The images of a reference, which belong to frames if there are any."""
+        folder = self.folder / name
+        files = _numbered(folder)
+        if folder.is_dir() and any(folder.iterdir()):
+            self._require_some(folder, files)
+        return files
+
+    def _require_some(self, source: Path, numbers: Collection[int]) -> None:
+        if source.exists():
+            require_some(source, numbers, self._numbers, self.report)
 
     def _plane(self, files: dict[int, Path], i: int) -> np.ndarray | None:
         """A one-channel file of frame `i`, as stored."""
@@ -179,13 +210,12 @@ def _numbered(folder: Path) -> dict[int, Path]:
     if not folder.is_dir():
         return {}
     files = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-    return {int(path.stem): path for path in files if path.stem.isdecimal()}
+    return numbered(sorted(files), WHOLE_STEM)
 
 
 def _read_numbers(path: Path) -> set[int]:
     """Frame numbers, one a line, `#` for comments."""
-    lines = (line.split("#")[0].strip() for line in path.read_text().splitlines())
     try:
-        return {int(line) for line in lines if line}
+        return {int(word) for _, _, words in lines_of(path) for word in words}
     except ValueError as error:
         raise InputError(f"{path}: one frame number a line is accepted, {error}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from endosfm3d_ros.datasets.tables import read_rows
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry.camera import PinholeCamera
 
@@ -22,17 +23,13 @@ def read_cameras(path: Path, width: int, height: int) -> dict[int, PinholeCamera
     Raises:
         InputError: a line that is not a number and four focal lengths and centres.
     """
-    cameras = {}
-    for count, line in enumerate(path.read_text().splitlines(), start=1):
-        words = line.split()
-        if not words or words[0].startswith("#"):
-            continue
-        try:
-            number, (fx, fy, cx, cy) = int(words[0]), (float(word) for word in words[1:])
-        except ValueError as error:
-            raise InputError(f"{path} line {count} {line!r}: frame fx fy cx cy") from error
-        cameras[number] = PinholeCamera(width, height, fx, fy, cx, cy)
-    return cameras
+    rows = read_rows(path, "frame fx fy cx cy")
+    try:
+        return {
+            number: PinholeCamera(width, height, *map(float, row)) for number, row in rows.items()
+        }
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def write_cameras(path: Path, cameras: Mapping[int, PinholeCamera]) -> None:

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
 
 
 def increasing(stamps: Sequence[int]) -> list[int]:
-    """Positions of the stamps that are later than all before them."""
-    latest = np.maximum.accumulate(np.array([-1, *stamps], np.int64))
-    return [position for position, stamp in enumerate(stamps) if stamp > latest[position]]
+    """Positions of the longest series of stamps that rise, of two the one that began earlier.
+
+    So late and repeated ones go, and one damaged stamp of the far future takes only itself.
+    """
+    tails: list[int] = []  # greatest stamp that begins a rising series of each length, negated
+    ends: list[int] = []  # its position
+    following: dict[int, int] = {}
+    for position in reversed(range(len(stamps))):
+        if stamps[position] < 0:
+            continue
+        length = bisect_left(tails, -stamps[position])
+        following[position] = ends[length - 1] if length else -1
+        tails[length : length + 1], ends[length : length + 1] = [-stamps[position]], [position]
+    positions = [ends[-1]] if ends else []
+    while positions and following[positions[-1]] >= 0:
+        positions.append(following[positions[-1]])
+    return positions
 
 
 def partners(stamps: Sequence[int], others: Sequence[int], slop: int) -> list[int | None]:

@@ -7,33 +7,27 @@ from pathlib import Path
 
 import numpy as np
 
+from endosfm3d_ros.datasets.tables import read_rows
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry import se3
 
 HEADER = "# frame tx ty tz qx qy qz qw ; "
+LEAST = 1e-6  # length of a quaternion that still has a direction
+COLUMNS = "frame tx ty tz qx qy qz qw"
 
 
 def read_poses(path: Path) -> dict[int, np.ndarray]:
     """4x4 camera-to-world by frame number; blanks, commas and tabs separate the values.
 
     Raises:
-        InputError: a line that is not eight finite numbers, named with its line number.
+        InputError: a line that is not a whole number and seven finite ones, or a number that comes
+            twice; named with its line number.
     """
     poses = {}
-    for count, line in enumerate(path.read_text().splitlines(), start=1):
-        words = line.replace(",", " ").split()
-        if not words or words[0].startswith("#"):
-            continue
-        try:
-            number, *values = (float(word) for word in words)
-            translation, quaternion = np.array(values[:3]), np.array(values[3:])
-            if len(values) != 7 or not np.isfinite(values).all() or not quaternion.any():
-                raise ValueError
-        except ValueError as error:
-            raise InputError(
-                f"{path} line {count} {line!r}: frame tx ty tz qx qy qz qw is accepted"
-            ) from error
-        poses[int(number)] = se3.from_quaternion(translation, quaternion)
+    for number, values in read_rows(path, COLUMNS).items():
+        if not LEAST <= np.linalg.norm(values[3:]) < np.inf:
+            raise InputError(f"{path} frame {number}: a quaternion of zeros is no rotation")
+        poses[number] = se3.from_quaternion(values[:3], values[3:])
     return poses
 
 

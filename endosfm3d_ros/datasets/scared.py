@@ -1,58 +1,67 @@
 """SCARED keyframe folders (Allan et al. 2021, EndoVis 2019) as distributed.
 
 `endoscope_calibration.yaml` and `data/rgb.mp4` with the left eye above the right one, unrectified;
-optionally `data/frame_data.tar.gz` (poses) and `data/scene_points.tar.gz` (depth). Millimetres.
+optionally `data/frame_data.tar.gz` (poses) and `data/scene_points.tar.gz` (depth), or what they
+hold unpacked in folders of their names. Millimetres.
 """
 
 from __future__ import annotations
 
 import json
-import tarfile
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from endosfm3d_ros.cv_files import read_matrices
+from endosfm3d_ros.datasets.names import shown
+from endosfm3d_ros.datasets.references import require_some
+from endosfm3d_ros.datasets.scared_files import NumberedFiles
 from endosfm3d_ros.datasets.sequence import LEFT_FRAME, Sequence, stamp_of
 from endosfm3d_ros.datasets.stereomis_calibration import rectified_pair
 from endosfm3d_ros.datasets.video_file import VideoFile
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.inputs.report import InputReport
 from endosfm3d_ros.types import Frame, StereoGeometry
 
 CALIBRATION, VIDEO = "endoscope_calibration.yaml", "data/rgb.mp4"
-POSES, POINTS = "data/frame_data.tar.gz", "data/scene_points.tar.gz"
+POSES, POINTS = "frame_data", "scene_points"
+RIGID = 1e-2  # how far the determinant of a rotation may be from 1
+NO_POSE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 Z = 0  # channel of the depth: the files hold x, y, z, and OpenCV reverses the order
 
 
 class SCAREDSequence(Sequence):
     """A keyframe folder with a video; frames count from 0, as in the archives beside it.
 
-    Poses and depth are of the raw left eye. Depth is best asked for in order: the archive can
-    only be read forwards.
+    Poses and depth are of the raw left eye and belong to frames by the numbers of their files.
+    Depth is best asked for in order: an archive can only be read forwards.
 
     Args:
         folder: such as dataset_1/keyframe_1.
         start: stamp of the first frame in nanoseconds.
 
     Raises:
-        InputError: no readable video or calibration.
+        InputError: no readable video or calibration, or references that belong to no frame.
     """
 
     def __init__(self, folder: Path, start: int = 0) -> None:
         self.folder, self._start = folder, start
         whole = folder.resolve()
-        self.name = f"{whole.parent.name}_{whole.name}"
-        self._video = VideoFile(folder / VIDEO)
+        self.name = shown(f"{whole.parent.name}_{whole.name}")
+        self.report = InputReport()
+        self._video = VideoFile(folder / VIDEO, turn=False)
         self.fps = self._video.fps
         width, stacked = self._video.size
         self.stereo = read_calibration(folder / CALIBRATION, (width, stacked // 2))
         self.camera = self.stereo.left
-        self._points: Iterator[tuple[int, bytes]] = iter(())
-        self._at = -1  # frame of the depth that was read last
+        self._points = NumberedFiles(folder / "data", POINTS, ".tiff")
+        if self._points.source is not None and self._points.source.is_dir():
+            self._require_some(self._points.source, self._points.numbers())
+        self._poses = self._read_poses()
 
     def __len__(self) -> int:
         return self._video.count
@@ -73,18 +82,10 @@ class SCAREDSequence(Sequence):
         return self._poses.get(i)
 
     def reference_depth(self, i: int) -> np.ndarray | None:
-        path = self.folder / POINTS
-        if not path.is_file():
+        content = self._points.read(i)
+        if content is None:
             return None
-        if i <= self._at:  # backwards: from the beginning again
-            self._at = -1
-        if self._at < 0:
-            self._points = _members(path)
-        for number, content in self._points:
-            self._at = number
-            if number >= i:
-                return self._depth(content, f"{path} frame {number}") if number == i else None
-        return None
+        return self._depth(content, f"{self._points.source} frame {i}")
 
     def _depth(self, content: bytes, name: str) -> np.ndarray:
         """(H, W) float32 metres of the upper half of a point image."""
@@ -96,19 +97,24 @@ class SCAREDSequence(Sequence):
         depth[~(depth > 0)] = np.nan
         return depth
 
-    @cached_property
-    def _poses(self) -> dict[int, np.ndarray]:
+    def _read_poses(self) -> dict[int, np.ndarray]:
         """4x4 camera-to-world in metres; the files map world points into the camera."""
-        path, poses = self.folder / POSES, {}
-        if path.is_file():
-            for number, content in _members(path):
-                try:
-                    T = np.array(json.loads(content)["camera-pose"], np.float64).reshape(4, 4)
-                except (KeyError, TypeError, ValueError) as error:
-                    raise InputError(f"{path} frame {number} has no 4x4 camera-pose") from error
-                T[:3, 3] *= 1e-3
-                poses[number] = se3.inverse(T)
+        files, poses = NumberedFiles(self.folder / "data", POSES, ".json"), {}
+        for number, content in files.all():
+            try:
+                T = np.array(json.loads(content)["camera-pose"], np.float64).reshape(4, 4)
+                if not (np.isfinite(T).all() and abs(np.linalg.det(T[:3, :3]) - 1) < RIGID):
+                    raise ValueError
+            except NO_POSE as error:
+                raise InputError(f"{files.source} frame {number} has no 4x4 camera-pose") from error
+            T[:3, 3] *= 1e-3
+            poses[number] = se3.inverse(T)
+        if files.source is not None:
+            self._require_some(files.source, poses)
         return poses
+
+    def _require_some(self, source: Path, numbers: Collection[int]) -> None:
+        require_some(source, numbers, range(len(self)), self.report)
 
 
 def read_calibration(path: Path, size: tuple[int, int]) -> StereoGeometry:
@@ -120,12 +126,8 @@ def read_calibration(path: Path, size: tuple[int, int]) -> StereoGeometry:
     if not path.is_file():
         raise InputError(f"{path.parent} has no {path.name}")
     names = ("M1", "D1", "M2", "D2", "R", "T")
-    try:
-        storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_READ)
-        matrices = {name: storage.getNode(name).mat() for name in names}
-    except cv2.error as error:
-        raise InputError(f"{path} is no OpenCV file of matrices") from error
-    absent = [name for name, matrix in matrices.items() if matrix is None]
+    matrices = read_matrices(path, names)
+    absent = [name for name in names if name not in matrices]
     if absent:
         raise InputError(f"{path} has no {', '.join(absent)}")
     eyes = [
@@ -133,16 +135,3 @@ def read_calibration(path: Path, size: tuple[int, int]) -> StereoGeometry:
         for M, D in (("M1", "D1"), ("M2", "D2"))
     ]
     return rectified_pair(path, *eyes, size, matrices["R"], matrices["T"].ravel() * 1e-3)
-
-
-def _members(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Number and content of the files of an archive, in its order."""
-    try:
-        with tarfile.open(path, "r|gz") as archive:
-            for member in archive:
-                digits = "".join(filter(str.isdecimal, Path(member.name).stem))
-                file = archive.extractfile(member) if digits else None
-                if file is not None:
-                    yield int(digits), file.read()
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise InputError(f"{path} is no readable archive: {error}") from error

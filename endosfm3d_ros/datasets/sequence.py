@@ -1,4 +1,4 @@
-"""What every recording looks like to the rest of the package, and which reader takes what.
+"""What every recording looks like to the rest of the package.
 
 Reference data (depth, poses, masks) never enters the `Frame`s by itself: a frame holds what a
 live camera would give, so an evaluation cannot feed a method its own answers by accident.
@@ -8,28 +8,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
+from endosfm3d_ros.datasets.open import open_sequence
 from endosfm3d_ros.datasets.surface_truth import Surface
 from endosfm3d_ros.datasets.tool_truth import ToolMesh
-from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.inputs.report import InputReport
 from endosfm3d_ros.types import Frame, StereoGeometry
 
+__all__ = ["LEFT_FRAME", "PART_STEP", "RIGHT_FRAME", "Sequence", "open_sequence", "stamp_of"]
 PART_STEP = 10  # between the codes of instrument parts in files, as in EndoVis 2017
 LEFT_FRAME = "endoscope_left_optical_frame"
 RIGHT_FRAME = "endoscope_right_optical_frame"
-
-BAG_SUFFIXES = (".mcap", ".db3")
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".mpg", ".m4v", ".webm")
-ACCEPTED = (
-    "a clip folder (left/ and right/, or images/, beside calibration.json or camera.json), "
-    "a StereoMIS folder (*.mp4 beside StereoCalibration.ini), "
-    "a SCARED keyframe folder (data/rgb.mp4), a C3VD folder (*_color.png), "
-    "a bag (folder with metadata.yaml, .mcap or .db3) or a video file"
-)
 
 
 class Sequence(ABC):
@@ -44,6 +36,7 @@ class Sequence(ABC):
         camera: the left (or only) camera; None when the recording has no calibration.
         stereo: the pair; None for one eye.
         poses_metric: whether `reference_pose` is in metres rather than in a scale of its own.
+        report: what was converted, assumed, refused or missed when it was opened.
     """
 
     name: str
@@ -51,6 +44,7 @@ class Sequence(ABC):
     camera: PinholeCamera | None = None
     stereo: StereoGeometry | None = None
     poses_metric: bool = True
+    report: InputReport
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -114,51 +108,3 @@ class Sequence(ABC):
 def stamp_of(position: int, fps: float, start: int = 0) -> int:
     """Stamp in nanoseconds of the frame `position` intervals after `start`."""
     return start + round(position * 1_000_000_000 / fps)
-
-
-def open_sequence(source: str | Path, start: int = 0) -> Sequence:
-    """The reader for a path, chosen by what lies there.
-
-    Args:
-        source: path of a folder or file.
-        start: stamp of the first frame in nanoseconds; a bag keeps its own stamps.
-
-    Raises:
-        InputError: nothing there, or nothing that a reader takes.
-    """
-    path = Path(source)
-    if not path.exists():
-        raise InputError(f"{path} does not exist: accepted are {ACCEPTED}")
-    if (path / "metadata.yaml").is_file() or path.suffix in BAG_SUFFIXES:
-        from endosfm3d_ros.datasets.bag import BagSequence
-
-        return BagSequence(path)
-    if path.suffix.lower() in VIDEO_SUFFIXES:
-        from endosfm3d_ros.datasets.video import VideoSequence
-
-        return VideoSequence(path, start=start)
-    if path.is_dir() and ((path / "left").is_dir() or (path / "images").is_dir()):
-        from endosfm3d_ros.datasets.clip import ClipSequence
-
-        return ClipSequence(path, start=start)
-    if (path / "data" / "rgb.mp4").is_file():
-        from endosfm3d_ros.datasets.scared import SCAREDSequence
-
-        return SCAREDSequence(path, start=start)
-    if path.is_dir() and any(path.glob("*_color.png")):
-        from endosfm3d_ros.datasets.c3vd import C3VDSequence
-
-        return C3VDSequence(path, start=start)
-    if path.is_dir() and any(path.glob("*.mp4")):
-        from endosfm3d_ros.datasets.stereomis import StereoMISSequence
-
-        return StereoMISSequence(path, start=start)
-    raise InputError(f"{path} holds {_found(path)}: accepted are {ACCEPTED}")
-
-
-def _found(path: Path) -> str:
-    """A few words on what lies there, for the message."""
-    if path.is_file():
-        return f"a {path.suffix or 'nameless'} file"
-    names = sorted(entry.name for entry in path.iterdir())
-    return ", ".join(names[:6]) + (" .." if len(names) > 6 else "") if names else "nothing"

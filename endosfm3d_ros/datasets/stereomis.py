@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,14 +19,19 @@ import numpy as np
 
 from endosfm3d_ros import images
 from endosfm3d_ros.datasets.matching import increasing
+from endosfm3d_ros.datasets.names import shown
 from endosfm3d_ros.datasets.poses import read_poses
+from endosfm3d_ros.datasets.references import numbered, require_some
 from endosfm3d_ros.datasets.sequence import LEFT_FRAME, Sequence, stamp_of
 from endosfm3d_ros.datasets.stereomis_calibration import read_stereo_calibration
 from endosfm3d_ros.datasets.video_file import VideoFile
 from endosfm3d_ros.errors import InputError
+from endosfm3d_ros.inputs.report import InputReport
 from endosfm3d_ros.types import Frame
 
 CALIBRATION = "StereoCalibration.ini"
+NO_TIMES = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, OSError)
+LEFT_MASK = re.compile(r"^(\d+)l$", re.ASCII)
 TICKS = (1, 1e3, 1e6, 1e9)  # per second: the unit of time stamps is documented nowhere
 
 
@@ -46,13 +52,14 @@ class StereoMISSequence(Sequence):
 
     def __init__(self, folder: Path, split: str = "", start: int = 0) -> None:
         self.folder = folder
-        self.name = folder.resolve().name
-        self._video = VideoFile(_only_video(folder))
+        self.name = shown(folder.resolve().name)
+        self.report = InputReport()
+        self._video = VideoFile(_only_video(folder), turn=False)
         self.fps = self._video.fps
         width, stacked = self._video.size
         self._size = width, stacked // 2
         if not (folder / CALIBRATION).is_file():
-            raise InputError(f"{folder} has no {CALIBRATION}")
+            raise InputError(f"{folder} has no {CALIBRATION}: a plain video is given by its file")
         self.stereo = read_stereo_calibration(folder / CALIBRATION, self._size)
         self.camera = self.stereo.left
         self._spans = self._split(split) if split else [range(self._video.count)]
@@ -61,6 +68,7 @@ class StereoMISSequence(Sequence):
         truth = folder / "groundtruth.txt"
         self._poses = read_poses(truth) if truth.is_file() else {}
         self._masks = _masks(folder / "masks")
+        self._require_references(truth)
 
     def __len__(self) -> int:
         return len(self._positions)
@@ -93,6 +101,14 @@ class StereoMISSequence(Sequence):
             raise InputError(f"{path}: {error}") from error
         return cv2.resize(valid, self._size, interpolation=cv2.INTER_NEAREST) == 0
 
+    def _require_references(self, truth: Path) -> None:
+        """What is there belongs to frames of the video, of whatever split."""
+        count = self._video.count
+        if truth.is_file():
+            require_some(truth, self._poses, range(count), self.report)
+        if (self.folder / "masks").is_dir():
+            require_some(self.folder / "masks", self._masks, range(1, count + 1), self.report)
+
     def _split(self, name: str) -> list[range]:
         """Positions of a split's rows."""
         path = self.folder / f"{name}_split.csv"
@@ -102,7 +118,7 @@ class StereoMISSequence(Sequence):
         try:
             with path.open(newline="", encoding="utf-8-sig") as file:
                 rows = [(int(row["start"]), int(row["end"])) for row in csv.DictReader(file)]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, csv.Error, OSError) as error:
             raise InputError(f"{path}: whole numbers under start,end are accepted") from error
         spans = [range(first - 1, min(end - 1, self._video.count)) for first, end in rows]
         bounds = [bound for span in spans for bound in (span.start, span.stop)]
@@ -122,7 +138,9 @@ class StereoMISSequence(Sequence):
         try:
             times = [float(entry["timestamp"]) for entry in json.loads(path.read_text())]
             chosen = np.array([times[position] for position in self._positions])
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+            if not np.isfinite(times).all():
+                raise ValueError
+        except NO_TIMES as error:
             raise InputError(
                 f"{path}: a list with a numeric timestamp for each of {self._video.count} frames "
                 "is accepted"
@@ -143,8 +161,7 @@ def _only_video(folder: Path) -> Path:
 
 def _masks(folder: Path) -> dict[int, Path]:
     """Left mask files by frame number."""
-    files = folder.glob("*l.png") if folder.is_dir() else ()
-    return {int(path.stem[:-1]): path for path in files if path.stem[:-1].isdecimal()}
+    return numbered(sorted(folder.glob("*.png")), LEFT_MASK) if folder.is_dir() else {}
 
 
 def _ticks_per_second(times: np.ndarray, fps: float) -> float:

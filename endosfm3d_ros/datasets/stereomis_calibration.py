@@ -34,7 +34,7 @@ def read_stereo_calibration(path: Path, size: tuple[int, int]) -> StereoGeometry
         R, T = _motion(ini["StereoRight"])
     except KeyError as error:
         raise InputError(f"{path} has no {error.args[0]!r}") from error
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise InputError(f"{path} holds a value that is no number: {error}") from error
     except InputError as error:
         raise InputError(f"{path}: {error}") from error

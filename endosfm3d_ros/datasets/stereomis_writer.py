@@ -8,13 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from endosfm3d_ros.cv_files import open_video_writer
 from endosfm3d_ros.datasets.atomic import atomic_folder
 from endosfm3d_ros.datasets.poses import write_poses
 from endosfm3d_ros.datasets.sequence import Sequence
 from endosfm3d_ros.datasets.stereomis import CALIBRATION
 from endosfm3d_ros.errors import ConfigurationError, InputError
 from endosfm3d_ros.geometry import se3
-from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.geometry.camera import PINHOLE, PinholeCamera
 from endosfm3d_ros.images import encode_compressed
 from endosfm3d_ros.types import StereoGeometry
 
@@ -57,9 +58,8 @@ def write_stereomis(
 def _write_video(sequence: Sequence, folder: Path, on_frame: Callable[[int], None]) -> None:
     """The stacked video and, from 1, the masks (0 = instrument)."""
     width, height = sequence.camera.size
-    path = str(folder / f"{sequence.name}.mp4")
-    codec = cv2.VideoWriter_fourcc(*"mp4v")
-    writer = cv2.VideoWriter(path, codec, sequence.fps, (width, 2 * height))
+    path = folder / f"{sequence.name}.mp4"
+    writer = open_video_writer(path, sequence.fps, (width, 2 * height))
     if not writer.isOpened():
         raise ConfigurationError(f"{path} cannot be written: this OpenCV has no MPEG-4 encoder")
     for i, frame in enumerate(sequence):
@@ -85,6 +85,11 @@ def _calibration(pair: StereoGeometry) -> str:
 
 
 def _eye(name: str, camera: PinholeCamera) -> str:
+    if camera.lens != PINHOLE or len(camera.distortion) > 8:
+        raise InputError(
+            f"{camera.lens} lens with {len(camera.distortion)} coefficients: this layout holds "
+            "eight of a pinhole"
+        )
     distortion = (*camera.distortion, *(0.0,) * 8)[:8]
     values = {
         "res_x": camera.width, "res_y": camera.height, "fc_x": camera.fx, "fc_y": camera.fy,

@@ -13,6 +13,7 @@ import numpy as np
 from plyfile import PlyData, PlyElement
 
 from endosfm3d_ros.datasets.poses import read_poses, write_poses
+from endosfm3d_ros.datasets.tables import lines_of
 from endosfm3d_ros.errors import InputError
 
 FOLDER, CLEARANCES = "tools", "clearance.txt"
@@ -98,13 +99,10 @@ def _read_clearances(path: Path) -> dict[int, dict[int, float]]:
     found: dict[int, dict[int, float]] = {}
     if not path.is_file():
         return found
-    for count, line in enumerate(path.read_text().splitlines(), start=1):
-        words = line.split()
-        if not words or words[0].startswith("#"):
-            continue
+    for at, line, words in lines_of(path):
         try:
             number, tool, distance = int(words[0]), int(words[1]), float(words[2])
         except (ValueError, IndexError) as error:
-            raise InputError(f"{path} line {count} {line!r}: frame tool metres") from error
+            raise InputError(f"{path} line {at} {line!r}: frame tool metres") from error
         found.setdefault(number, {})[tool] = distance
     return found

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from endosfm3d_ros.errors import ConfigurationError
@@ -125,7 +126,7 @@ def write_json(content: dict[str, Any], path: Path) -> None:
 
 def scores_table(report: Report) -> Table:
     """One section per part, one row per measure with its interval."""
-    table = Table("measure", "value", "95 % interval", title=report.clip)
+    table = Table("measure", "value", "95 % interval", title=escape(report.clip))
     for part, scores in report.scores.items():
         if scores is None:
             continue

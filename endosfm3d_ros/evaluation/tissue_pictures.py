@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from endosfm3d_ros.cv_files import open_video_writer, write_image
 from endosfm3d_ros.evaluation.plots import new_figure
 from endosfm3d_ros.evaluation.tissue_protocol import TissueFrame
 
@@ -49,7 +50,7 @@ class TissueGallery:
         if self._film is not None:
             self._film.release()
         if self._kept:
-            cv2.imwrite(str(self._folder / "tissue.png"), np.vstack(self._kept))
+            write_image(self._folder / "tissue.png", np.vstack(self._kept))
         self._plot(self._folder / "tissue_psnr.png")
 
     def _side_by_side(self, frame: TissueFrame) -> np.ndarray:
@@ -66,9 +67,8 @@ class TissueGallery:
 
     def _show(self, picture: np.ndarray) -> None:
         if self._film is None:
-            size, codec = picture.shape[1::-1], cv2.VideoWriter_fourcc(*"mp4v")
-            path = str(self._folder / "tissue.mp4")
-            self._film = cv2.VideoWriter(path, codec, self._fps, size)
+            path = self._folder / "tissue.mp4"
+            self._film = open_video_writer(path, self._fps, picture.shape[1::-1])
         self._film.write(picture)
 
     def _plot(self, path: Path) -> None:

@@ -2,7 +2,9 @@
 
 Pixel centres lie at integer coordinates (OpenCV, ROS), so a pixel at `u` in an image of width
 `w` lies at `(u + 0.5) * s - 0.5` in the image of width `s * w`. Distortion follows OpenCV:
-`plumb_bob` has 4 or 5 coefficients (k1 k2 p1 p2 [k3]), `rational_polynomial` 8.
+`plumb_bob` has 4 or 5 coefficients (k1 k2 p1 p2 [k3]), `rational_polynomial` 8, with thin prism
+12 (s1 s2 s3 s4), with a tilted sensor 14. A `fisheye` lens has four (Kannala and Brandt 2006),
+which ROS calls `equidistant`.
 """
 
 from __future__ import annotations
@@ -14,7 +16,11 @@ import numpy as np
 
 from endosfm3d_ros.errors import InputError
 
-DISTORTION_MODELS = {0: "plumb_bob", 4: "plumb_bob", 5: "plumb_bob", 8: "rational_polynomial"}
+DISTORTION_MODELS = {0: "plumb_bob", 4: "plumb_bob", 5: "plumb_bob", 8: "rational_polynomial",
+                     12: "rational_polynomial", 14: "rational_polynomial"}  # fmt: skip
+PINHOLE, FISHEYE = "pinhole", "fisheye"
+# OpenCV's five steps leave 0.1 px and more at the edge of a strongly distorted picture.
+INVERSION = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-10)
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,7 @@ class PinholeCamera:
 
     Raises:
         InputError: a size is not positive, a value is not finite, a focal length is not
-            positive, or the number of distortion coefficients is not 0, 4, 5 or 8.
+            positive, or the lens model does not have that number of coefficients.
     """
 
     width: int
@@ -33,6 +39,7 @@ class PinholeCamera:
     cx: float
     cy: float
     distortion: tuple[float, ...] = field(default=())
+    lens: str = PINHOLE  # or FISHEYE, which needs four coefficients
 
     def __post_init__(self) -> None:
         if self.width <= 0 or self.height <= 0:
@@ -42,17 +49,32 @@ class PinholeCamera:
             raise InputError(f"camera values {values}: all must be finite")
         if self.fx <= 0 or self.fy <= 0:
             raise InputError(f"focal lengths {self.fx}, {self.fy} px: both must be positive")
-        if len(self.distortion) not in DISTORTION_MODELS:
-            count = len(self.distortion)
-            raise InputError(f"{count} distortion coefficients: 0, 4, 5 or 8 are accepted")
+        self._check_lens()
+
+    def _check_lens(self) -> None:
+        if self.lens not in (PINHOLE, FISHEYE):
+            raise InputError(f"lens {self.lens!r}: {PINHOLE} and {FISHEYE} are accepted")
+        accepted = (4,) if self.lens == FISHEYE else tuple(DISTORTION_MODELS)
+        if len(self.distortion) not in accepted:
+            counts = ", ".join(map(str, accepted[:-1])) + " or " if accepted[1:] else ""
+            raise InputError(
+                f"{len(self.distortion)} distortion coefficients: {counts}{accepted[-1]} are "
+                f"accepted for a {self.lens} lens"
+            )
 
     @classmethod
     def from_matrix(
-        cls, K: np.ndarray, width: int, height: int, distortion: tuple[float, ...] = ()
+        cls,
+        K: np.ndarray,
+        width: int,
+        height: int,
+        distortion: tuple[float, ...] = (),
+        lens: str = PINHOLE,
     ) -> PinholeCamera:
         """Camera of a 3x3 matrix in pixels; skew is dropped."""
         K = np.asarray(K, float).reshape(3, 3)
-        return cls(width, height, *map(float, (K[0, 0], K[1, 1], K[0, 2], K[1, 2])), distortion)
+        focal_and_centre = map(float, (K[0, 0], K[1, 1], K[0, 2], K[1, 2]))
+        return cls(width, height, *focal_and_centre, distortion, lens)
 
     @classmethod
     def default(cls, width: int, height: int) -> PinholeCamera:
@@ -67,12 +89,14 @@ class PinholeCamera:
 
     @property
     def distorted(self) -> bool:
-        """Whether any distortion coefficient differs from zero."""
-        return any(self.distortion)
+        """Whether straight lines are bent: any coefficient but zero, or a fisheye lens."""
+        return self.lens == FISHEYE or any(self.distortion)
 
     @property
     def distortion_model(self) -> str:
-        """The name that sensor_msgs/CameraInfo uses for this number of coefficients."""
+        """The name that sensor_msgs/CameraInfo uses for this lens."""
+        if self.lens == FISHEYE:
+            return "equidistant"
         return DISTORTION_MODELS[len(self.distortion)]
 
     @property
@@ -99,7 +123,28 @@ class PinholeCamera:
 
     def undistorted(self) -> PinholeCamera:
         """The same matrix without lens distortion."""
-        return replace(self, distortion=())
+        return replace(self, distortion=(), lens=PINHOLE)
+
+    def with_lens_of(self, other: PinholeCamera) -> PinholeCamera:
+        """The same matrix with the lens distortion of another camera."""
+        return replace(self, distortion=other.distortion, lens=other.lens)
+
+    def rectifying_maps(
+        self, R: np.ndarray | None, K: np.ndarray, size: tuple[int, int], kind: int = cv2.CV_16SC2
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """OpenCV's maps from this camera's pixels to a pinhole of matrix K, turned by R.
+
+        Args:
+            R: 3x3 rotation from this camera to the other one; None for none.
+            K: 3x3 matrix of the other one.
+            size: (width, height) of the other one's picture.
+            kind: the type of map, as OpenCV names it.
+        """
+        R = np.eye(3) if R is None else R
+        coefficients = np.array(self.distortion) if self.distortion else None
+        if self.lens == FISHEYE:
+            return cv2.fisheye.initUndistortRectifyMap(self.K, coefficients, R, K, size, kind)
+        return cv2.initUndistortRectifyMap(self.K, coefficients, R, K, size, kind)
 
     def rays(self) -> np.ndarray:
         """(H, W, 3) float32 viewing rays with z = 1 of every pixel, distortion removed."""
@@ -110,9 +155,14 @@ class PinholeCamera:
     def unproject(self, pixels: np.ndarray) -> np.ndarray:
         """(N, 2) pixels to (N, 3) rays with z = 1 in the camera frame."""
         pixels = np.asarray(pixels, np.float64).reshape(-1, 2)
-        if self.distorted:
+        if self.lens == FISHEYE:
             coefficients = np.array(self.distortion)
-            normalised = cv2.undistortPoints(pixels[:, None], self.K, coefficients)[:, 0]
+            normalised = cv2.fisheye.undistortPoints(pixels[:, None], self.K, coefficients)[:, 0]
+        elif self.distorted:
+            coefficients = np.array(self.distortion)
+            normalised = cv2.undistortPointsIter(
+                pixels[:, None], self.K, coefficients, np.eye(3), np.eye(3), INVERSION
+            )[:, 0]
         else:
             normalised = (pixels - (self.cx, self.cy)) / (self.fx, self.fy)
         return np.column_stack([normalised, np.ones(len(normalised))])
@@ -125,6 +175,12 @@ class PinholeCamera:
         if front.any():
             coefficients = np.array(self.distortion) if self.distorted else None
             zero = np.zeros(3)
-            projected, _ = cv2.projectPoints(points[front], zero, zero, self.K, coefficients)
-            pixels[front] = projected[:, 0]
+            if self.lens == FISHEYE:
+                projected, _ = cv2.fisheye.projectPoints(
+                    points[front][:, None], zero, zero, self.K, coefficients
+                )
+                pixels[front] = projected[:, 0]
+            else:
+                projected, _ = cv2.projectPoints(points[front], zero, zero, self.K, coefficients)
+                pixels[front] = projected[:, 0]
         return pixels

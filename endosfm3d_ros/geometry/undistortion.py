@@ -13,7 +13,8 @@ class Undistorter:
 
     def __init__(self) -> None:
         self._camera: PinholeCamera | None = None
-        self._maps: tuple[np.ndarray, np.ndarray] | None = None
+        self._smooth: tuple[np.ndarray, np.ndarray] | None = None
+        self._exact: tuple[np.ndarray, np.ndarray] | None = None
 
     def apply(self, image: np.ndarray, camera: PinholeCamera, exact: bool = False) -> np.ndarray:
         """(H, W, C) image without lens distortion; black where the lens saw nothing.
@@ -24,12 +25,11 @@ class Undistorter:
         if not camera.distorted:
             return image
         if camera != self._camera:
-            coefficients = np.array(camera.distortion)
-            self._maps = cv2.initUndistortRectifyMap(
-                camera.K, coefficients, None, camera.K, camera.size, cv2.CV_16SC2
-            )
+            # OpenCV takes the nearest pixel of fixed-point maps by rounding down.
+            self._exact = camera.rectifying_maps(None, camera.K, camera.size, cv2.CV_32FC1)
+            self._smooth = cv2.convertMaps(*self._exact, cv2.CV_16SC2)
             self._camera = camera
         way = cv2.INTER_NEAREST if exact else cv2.INTER_LINEAR
         if image.shape[1::-1] != camera.size:
             image = cv2.resize(image, camera.size, interpolation=way)
-        return cv2.remap(image, *self._maps, way)
+        return cv2.remap(image, *(self._exact if exact else self._smooth), way)

@@ -13,17 +13,19 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.inputs.eye_sync import EyeSync
 from endosfm3d_ros.nodes.stamped_poses import StampedPoses
 from endosfm3d_ros.types import Frame, StereoGeometry
 
 SECOND = 1_000_000_000
+MEASURED = ("right", "depth")  # a part of another moment would be wrong depth
 
 
 @dataclass(frozen=True)
 class AssemblerConfig:
     """When parts belong together and when time has jumped; all times in nanoseconds."""
 
-    slop: int = 16_000_000  # between the eyes; drivers that copy stamps need none
+    slop: int = 16_000_000  # between the eyes, beside a constant offset that is measured
     buffer: int = 5  # incomplete frames kept
     back_jump: int = SECOND // 4  # a stamp older by more is a restart, by less a late frame
     late_frames: int = 3  # late frames in a row that are a restart after all
@@ -61,6 +63,7 @@ class FrameAssembler:
         self.config = config or AssemblerConfig()
         self.required: set[str] = set()
         self.optional: dict[str, int] = {}
+        self._releasing = False
         self.waits_for_calibration = False  # hold frames until `set_calibration` was called
         self.rejected: Counter[str] = Counter()
         self._emit = emit
@@ -68,6 +71,7 @@ class FrameAssembler:
         self._camera: PinholeCamera | None = None
         self._stereo: StereoGeometry | None = None
         self.poses = StampedPoses()  # from outside, 4x4 camera-to-base
+        self.sync = {name: EyeSync(self.config.slop) for name in MEASURED}
         self.clear()
 
     def clear(self) -> None:
@@ -78,6 +82,8 @@ class FrameAssembler:
         self._had: dict[str, int] = {}  # stamp of the last frame with each part
         self._late = 0
         self._frame_id: str | None = None
+        for sync in self.sync.values():
+            sync.clear()
 
     def set_calibration(
         self, camera: PinholeCamera | None, stereo: StereoGeometry | None = None
@@ -93,15 +99,19 @@ class FrameAssembler:
             return
         self._last = stamp
         self._pending[stamp] = Parts(stamp, frame_id, image)
+        for sync in self.sync.values():
+            sync.left(stamp)
         for name, waiting in self._companions.items():
-            match = self._nearest(waiting, stamp)
+            match = self._partner(name, waiting, stamp, to_left=False)
             if match is not None:
                 self._pending[stamp].others[name] = waiting.pop(match)
         self._release()
 
     def add_companion(self, name: str, stamp: int, value: np.ndarray) -> None:
         """A part that belongs to a left image: `right`, `depth` or `labels`."""
-        match = self._nearest(self._pending, stamp)
+        if name in self.sync:
+            self.sync[name].other(stamp)
+        match = self._partner(name, self._pending, stamp, to_left=True)
         if match is not None and name not in self._pending[match].others:
             self._pending[match].others[name] = value
             self._release()
@@ -125,7 +135,12 @@ class FrameAssembler:
         ]
         return f"images wait for the part {', '.join(said)}" if said else ""
 
-    def _nearest(self, stamps: OrderedDict[int, object], stamp: int) -> int | None:
+    def _partner(
+        self, name: str, stamps: OrderedDict[int, object], stamp: int, to_left: bool
+    ) -> int | None:
+        """The stamp on the other side that is of the same moment."""
+        if name in self.sync:
+            return self.sync[name].match(stamp, list(stamps), to_left)
         best = min(stamps, key=lambda other: abs(other - stamp), default=None)
         return best if best is not None and abs(best - stamp) <= self.config.slop else None
 
@@ -170,11 +185,22 @@ class FrameAssembler:
 
     def _release(self) -> None:
         """Emit what is complete, oldest first; drop what cannot become complete any more."""
+        if self._releasing:  # whoever takes a frame may change the calibration
+            return
+        self._releasing = True
+        try:
+            self._emit_complete()
+        finally:
+            self._releasing = False
+
+    def _emit_complete(self) -> None:
         if self.waits_for_calibration:
             self._limit()
             return
         for stamp in list(self._pending):
-            parts = self._pending[stamp]
+            parts = self._pending.get(stamp)
+            if parts is None:  # a reset in between
+                return
             newest = next(reversed(self._pending)) == stamp
             if self.required <= parts.others.keys():
                 if newest and not self._awaited(stamp) <= parts.others.keys():

@@ -20,6 +20,10 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from endosfm3d_ros.datasets.atomic import atomic_folder
+from endosfm3d_ros.datasets.bag_layout import METADATA
+from endosfm3d_ros.datasets.mcap_seal import seal
+from endosfm3d_ros.datasets.names import shown
+from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.nodes.share import message_definitions
 
 FOREVER = QosTime(9223372036, 854775807)  # RMW_DURATION_INFINITE
@@ -33,10 +37,11 @@ class BagWriter:
         force: replace an older bag there.
 
     Raises:
-        ConfigurationError: the target exists or cannot be written.
+        ConfigurationError: the target exists, cannot be written, or has a name that is no UTF-8.
     """
 
     def __init__(self, target: Path, force: bool = False) -> None:
+        _require_printable(target)
         self._stack = ExitStack()
         self._folder = atomic_folder(target, "metadata.yaml", force)
         self._connections: dict[str, Connection] = {}
@@ -46,6 +51,7 @@ class BagWriter:
 
     def __enter__(self) -> BagWriter:
         folder = self._stack.enter_context(self._folder)
+        self._stack.callback(_seal, folder)  # once the writer has closed its file
         writer = Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP)
         self._writer = self._stack.enter_context(writer)
         return self
@@ -77,6 +83,21 @@ class BagWriter:
         return self._writer.add_connection(
             topic, name, typestore=self._types, offered_qos_profiles=[_profile(latched)]
         )
+
+
+def _seal(folder: Path) -> None:
+    for file in folder.glob("*.mcap"):
+        seal(file)
+
+
+def _require_printable(target: Path) -> None:
+    """rosbags writes the name into metadata.yaml."""
+    try:
+        target.name.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(
+            f"{shown(target)}: the name of a bag has to be UTF-8, because {METADATA} holds it"
+        ) from error
 
 
 def _profile(latched: bool) -> Qos:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import array
 from functools import cache
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -21,6 +20,8 @@ from endosfm3d_ros import images
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.inputs import encodings
+from endosfm3d_ros.inputs.pixels import PixelReader, layout
 
 NANOSECONDS = 1_000_000_000
 IMAGE_TYPES: dict[str, tuple[type, int]] = {  # encoding -> (dtype, channels)
@@ -58,30 +59,37 @@ def image_array(message: Image) -> np.ndarray:
     Raises:
         InputError: sizes that do not fit, or an encoding nobody here can read.
     """
-    if message.encoding in images.COLOR_ENCODINGS:
-        return images.decode_image(**_layout(message))
-    bridge = _cv_bridge()
-    if bridge is None:
-        return images.decode_image(**_layout(message))  # raises with the accepted encodings
-    try:
-        return bridge.CvBridge().imgmsg_to_cv2(message, "rgb8")
-    except (bridge.CvBridgeError, ValueError, TypeError) as error:
-        raise InputError(f"image encoding {message.encoding!r}: cv_bridge says {error}") from error
+    return PixelReader("image", other=bridge_array).picture(message)
 
 
 def compressed_array(message: CompressedImage) -> np.ndarray:
     """(H, W, 3) uint8 RGB of a JPEG or PNG CompressedImage."""
-    return images.decode_compressed(message.data)
+    return PixelReader("image").picture(message)
 
 
-def depth_array(message: Image) -> np.ndarray:
-    """(H, W) float32 metres of a 32FC1 or 16UC1 Image, NaN invalid."""
-    return images.decode_depth(**_layout(message))
+def depth_array(message: Image | CompressedImage) -> np.ndarray:
+    """(H, W) float32 metres of a depth image, NaN invalid."""
+    return PixelReader("depth").depth(message)
 
 
-def label_array(message: Image) -> np.ndarray:
-    """(H, W) uint8 labels of a mono8 or 16UC1 Image."""
-    return images.decode_labels(**_layout(message))
+def label_array(message: Image | CompressedImage) -> np.ndarray:
+    """(H, W) uint8 labels of an image of integers."""
+    return PixelReader("labels").labels(message)
+
+
+def bridge_array(message: Image) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of an encoding that only cv_bridge may know.
+
+    Raises:
+        InputError: cv_bridge is not installed, or does not know it either.
+    """
+    bridge = _cv_bridge()
+    if bridge is None:
+        return encodings.decode_image(**layout(message))  # raises with the accepted encodings
+    try:
+        return bridge.CvBridge().imgmsg_to_cv2(message, "rgb8")
+    except (bridge.CvBridgeError, ValueError, TypeError) as error:
+        raise InputError(f"image encoding {message.encoding!r}: cv_bridge says {error}") from error
 
 
 def image_message(pixels: np.ndarray, encoding: str, stamp: int, frame_id: str) -> Image:
@@ -113,19 +121,13 @@ def compressed_message(
     return CompressedImage(header=header(stamp, frame_id), format=suffix, data=encoded)
 
 
-def _layout(message: Image) -> dict[str, Any]:
-    """The arguments of the `images.decode_*` functions."""
-    names = ("data", "encoding", "height", "width", "step", "is_bigendian")
-    return {name: getattr(message, name) for name in names}
-
-
 @cache
 def _cv_bridge() -> ModuleType | None:
     """The cv_bridge module, or None with one warning."""
     try:
         import cv_bridge
     except ImportError:
-        accepted = ", ".join(images.COLOR_ENCODINGS)
+        accepted = ", ".join(encodings.READABLE)
         get_logger("endosfm3d").warning(f"without cv_bridge only {accepted} images are read")
         return None
     return cv_bridge

@@ -17,9 +17,11 @@ from rclpy.parameter import Parameter
 from endosfm3d_ros.engines import EngineSettings
 from endosfm3d_ros.engines.device import DEVICES
 from endosfm3d_ros.engines.settings import PRECISIONS
+from endosfm3d_ros.inputs.packing import LAYOUTS
 from endosfm3d_ros.nodes.assembler import SECOND, AssemblerConfig
 from endosfm3d_ros.nodes.health import HealthConfig
 from endosfm3d_ros.nodes.marker_shapes import SHAPES
+from endosfm3d_ros.nodes.parameter_names import refuse_unknown
 from endosfm3d_ros.pipeline import PipelineConfig
 from endosfm3d_ros.quality import QualityName
 from endosfm3d_ros.sfm.endosfm3d import EndoSfM3DConfig
@@ -159,7 +161,20 @@ SPECS = (
         "auto takes compressed images where only these are published",
         choices=("auto", "raw", "compressed"),
     ),
-    Spec("stereo_slop", 0.016, "s between the stamps of a pair", 0.0, 1.0),
+    Spec(
+        "image_layout",
+        "single",
+        "what a picture of image_raw holds: one eye, or both side by side or above each other",
+        choices=LAYOUTS,
+    ),
+    Spec(
+        "stereo_slop",
+        0.016,
+        "s between the stamps of a pair, beside a constant offset that is measured; never more "
+        "than a quarter of the frame period",
+        0.0,
+        1.0,
+    ),
     Spec(
         "on_time_jump",
         "reset",
@@ -181,6 +196,7 @@ def declare(node: Node) -> None:
     """Declare every parameter with its description and range."""
     for spec in SPECS:
         node.declare_parameter(spec.name, spec.default, spec.descriptor())
+    refuse_unknown(node)
 
 
 def check(parameters: list[Parameter], configured: bool) -> SetParametersResult:

@@ -128,7 +128,13 @@ class PipelineNode(LifecycleNode):
         self._live = LivePipeline(self._pipeline, self._on_update, self._on_error)
         self._live.start()
         self._receiver = FrameReceiver(
-            self, self._values, self._health, self._guard, self._live.slot.put, self._on_time_jump
+            self,
+            self._values,
+            self._health,
+            self._guard,
+            on_frame=self._live.slot.put,
+            on_jump=self._on_time_jump,
+            on_better=self._on_better_source,
         )
         periods = {
             self._receiver.discover: DISCOVERY_PERIOD,
@@ -235,6 +241,10 @@ class PipelineNode(LifecycleNode):
         self.get_logger().warning(f"image stamps jumped by {seconds:+.3f} s: a new scene starts")
         self._restart_scene()
 
+    def _on_better_source(self, reason: str) -> None:
+        self.get_logger().warning(f"{reason}: a new scene starts")
+        self._restart_scene()
+
     def _restart_scene(self) -> None:
         """A barrier: nothing of the scene before comes after the withdrawal."""
         self._live.reset()
@@ -247,7 +257,7 @@ class PipelineNode(LifecycleNode):
         """Report at once when the level changes; give up after too many crashes in a row."""
         self._outputs.watch(monotonic())
         self._health.failure = self._live.state.failure
-        findings = self._health.findings(monotonic(), self._why_silent)
+        findings = self._findings(monotonic())
         for note in self._health.update.report.notes if self._health.update else ():
             self._guard.warn_once(note)
         level = findings[0].level if findings else Level.OK
@@ -262,6 +272,11 @@ class PipelineNode(LifecycleNode):
             )
             self._report()
             self.trigger_deactivate()
+
+    def _findings(self, now: float) -> list[Finding]:
+        """Everything worth saying about inputs and outputs, worst first."""
+        found = [*self._health.findings(now, self._why_silent), *self._receiver.findings()]
+        return sorted(found, key=lambda finding: -finding.level)
 
     def _why_silent(self) -> str:
         """What images wait for, if they wait."""
@@ -286,7 +301,7 @@ class PipelineNode(LifecycleNode):
     def _report(self) -> None:
         """PipelineStatus and diagnostics."""
         now = monotonic()
-        findings = self._health.findings(now, self._why_silent)
+        findings = self._findings(now)
         message = status.status_message(
             self._health, self._report_before, findings, now, self._live.state.dropped
         )
@@ -294,7 +309,14 @@ class PipelineNode(LifecycleNode):
         name = self.get_fully_qualified_name().lstrip("/")
         stamp = self.get_clock().now().nanoseconds
         self._diagnostics.publish(
-            status.diagnostics_message(name, stamp, self._health.rejected, findings, message)
+            status.diagnostics_message(
+                name,
+                stamp,
+                self._health.rejected,
+                findings,
+                message,
+                self._receiver.report.entries,
+            )
         )
 
     # --- services ----------------------------------------------------------------------------
@@ -303,7 +325,7 @@ class PipelineNode(LifecycleNode):
         if not self._active:
             response.success, response.message = False, "the node is not active"
             return response
-        self._receiver.assembler.clear()
+        self._receiver.reset()
         self._restart_scene()
         response.success, response.message = True, "the next image starts a new scene"
         return response

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
+from typing import Any
 
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rosbags.interfaces import Connection, QosDurability, QosReliability
-from rosbags.rosbag2 import Reader, ReaderError
 from rosgraph_msgs.msg import Clock
 
+from endosfm3d_ros.datasets.bag_file import BagFile, Entry
+from endosfm3d_ros.datasets.bag_qos import offered_qualities
 from endosfm3d_ros.errors import ConfigurationError, InputError
 from endosfm3d_ros.nodes.conversions import time_message
 
@@ -42,22 +42,24 @@ class BagPlayer:
 
     Args:
         node: owns the publishers; its executor need not spin.
-        bag: folder with metadata.yaml.
+        bag: folder, .mcap or .db3 file.
         config: how to play.
 
     Raises:
         InputError: the bag cannot be read, or holds none of the topics.
+
+    Attributes:
+        messages: how many are played in one loop.
+        faults: sentences about what of the bag cannot be played.
     """
 
     def __init__(self, node: Node, bag: Path, config: PlayerConfig | None = None) -> None:
         self.config = config or PlayerConfig()
         self._node = node
-        self._bag = bag
-        self._publishers: dict[str, Publisher] = {}
-        with self._reader() as reader:
-            for connection in self._wanted(reader):
-                self._publishers[connection.topic] = self._publisher(connection)
-            self.messages = sum(c.msgcount for c in self._wanted(reader))
+        self._bag = BagFile(bag)
+        self._publishers = {name: self._publisher(name) for name in self._wanted()}
+        self.messages = sum(self._bag.counts[name] for name in self._publishers)
+        self.faults = self._bag.faults
         if not self._publishers:
             wanted = ", ".join(self.config.topics) or "topics of installed message types"
             raise InputError(f"bag {bag} has none of {wanted}")
@@ -114,16 +116,26 @@ class BagPlayer:
         self, on_published: Callable[[str, int], None], stopped: Callable[[], bool]
     ) -> int:
         count, begin, first = 0, monotonic(), None
-        with self._reader() as reader:
-            for connection, stamp, data in reader.messages(self._wanted(reader)):
-                first = stamp if first is None else first
-                self._wait_until(begin + (stamp - first) * 1e-9 / self.config.rate, stamp)
-                if stopped():
-                    break
-                self._publishers[connection.topic].publish(bytes(data))
-                on_published(connection.topic, stamp)
-                count += 1
+        for entry in self._bag.entries(*self._publishers):
+            content = self._content(entry)
+            if content is None:
+                continue
+            first = entry.time if first is None else first
+            self._wait_until(begin + (entry.time - first) * 1e-9 / self.config.rate, entry.time)
+            if stopped():
+                break
+            self._publishers[entry.topic].publish(content)
+            on_published(entry.topic, entry.time)
+            count += 1
         return count
+
+    def _content(self, entry: Entry) -> bytes | None:
+        """What is sent; None for a message that is damaged, which the log names."""
+        try:
+            return self._bag.raw(entry.place)
+        except InputError as error:
+            self._node.get_logger().warning(f"{entry.topic}: {error}")
+            return None
 
     def _wait_until(self, due: float, stamp: int) -> None:
         """Sleep until a message is due; /clock goes on meanwhile."""
@@ -139,47 +151,34 @@ class BagPlayer:
     def _tick(self, stamp: int) -> None:
         self._clock.publish(Clock(clock=time_message(max(0, stamp))))
 
-    @contextmanager
-    def _reader(self) -> Iterator[Reader]:
-        """The opened bag."""
-        try:
-            reader = Reader(self._bag)
-            reader.open()
-        except (ReaderError, OSError, ValueError) as error:
-            raise InputError(f"bag {self._bag} cannot be read: {error}") from error
-        try:
-            yield reader
-        finally:
-            reader.close()
-
-    def _wanted(self, reader: Reader) -> list[Connection]:
+    def _wanted(self) -> list[str]:
         chosen = self.config.topics
         return [
-            connection
-            for connection in reader.connections
-            if (not chosen or connection.topic in chosen) and _message_class(connection.msgtype)
+            name
+            for name, kind in self._bag.types.items()
+            if (not chosen or name in chosen) and _message_class(kind)
         ]
 
-    def _publisher(self, connection: Connection) -> Publisher:
-        kind = _message_class(connection.msgtype)
-        return self._node.create_publisher(kind, connection.topic, _profile(connection))
+    def _publisher(self, topic: str) -> Publisher:
+        kind = _message_class(self._bag.types[topic])
+        return self._node.create_publisher(kind, topic, _profile(self._bag.qos(topic)))
 
 
 def _message_class(name: str) -> type | None:
     """The Python class of `package/msg/Name`; None where that package is not installed."""
-    package, _, kind = name.split("/")
+    package, _, kind = name.partition("/msg/")
     try:
         return getattr(importlib.import_module(f"{package}.msg"), kind, None)
     except ImportError:
         return None
 
 
-def _profile(connection: Connection) -> QoSProfile:
+def _profile(recorded: Any) -> QoSProfile:
     """The recorded quality of service; reliable and volatile where none was recorded."""
-    offered = connection.ext.offered_qos_profiles
     profile = QoSProfile(depth=10)
-    if offered and offered[0].reliability == QosReliability.BEST_EFFORT:
+    offered = offered_qualities(recorded)
+    if offered.best_effort:
         profile.reliability = ReliabilityPolicy.BEST_EFFORT
-    if offered and offered[0].durability == QosDurability.TRANSIENT_LOCAL:
+    if offered.latched:
         profile.durability = DurabilityPolicy.TRANSIENT_LOCAL
     return profile

@@ -33,6 +33,17 @@ def offered_reliability(node: Node, topic: str) -> ReliabilityPolicy | None:
     return ReliabilityPolicy.RELIABLE
 
 
-def input_profile(reliability: ReliabilityPolicy) -> QoSProfile:
+def offered_durabilities(node: Node, topic: str) -> tuple[DurabilityPolicy, ...]:
+    """Every durability among the publishers of a topic: one subscription cannot hear both kinds
+    of publishers and get from the latched ones what they sent before.
+    """
+    offers = {info.qos_profile.durability for info in node.get_publishers_info_by_topic(topic)}
+    wanted = (DurabilityPolicy.VOLATILE, DurabilityPolicy.TRANSIENT_LOCAL)
+    return tuple(kind for kind in wanted if kind in offers) or wanted[:1]
+
+
+def input_profile(
+    reliability: ReliabilityPolicy, durability: DurabilityPolicy = DurabilityPolicy.VOLATILE
+) -> QoSProfile:
     """Profile of an input subscription."""
-    return QoSProfile(depth=INPUT_DEPTH, reliability=reliability)
+    return QoSProfile(depth=INPUT_DEPTH, reliability=reliability, durability=durability)

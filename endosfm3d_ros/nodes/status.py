@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
+from endosfm3d_ros.inputs.report import Entry
 from endosfm3d_ros.msg import PipelineStatus, StageStatus
 from endosfm3d_ros.nodes.conversions import header
 from endosfm3d_ros.nodes.health import Finding, Health, Level
@@ -63,14 +65,23 @@ def status_message(
 
 
 def diagnostics_message(
-    name: str, stamp: int, rejected: Counter[str], findings: list[Finding], status: PipelineStatus
+    name: str,
+    stamp: int,
+    rejected: Counter[str],
+    findings: list[Finding],
+    status: PipelineStatus,
+    inputs: Sequence[Entry] = (),
 ) -> DiagnosticArray:
-    """One entry per part, named `node: part` (REP 107)."""
+    """One entry per part, named `node: part` (REP 107); `inputs` is what was done about these."""
     message = DiagnosticArray(header=header(stamp, ""))
     timed = {stage.name for stage in status.stages}
     message.status = [
         _entry(name, part, findings, _values(part, rejected, status))
         for part in (*PARTS, *(stage for stage in STAGES if stage in timed))
+    ]
+    message.status[0].values += [
+        KeyValue(key=f"{entry.action.value}: {entry.topic}", value=entry.sentence)
+        for entry in inputs
     ]
     return message
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from endosfm3d_ros.cv_files import open_video_writer
 from endosfm3d_ros.scene.pictures import depth_colours, depth_range
 from endosfm3d_ros.tools.silhouette import silhouette
 from endosfm3d_ros.types import SceneUpdate
@@ -36,8 +37,7 @@ class Film:
             self._range = depth_range(update.depth.depth)
             panels = 2 if update.tissue is None else 3
             size = panels * self._size[0], self._size[1]
-            codec = cv2.VideoWriter_fourcc(*"mp4v")
-            self._writer = cv2.VideoWriter(str(self._path), codec, self._fps, size)
+            self._writer = open_video_writer(self._path, self._fps, size)
         pictures = [with_tools(update), depth_colours(update.depth.depth, *self._range)]
         if update.tissue is not None:
             pictures.append(update.tissue.image)

@@ -13,7 +13,7 @@ import numpy as np
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.geometry.undistortion import Undistorter
-from endosfm3d_ros.images import check_picture
+from endosfm3d_ros.inputs.plausibility import require_picture
 from endosfm3d_ros.sfm.endosfm3d import EndoSfM3D, EndoSfM3DConfig
 from endosfm3d_ros.sfm.external import ExternalSource
 from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig, IntrinsicsFilter
@@ -25,6 +25,7 @@ from endosfm3d_ros.sfm.scale_stage import ScaleStage
 from endosfm3d_ros.sfm.shading import ShadingConfig, ShadingSource
 from endosfm3d_ros.sfm.source import DepthSource
 from endosfm3d_ros.sfm.stereo import StereoConfig, StereoSource
+from endosfm3d_ros.sfm.view import within_view
 from endosfm3d_ros.sfm.weights import find_weights
 from endosfm3d_ros.timing import Slack, StageClock
 from endosfm3d_ros.types import Frame, IntrinsicsEstimate, MotionPrior, SceneUpdate
@@ -137,7 +138,7 @@ class Estimator:
             InputError: an image that nothing can be done with, or the chosen source cannot work on
                 this frame.
         """
-        check_picture(frame.image)
+        require_picture(frame.image)
         # 1 which source, and once for everything after it: which camera took the image
         if self.source is None:
             self.source = self._sources[self._choose(frame)]
@@ -169,6 +170,8 @@ class Estimator:
         # 5 image and labels in the pixels of the depth
         straight, _ = self._straight(seen, camera)
         image, labels = _at_size(straight, depth.camera.size)
+        if self.source.name != ExternalSource.name:
+            depth = within_view(depth, image)
         return SceneUpdate(
             frame, image, depth, intrinsics, tracked.pose, lens=lens, labels=labels,
             scale=self._scale.estimate, motion_prior=prior,

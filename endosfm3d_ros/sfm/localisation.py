@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -64,7 +64,7 @@ class Located:
 def view_of(image: TrackingImage, lens: PinholeCamera, depth: DepthMap, depth_sigma: float) -> View:
     """An image for tracking with the camera that took it, of any size, distorted where it is."""
     size = image.raw.shape[1], image.raw.shape[0]
-    camera = replace(depth.camera.resized(*size), distortion=lens.distortion)
+    camera = depth.camera.resized(*size).with_lens_of(lens)
     # The depth of one eye is put right by the points, so it must not judge them.
     relative = depth.scale == ScaleSource.RELATIVE
     return View(image.raw, image.even, camera, None if relative else depth, depth_sigma)

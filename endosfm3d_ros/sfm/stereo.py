@@ -15,6 +15,7 @@ import numpy as np
 
 from endosfm3d_ros.errors import ConfigurationError, InputError
 from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.sfm.pair_watch import PairWatch
 from endosfm3d_ros.types import DepthMap, Frame, ScaleSource, StereoGeometry
 
 
@@ -94,8 +95,7 @@ class Rectifier:
     ) -> tuple | None:
         if not camera.distorted and np.allclose(R, np.eye(3)) and np.allclose(P[:, :3], camera.K):
             return None  # already rectified: resampling would only blur
-        coefficients = np.array(camera.distortion) if camera.distorted else None
-        return cv2.initUndistortRectifyMap(camera.K, coefficients, R, K, self.size, cv2.CV_16SC2)
+        return camera.rectifying_maps(R, K, self.size)
 
     @cached_property
     def _raw_maps(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
@@ -131,6 +131,7 @@ class StereoSource:
 
     def __init__(self, config: StereoConfig | None = None) -> None:
         self.config = config or StereoConfig()
+        self._watch = PairWatch()
         self._share = 1.0
         self.reset()
 
@@ -138,6 +139,7 @@ class StereoSource:
         """Forget the geometry; the next frame brings its own."""
         self._rectifier: Rectifier | None = None
         self._eyes_checked = False
+        self._watch.reset()
 
     def lens(self, frame: Frame, believed: PinholeCamera) -> PinholeCamera:
         """The left camera as it was calibrated. Raises InputError as `estimate`."""
@@ -153,12 +155,15 @@ class StereoSource:
 
         Raises:
             InputError: no right image or calibration, a baseline that is not positive, images
-                of a size other than the calibration's, or eyes that look exchanged.
+                of a size other than the calibration's, eyes that look exchanged, or a calibration
+                that does not fit the images.
         """
         rectifier = self.rectifier_for(frame)
         # 1 rectify
         left, right = rectifier.rectify(frame.image, frame.right_image)
         self._check_eyes(left, right, rectifier)
+        pair = frame.stamp, left, right, rectifier.disparity_offset
+        self._watch.check(*pair)
         # 2 match; NaN where left-right check, uniqueness or speckle filter object
         disparity = self.match(left, right, rectifier)
         # 3 below a pixel: the matcher alone prefers whole disparities
@@ -167,6 +172,7 @@ class StereoSource:
         with np.errstate(divide="ignore", invalid="ignore"):
             depth = rectifier.focal_baseline / (disparity - rectifier.disparity_offset)
             depth[(depth < self.config.min_depth) | (depth > self.config.max_depth)] = np.nan
+        self._watch.check_coverage(float(np.isfinite(depth).mean()), *pair)
         confidence = self._confidence(left, residual)
         # 5 back into the raw left frame
         depth, confidence = rectifier.to_raw(depth, confidence)

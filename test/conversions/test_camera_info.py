@@ -47,8 +47,8 @@ def test_all_zero_coefficients_mean_no_distortion():
     [
         ({"k": np.full(9, np.nan)}, "camera_info K .*all values must be finite"),
         ({"d": [0.1, np.nan, 0, 0, 0]}, "camera_info D .*all values must be finite"),
-        ({"d": [0.1, 0.2, 0.3]}, "3 distortion coefficients: 0, 4, 5 or 8"),
-        ({"distortion_model": "equidistant"}, "'equidistant': accepted are plumb_bob"),
+        ({"d": [0.1, 0.2, 0.3]}, "3 distortion coefficients: 0, 4, 5, 8, 12 or 14"),
+        ({"distortion_model": "division"}, "'division': accepted are plumb_bob"),
         ({"width": 0}, "camera_info size 0x512"),
     ],
 )

@@ -77,7 +77,8 @@ def test_labels_of_both_widths():
         ({"step": 20}, r"image step 20 bytes: 7 pixels of 3 x uint8 need 21"),
         ({"height": 0}, r"image size 7x0: both must be positive"),
         ({"width": 0}, r"image size 0x5: both must be positive"),
-        ({"encoding": "yuv422"}, r"image encoding 'yuv422': accepted are rgb8, bgr8"),
+        ({"encoding": "yuv422"}, r"image of width 7 px: yuv422 needs a multiple of 2"),
+        ({"encoding": "32FC3"}, r"image encoding '32FC3': accepted are rgb8, bgr8"),
     ],
 )
 def test_each_mismatch_is_one_sentence(change, sentence):

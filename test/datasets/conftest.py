@@ -35,6 +35,7 @@ class BagMaker:
     """Collects messages, then writes them in the order they were added."""
 
     rows: list[tuple[str, Any, int]] = field(default_factory=list)
+    silent: dict[str, str] = field(default_factory=dict)  # type by topic, listed without messages
 
     def add(self, topic: str, content: Any, time: int) -> None:
         self.rows.append((topic, content, time))
@@ -52,7 +53,8 @@ class BagMaker:
         self.add(topic, content, stamp)
 
     def compressed(self, topic: str, stamp: int, pixels: np.ndarray, suffix: str = "png") -> None:
-        data = np.frombuffer(cv2.imencode(f".{suffix}", pixels[..., ::-1])[1].tobytes(), np.uint8)
+        bgr = pixels[..., ::-1] if pixels.ndim == 3 else pixels
+        data = np.frombuffer(cv2.imencode(f".{suffix}", bgr)[1].tobytes(), np.uint8)
         content = message(
             "sensor_msgs/msg/CompressedImage", header=header(stamp), format=suffix, data=data
         )
@@ -88,16 +90,23 @@ class BagMaker:
 
     def transform(self, stamp: int, parent: str, child: str, x: float) -> None:
         """On /tf."""
+        stamped = self._stamped(stamp, parent, child, x)
+        self.add("/tf", message("tf2_msgs/msg/TFMessage", transforms=[stamped]), stamp)
+
+    def transform_stamped(self, topic: str, stamp: int, x: float) -> None:
+        """On a topic of its own."""
+        self.add(topic, self._stamped(stamp, "base", "tool", x), stamp)
+
+    def _stamped(self, stamp: int, parent: str, child: str, x: float) -> Any:
         vector = message("geometry_msgs/msg/Vector3", x=x, y=0.0, z=0.0)
         rotation = message("geometry_msgs/msg/Quaternion", x=0.0, y=0.0, z=0.0, w=1.0)
         motion = message("geometry_msgs/msg/Transform", translation=vector, rotation=rotation)
-        stamped = message(
+        return message(
             "geometry_msgs/msg/TransformStamped",
             header=header(stamp, parent),
             child_frame_id=child,
             transform=motion,
         )
-        self.add("/tf", message("tf2_msgs/msg/TFMessage", transforms=[stamped]), stamp)
 
     def write(
         self,
@@ -109,6 +118,8 @@ class BagMaker:
         writer.set_compression(compression, CompressionFormat.ZSTD)
         with writer:
             connections = {}
+            for topic, kind in self.silent.items():
+                writer.add_connection(topic, kind, typestore=STORE)
             for topic, content, time in self.rows:
                 kind = content.__msgtype__
                 if topic not in connections:

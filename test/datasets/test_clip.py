@@ -89,7 +89,7 @@ def test_a_damaged_clip_is_one_sentence(clip_folder, tmp_path, damage, sentence)
 def test_what_no_reader_takes_is_one_sentence(tmp_path):
     (tmp_path / "notes.txt").write_text("")
     for path, sentence in (
-        (tmp_path, "holds notes.txt: accepted are a clip folder"),
+        (tmp_path, "holds notes.txt: accepted are .*a clip folder"),
         (tmp_path / "notes.txt", "holds a .txt file: accepted are"),
         (tmp_path / "nothing", "does not exist: accepted are"),
     ):

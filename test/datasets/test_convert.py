@@ -155,7 +155,7 @@ def test_a_video_without_calibration_converts(stereomis, tmp_path, run_command):
 def test_wrong_options_are_one_sentence(clip_folder, tmp_path, run_command):
     for options, sentence in (
         (["--compressed", "webp"], "--compressed webp: accepted are raw, jpeg, png"),
-        (["--split", "test"], "rotated is no StereoMIS folder"),
+        (["--split", "test"], "rotated is a clip folder"),
     ):
         result = run_command("convert", clip_folder, tmp_path / "bag", *options)
         assert result.exit_code == 1

@@ -8,6 +8,12 @@ from endosfm3d_ros.datasets.matching import increasing, partners
 def test_late_and_repeated_stamps_go():
     assert increasing([5, 7, 7, 6, 9, 1]) == [0, 1, 4]
     assert increasing([]) == []
+    assert increasing([-3, 2, -1]) == [1]
+
+
+def test_one_stamp_of_the_far_future_takes_only_itself():
+    assert increasing([5, 10**18, 7, 8]) == [0, 2, 3]
+    assert increasing([0, 100, 200, 0, 100, 200]) == [0, 1, 2]  # a loop: the first time counts
 
 
 @pytest.mark.parametrize(

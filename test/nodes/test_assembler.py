@@ -168,3 +168,25 @@ def test_another_frame_id_is_another_camera(assembler, out):
     assembler.clear()
     assembler.add_image(2 * STEP, "right", IMAGE)
     assert stamps(out) == [0, 2 * STEP]
+
+
+def test_a_calibration_that_a_frame_brings_about_leaves_the_order(assembler, out):
+    """Two frames wait; whoever takes the first one sets a new calibration."""
+    camera = PinholeCamera.default(4, 4)
+    assembler._emit = lambda frame: (assembler.set_calibration(camera), out.append(frame))
+    assembler.required = {"right"}
+    assembler.add_image(0, "camera", IMAGE)
+    assembler.add_image(STEP, "camera", IMAGE)
+    assembler.required = set()
+    assembler.set_calibration(None)
+    assert stamps(out) == [0, STEP] and out[1].camera is camera
+
+
+@pytest.mark.parametrize("offset", [7_000_000, -7_000_000])
+def test_an_offset_between_the_eyes_is_learnt(assembler, out, offset):
+    assembler.required = {"right"}
+    for i in range(30):
+        assembler.add_image(i * STEP, "camera", IMAGE)
+        assembler.add_companion("right", i * STEP + offset, IMAGE + i)
+    assert len(out) >= 20
+    assert all((frame.right_image == round(frame.stamp / STEP)).all() for frame in out)

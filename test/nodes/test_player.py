@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from time import monotonic
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 
+from endosfm3d_ros.datasets.bag_file import BagFile
 from endosfm3d_ros.errors import ConfigurationError, InputError
 from endosfm3d_ros.nodes.bag_writer import BagWriter
 from endosfm3d_ros.nodes.conversions import image_array, image_message, nanoseconds
@@ -74,5 +77,28 @@ def test_unusable_requests(probe, bag, tmp_path):
     with pytest.raises(InputError, match="/nothing"):
         BagPlayer(probe.node, bag, PlayerConfig(topics=("/nothing",)))
     (tmp_path / "metadata.yaml").write_text("rosbag2_bagfile_information: {}")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match=r"holds no \.mcap or \.db3 file"):
         BagPlayer(probe.node, tmp_path)
+
+
+def test_a_bag_without_its_list_is_played(probe, bag, tmp_path):
+    bare = tmp_path / "bare"
+    shutil.copytree(bag, bare)
+    (bare / "metadata.yaml").unlink()
+    player = BagPlayer(probe.node, bare)
+    assert player.messages == BagPlayer(probe.node, bag).messages and not player.faults
+
+
+def test_what_of_a_bag_is_lost_is_said(probe, bag, tmp_path):
+    cut = tmp_path / "cut"
+    shutil.copytree(bag, cut)
+    file = next(cut.glob("*.mcap"))
+    file.write_bytes(file.read_bytes()[: int(0.5 * file.stat().st_size)])
+    player = BagPlayer(probe.node, cut)
+    assert player.messages > 0 and any("cut off or damaged" in fault for fault in player.faults)
+
+
+def test_a_bag_that_is_written_has_checksums_and_a_printable_name(bag, tmp_path):
+    assert BagFile(bag).checked
+    with pytest.raises(ConfigurationError, match="has to be UTF-8"):
+        BagWriter(tmp_path / os.fsdecode(b"kl\xe4r"))

@@ -12,7 +12,7 @@ import pytest
 from endosfm3d_ros.datasets.simulator import SimulatedSequence
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.images import LEAST_SIDE
+from endosfm3d_ros.inputs.plausibility import LEAST_SIDE
 from endosfm3d_ros.pipeline import Pipeline, PipelineConfig
 from endosfm3d_ros.sfm.estimator import EstimatorConfig
 from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig

@@ -1,0 +1,174 @@
+"""What no endoscope has: limits with their sources, in one table, and the checks that use them.
+
+A value outside is refused with value, limit and what it looks like, because a wrong unit or a
+calibration of other pixels is far more likely than such an instrument.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import atan, degrees
+
+import numpy as np
+
+from endosfm3d_ros.errors import InputError
+from endosfm3d_ros.geometry.camera import FISHEYE, PinholeCamera
+
+
+@dataclass(frozen=True)
+class Range:
+    """Accepted values, ends included, and why."""
+
+    low: float
+    high: float
+    unit: str
+    source: str
+
+    def holds(self, value: float) -> bool:
+        """Whether the value lies inside; NaN does not."""
+        return self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g} {self.unit}"
+
+
+BASELINE = Range(
+    0.5, 15.0, "mm", "both eyes sit in one shaft, and trocars end at 15 mm; da Vinci has 4 to 6"
+)
+DEPTH = Range(
+    1.0, 500.0, "mm", "scopes touch tissue at one end, and an insufflated abdomen is the other"
+)
+PINHOLE_VIEW = Range(
+    15.0, 140.0, "degrees", "beyond, a pixel of a pinhole spans too little; scopes have 60 to 140"
+)
+FISHEYE_VIEW = Range(15.0, 220.0, "degrees", "capsules and colonoscopes end at 170 to 200")
+CENTRE = Range(0.3, 0.7, "of the picture", "optics are centred on their sensor")
+PIXEL_ASPECT = Range(0.8, 1.25, "fx / fy", "sensors have square pixels; 4:3 video of PAL has 1.09")
+LEAST_SIDE = 32  # px; nothing can be followed, matched or mapped in less
+DEPTH_VALID = 0.01  # share of the pixels below which a depth image says nothing
+DEPTH_SHARE = 1 / 8  # of the picture's width: coarser depth is no depth of this picture
+
+
+def require_baseline(metres: float) -> None:
+    """Refuse a baseline that no endoscope has.
+
+    Raises:
+        InputError: with value, limit and what it looks like.
+    """
+    given = metres * 1e3
+    if BASELINE.holds(given):
+        return
+    looks = ""
+    if BASELINE.holds(metres):
+        looks = ": this looks like millimetres for metres"
+    elif given <= 0:
+        looks = (
+            ": P[3] of the right camera_info must be -fx * baseline, with the right eye at x > 0 "
+            "of the left one"
+        )
+    raise InputError(f"stereo baseline {metres:g} m: {BASELINE} are accepted{looks}")
+
+
+def require_view(camera: PinholeCamera) -> None:
+    """Refuse a field of view that this lens model cannot have.
+
+    Raises:
+        InputError: with value, limit and cure.
+    """
+    angle = field_of_view(camera)
+    limits = FISHEYE_VIEW if camera.lens == FISHEYE else PINHOLE_VIEW
+    if not limits.holds(angle):
+        cure = ""
+        if angle > limits.high and camera.lens != FISHEYE:
+            cure = "; wider lenses need the model equidistant"
+        raise InputError(
+            f"camera with fx {camera.fx:.1f} px for {camera.width} px sees {angle:.0f} degrees: "
+            f"{limits} are accepted{cure}"
+        )
+    if not PIXEL_ASPECT.holds(camera.fx / camera.fy):
+        raise InputError(
+            f"camera with fx {camera.fx:.1f} and fy {camera.fy:.1f} px: a ratio of {PIXEL_ASPECT} "
+            "is accepted"
+        )
+
+
+def field_of_view(camera: PinholeCamera) -> float:
+    """Horizontal field of view in degrees: of the matrix, or of the lens where it is a fisheye."""
+    half = camera.width / 2 / camera.fx
+    return degrees(2 * half if camera.lens == FISHEYE else 2 * atan(half))
+
+
+def require_invertible(camera: PinholeCamera) -> None:
+    """Refuse distortion that folds the picture over itself within half its height of the centre.
+
+    Raises:
+        InputError: with the coefficients and by how much a pixel misses itself.
+    """
+    if not camera.distorted:
+        return
+    angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    radius = 0.48 * min(camera.width, camera.height)
+    centre = (camera.width - 1) / 2, (camera.height - 1) / 2
+    ring = np.column_stack([np.cos(angles), np.sin(angles)]) * radius + centre
+    missed = np.abs(camera.project(camera.unproject(ring)) - ring).max()
+    if not missed < 0.5:
+        raise InputError(
+            f"distortion {[round(value, 4) for value in camera.distortion]} ({camera.lens}) of "
+            f"{camera.width}x{camera.height} px cannot be undone: pixels {radius:.0f} px from the "
+            f"centre miss themselves by {missed:.1f} px, 0.5 are accepted"
+        )
+
+
+def require_depth(depth: np.ndarray) -> np.ndarray:
+    """The depth image, if an endoscope can have seen it.
+
+    Raises:
+        InputError: too few valid pixels, or a median outside `DEPTH`, with what it looks like.
+    """
+    valid = np.isfinite(depth)
+    share = float(valid.mean()) if depth.size else 0.0
+    if share < DEPTH_VALID:
+        raise InputError(f"depth valid in {share:.1%} of the pixels: {DEPTH_VALID:.0%} are needed")
+    median = float(np.median(depth[valid])) * 1e3
+    if DEPTH.holds(median):
+        return depth
+    looks = ""
+    if DEPTH.holds(median * 1e-3):
+        looks = "; this looks like millimetres in 32FC1, which holds metres (REP 118)"
+    elif DEPTH.holds(median * 1e3):
+        looks = "; this looks like metres in 16UC1, which holds millimetres (REP 118)"
+    raise InputError(f"depth with a median of {median:g} mm: {DEPTH} are accepted{looks}")
+
+
+def require_depth_fits(depth: np.ndarray, size: tuple[int, int]) -> None:
+    """Refuse depth that cannot be of a picture of this (width, height).
+
+    Raises:
+        InputError: another aspect, or far fewer pixels.
+    """
+    height, width = depth.shape
+    if abs(width * size[1] / (height * size[0]) - 1) > 0.01 and (
+        abs(width - height * size[0] / size[1]) >= 1
+    ):
+        raise InputError(
+            f"depth of {width}x{height} for a picture of {size[0]}x{size[1]}: the aspect ratios "
+            "must agree; register the depth to the picture"
+        )
+    if width < DEPTH_SHARE * size[0]:
+        raise InputError(
+            f"depth of {width}x{height} for a picture of {size[0]}x{size[1]}: at least "
+            f"{DEPTH_SHARE * size[0]:.0f} px of width are accepted"
+        )
+
+
+def require_picture(image: np.ndarray) -> None:
+    """Refuse what no stage can work on.
+
+    Raises:
+        InputError: not (H, W, 3) uint8, or a side of less than `LEAST_SIDE`.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise InputError(f"image {image.dtype}{list(image.shape)}: uint8 (H, W, 3) is accepted")
+    height, width = image.shape[:2]
+    if min(height, width) < LEAST_SIDE:
+        raise InputError(f"image of {width}x{height} pixels: {LEAST_SIDE} a side are the least")
