@@ -211,8 +211,8 @@ class SceneUpdate:
     tools: ToolsView | None = None  # None where instruments are not looked for
     scale: ScaleEstimate | None = None  # None while depth and motion are relative
     labels: np.ndarray | None = None  # (H, W) uint8 as Frame.tool_labels, of the pixels of `image`
-    report: StageReport = StageReport()
     motion_prior: MotionPrior | None = None  # None where no pose network looked at this image
+    report: StageReport = StageReport()
 
     @property
     def unit(self) -> float:

@@ -46,9 +46,9 @@ def _adjust(
     system = problem.linearise(best)
     cost = system.cost
     for _ in range(config.iterations):
-        candidate = problem.moved(best, *system.step(damping))
-        trial = problem.linearise(candidate)
-        if not trial.cost < cost:
+        candidate = problem.candidate(best, system, damping)
+        trial = None if candidate is None else problem.linearise(candidate)
+        if trial is None or not trial.cost < cost:
             damping *= 10
             if damping > 1e6:
                 break

@@ -13,6 +13,7 @@ import numpy as np
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.geometry.undistortion import Undistorter
+from endosfm3d_ros.images import check_picture
 from endosfm3d_ros.sfm.endosfm3d import EndoSfM3D, EndoSfM3DConfig
 from endosfm3d_ros.sfm.external import ExternalSource
 from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig, IntrinsicsFilter
@@ -90,6 +91,9 @@ class Estimator:
         self._scale = ScaleStage(c.scale, c.scale_sources, c.stereo, c.background)
         self._undistorter = Undistorter()
         self.source: DepthSource | None = None
+        self._bend: tuple[float, ...] | None = (
+            None  # distortion that the last image was believed in
+        )
 
     def _network(self, report: Callable[[str], None]) -> list[EndoSfM3D]:
         """The network source; without weights it is missed only where it was asked for."""
@@ -106,7 +110,7 @@ class Estimator:
 
     def reset(self) -> None:
         """Forget the stream; the next frame is a first frame."""
-        self.source = None
+        self.source = self._bend = None
         for part in (*self._sources.values(), self._intrinsics, self._motion, self._scale):
             part.reset()
 
@@ -131,14 +135,17 @@ class Estimator:
         """One frame through the stage.
 
         Raises:
-            InputError: the chosen source cannot work on this frame.
+            InputError: an image that nothing can be done with, or the chosen source cannot work on
+                this frame.
         """
+        check_picture(frame.image)
         # 1 which source, and once for everything after it: which camera took the image
         if self.source is None:
             self.source = self._sources[self._choose(frame)]
         with clock.stage("intrinsics"):
             intrinsics = self._intrinsics.update(frame)
         lens = self.source.lens(frame, intrinsics.camera)
+        self._watch(lens)
         # 2 the image as everybody looks at it: of a pinhole, unless the source wants it raw
         with clock.stage("undistort"):
             seen, camera = (frame, lens) if self.source.takes_raw else self._straight(frame, lens)
@@ -170,6 +177,13 @@ class Estimator:
             scale=self._scale.estimate, motion_prior=prior,
         )  # fmt: skip
 
+    def _watch(self, lens: PinholeCamera) -> None:
+        """Another bend makes other images of the same scene: key frames are not of their kind."""
+        bend = lens.distortion if lens.distorted else ()
+        if self._bend not in (None, bend):
+            self._motion.restart()
+        self._bend = bend
+
     def _motion_prior(
         self, frame: Frame, known: IntrinsicsEstimate, clock: StageClock
     ) -> MotionPrior | None:
@@ -190,7 +204,8 @@ class Estimator:
 
     def notes(self) -> list[str]:
         """What the user should know about the choice of the source and of its back ends."""
-        return self._source_notes() + self._scale.notes()
+        failed = self._intrinsics.notes + ([self._motion.note] if self._motion.note else [])
+        return self._source_notes() + self._scale.notes() + failed
 
     def _source_notes(self) -> list[str]:
         if isinstance(self.source, EndoSfM3D):

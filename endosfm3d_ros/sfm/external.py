@@ -27,10 +27,12 @@ class ExternalSource:
         """The given depth with non-positive and infinite values as NaN (REP 117).
 
         Raises:
-            InputError: the frame carries no depth.
+            InputError: the frame carries no depth, or an array that is no depth map.
         """
         if frame.depth is None:
             raise InputError("depth source 'topic' is chosen and this frame came without depth")
+        if frame.depth.ndim != 2 or not frame.depth.size:
+            raise InputError(f"depth of shape {list(frame.depth.shape)}: (H, W) is accepted")
         with np.errstate(invalid="ignore"):
             good = np.isfinite(frame.depth) & (frame.depth > 0)
         depth = np.where(good, frame.depth, np.nan).astype(np.float32)

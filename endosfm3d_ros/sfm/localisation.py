@@ -134,7 +134,8 @@ def coarse(
     T, inliers = solution
     if len(inliers) < max(c.min_inliers, c.min_inlier_share * good.sum()):
         return None
-    return refine_pose(T, data.subset(inliers), tolerance=NEAR)[0]
+    T = refine_pose(T, data.subset(inliers), tolerance=NEAR)[0]
+    return T if np.isfinite(T).all() else None
 
 
 def seen_from(T: np.ndarray, points: np.ndarray, camera: PinholeCamera) -> np.ndarray:
@@ -176,7 +177,10 @@ def fine(
     middle = float(np.median(keyframe.points[link.index, 2]))
     prior = PosePrior(expected_pose, c.prior_translation * middle, c.prior_rotation)
     data = correspondences(keyframe, link.index, link.pixels, view, c)
-    return Located(*refine_pose(T, data, prior), link.index, link.pixels)
+    T, covariance = refine_pose(T, data, prior)
+    if not np.isfinite(T).all():
+        return None
+    return Located(T, covariance, link.index, link.pixels)
 
 
 def correspondences(

@@ -46,7 +46,9 @@ class ScaleStage:
         background: bool,
     ) -> None:
         self._config, self._sources, self._stereo_config = config, sources, stereo
-        self._look: Background[Measurement | None] = Background(background)
+        self._look: Background[Measurement | None] = Background(
+            background, name="the look at the right eye"
+        )
         self._normaliser = ScaleNormaliser()
         self._metric = MetricScale(config)
         self._kinematics = KinematicScale(sources)
@@ -69,7 +71,7 @@ class ScaleStage:
 
     def normalise_motion(self, T: np.ndarray) -> np.ndarray:
         """A motion (4x4) in the units of the source's depth, as `normalise` does with depth."""
-        return se3.from_rotation(T[:3, :3], self._normaliser.factor * T[:3, 3])
+        return se3.scaled(T, self._normaliser.factor)
 
     def observe(
         self,
@@ -126,11 +128,11 @@ class ScaleStage:
         return self._looked is not None
 
     def notes(self) -> list[str]:
-        """Sources that contradict each other."""
-        return self._metric.notes()
+        """Sources that contradict each other, or fail."""
+        return self._metric.notes() + ([self._look.note] if self._look.note else [])
 
     def _observe_robot(self, frame: Frame, pose: CameraPose) -> None:
-        if frame.pose is None:
+        if frame.pose is None or not np.isfinite(frame.pose).all():
             return
         measured = self._kinematics.add(pose.T_map_camera, frame.pose)
         if measured is not None:

@@ -215,7 +215,7 @@ class StereoSource:
         first = int(np.floor(fb / c.max_depth + rectifier.disparity_offset))
         last = int(np.ceil(fb / c.min_depth + rectifier.disparity_offset))
         width = rectifier.size[0]
-        return first, int(np.clip(np.ceil((last - first) / 16) * 16, 16, width // 32 * 16))
+        return first, int(np.clip(np.ceil((last - first) / 16) * 16, 16, max(width // 32, 1) * 16))
 
     def _matcher(self, first: int, count: int, block: int) -> cv2.StereoSGBM:
         c = self.config

@@ -120,6 +120,7 @@ class ToolStage:
         self._masks.reset()
         self._tracker.reset()
         self._forget(set(self._known))
+        self._unit = 1.0  # metres, as believed, per unit that the stream began with
 
     def close(self) -> None:
         """End the thread that makes models."""
@@ -144,6 +145,7 @@ class ToolStage:
         """
         alive = {tool.id for tool in tracks.tools}
         self._forget(self._known.keys() - alive)
+        self._follow(update.unit)
         placed = tuple(self._place_one(tool, update) for tool in tracks.tools)
         notes = tuple(known.note for known in self._known.values() if known.note)
         return ToolsView(update.frame.stamp, tracks, placed, tracks.source, notes)
@@ -171,6 +173,17 @@ class ToolStage:
         for known in self._known.values():
             known.misfits, known.pause = self.config.remake_frames, 0
         return len(self._known)
+
+    def _follow(self, unit: float) -> None:
+        """Where metres have changed, what was measured in them changes too."""
+        if unit == self._unit:
+            return
+        factor, self._unit = unit / self._unit, unit
+        for known in self._known.values():
+            if known.placement is not None and not known.model.metric:
+                known.placement = known.placement.rescaled(factor)
+        if self.config.models == "capsule" and not self.config.shaft_diameter:
+            self.remake()  # its diameter was measured by depth
 
     def _forget(self, tools: set[int]) -> None:
         """What is known of these ids; models that were ordered for them are not wanted any more."""

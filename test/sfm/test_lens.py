@@ -176,6 +176,24 @@ def test_both_eyes_are_matched_raw_and_looked_at_straight(clip):
         assert np.linalg.norm(error[:3, 3]) < 4e-4
 
 
+def test_a_lens_that_is_read_from_now_on_does_not_move_the_camera(clip):
+    """The images of mode `fixed` are straight, those before it were not: no key frame is shared."""
+    estimator = Estimator(given("estimate"))
+    poses = []
+    for i, frame in enumerate(clip.frames):
+        if i == 4:
+            estimator.set_intrinsics_mode("fixed")
+        poses.append(estimator.estimate(frame, StageClock()).pose)
+    assert all(pose.state == TrackingState.TRACKING for pose in poses)
+    step = se3.inverse(poses[3].T_odom_camera) @ poses[4].T_odom_camera
+    assert np.linalg.norm(step[:3, 3]) < 1e-4 and se3.rotation_angle(step) < 1e-3  # held
+    truth = [clip.sequence.reference_pose(i) for i in range(len(clip.frames))]
+    for i in range(5, len(poses)):
+        moved = se3.inverse(poses[4].T_odom_camera) @ poses[i].T_odom_camera
+        error = se3.inverse(se3.inverse(truth[4]) @ truth[i]) @ moved
+        assert np.linalg.norm(error[:3, 3]) < 2e-4
+
+
 class Networks(EndoSfM3D):
     """Takes note of the images that it is asked about; no engine runs."""
 

@@ -8,7 +8,8 @@ import pytest
 
 from endosfm3d_ros.datasets.simulator import SimulatedSequence
 from endosfm3d_ros.geometry import se3
-from endosfm3d_ros.sfm.keyframes import WindowConfig
+from endosfm3d_ros.sfm.keyframe_window import Improved, WindowConfig
+from endosfm3d_ros.sfm.keyframes import Keyframe
 from endosfm3d_ros.sfm.localisation import LocalisationConfig
 from endosfm3d_ros.sfm.motion import MotionTracker
 from endosfm3d_ros.sfm.motion_config import MotionConfig
@@ -262,6 +263,65 @@ def test_an_adjustment_with_the_camera_of_before_is_put_onto_the_rays_of_the_bet
         assert np.abs(better.project(view.points) - view.pixels).max() < 1e-3
 
 
+def test_views_that_came_during_an_adjustment_follow_the_one_they_hang_on(clip):
+    """The adjustment turns, shifts and enlarges what it knows; all of it must stay one world."""
+    _, frames = clip
+    tracker = MotionTracker(MotionConfig(keyframe_flow=20))
+    for frame, depth in frames:
+        tracker.track(frame, replace(depth, scale=ScaleSource.RELATIVE))
+    window = tracker._window
+    views = window.snapshot()
+    assert len(views) > 3
+    known = views[:-2]
+    window.apply(elsewhere(known, growth=1.04))
+    for before, after in zip(views, window.views):
+        assert np.allclose(after.T_map, WORLD @ se3.scaled(before.T_map, 1.04), atol=1e-9)
+        assert np.allclose(after.points, 1.04 * before.points, rtol=1e-6)
+
+
+WORLD = se3.from_vectors([0.02, -0.01, 0.03], [1e-3, 2e-3, -1e-3])
+
+
+def elsewhere(views: tuple[Keyframe, ...], growth: float = 1.0) -> Improved:
+    """An adjustment that turns, shifts and enlarges the world of these views."""
+    return Improved(
+        {view.number: WORLD @ se3.scaled(view.T_map, growth) for view in views},
+        {view.number: view.covariance for view in views},
+        {view.number: growth * view.points for view in views},
+        {view.number: view.camera for view in views},
+        {},
+    )
+
+
+@pytest.mark.parametrize("late", [0, 1, 2])
+def test_an_adjustment_moves_the_map_under_the_current_pose_however_late_it_comes(
+    clip, monkeypatch, late
+):
+    """Odometry takes no step; the camera moves in the map as its key frames do."""
+    _, frames = clip
+    moved, alone = (MotionTracker(MotionConfig(keyframe_flow=14)) for _ in range(2))
+    for tracker in (moved, alone):
+        monkeypatch.setattr(tracker._refinement, "submit", lambda job: True)  # runs for ever
+    answer = None
+    for frame, depth in frames:
+        if answer is None and len(moved._window.views) == 2 + late:
+            answer = elsewhere(moved._window.snapshot()[:2])
+            monkeypatch.setattr(moved._refinement, "take", once(answer))
+        one, other = (tracker.track(frame, depth).pose for tracker in (moved, alone))
+        assert np.allclose(one.T_odom_camera, other.T_odom_camera, atol=1e-5)
+        expected = other.T_map_camera if answer is None else WORLD @ other.T_map_camera
+        assert np.allclose(one.T_map_camera, expected, atol=2e-5)
+        if len(moved._window.views) == 3 + late:  # with a key frame made since
+            break
+    assert answer is not None and len(moved._window.views) == 3 + late
+
+
+def once(answer: Improved):
+    """Gives an answer once."""
+    answers = [answer]
+    return lambda: answers.pop() if answers else None
+
+
 def foreseen(sequence, i: int, j: int) -> np.ndarray:
     """4x4 motion from frame i to frame j."""
     return se3.inverse(sequence.reference_pose(j)) @ sequence.reference_pose(i)
@@ -294,3 +354,36 @@ def test_a_wrong_forecast_harms_nothing(clip):
         assert all(pose.state == TrackingState.TRACKING for pose in tracked)
         poses[motion is None] = np.stack([pose.T_odom_camera for pose in tracked])
     assert np.array_equal(poses[True], poses[False])
+
+
+def test_a_picture_of_another_size_that_shows_nothing_leaves_no_half_known_key_frame(clip):
+    _, frames = clip
+    tracker = MotionTracker()
+    for frame, depth in frames[:3]:
+        tracker.track(frame, depth)
+    black = replace(frames[3][0], image=np.zeros((64, 80, 3), np.uint8))
+    small = DepthMap(
+        np.full((64, 80), np.nan, np.float32), np.zeros((64, 80), np.float32),
+        black.camera.resized(80, 64), "exact", ScaleSource.STEREO, black.stamp,
+    )  # fmt: skip
+    assert tracker.track(black, small).pose.state == TrackingState.LOST
+    assert tracker.rescale(1.1).pose.state == TrackingState.LOST
+    assert tracker.track(*frames[4]).pose.state == TrackingState.TRACKING
+
+
+def test_places_are_recognised_after_the_world_has_grown(clip):
+    """Remembered key frames grow with the map, and so does the pose that they give."""
+    _, frames = clip
+    tracker = MotionTracker(MotionConfig(keyframe_flow=14))
+    before = [tracker.track(frame, depth).pose for frame, depth in frames]
+    tracker.rescale(1.2)
+    grown = replace(frames[8][1], depth=1.2 * frames[8][1].depth)
+    seen = replace(frames[8][0], stamp=frames[-1][0].stamp + 10**8)
+    lost = replace(seen, image=np.zeros_like(seen.image))
+    for _ in range(2):
+        assert tracker.track(lost, grown).pose.state == TrackingState.LOST
+    again = tracker.track(seen, grown).pose
+    assert again.state == TrackingState.TRACKING
+    place = 1.2 * before[8].T_map_camera[:3, 3]
+    assert np.linalg.norm(place) > 2e-3
+    assert np.linalg.norm(again.T_map_camera[:3, 3] - place) < 3e-4

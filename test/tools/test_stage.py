@@ -18,7 +18,8 @@ from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig
 from endosfm3d_ros.tools.models import model_source
 from endosfm3d_ros.tools.silhouette import overlap, silhouette
 from endosfm3d_ros.tools.stage import ToolsConfig
-from endosfm3d_ros.types import Frame
+from endosfm3d_ros.tools.types import ToolPlacement
+from endosfm3d_ros.types import Frame, ScaleEstimate, ScaleSource
 
 STEEL = (110, 130, 150)
 LENS = PinholeCamera(320, 256, 240.0, 240.0, 160.0, 128.0, (-0.45, 0.2, 0.0, 0.0, 0.0))
@@ -267,3 +268,35 @@ def test_the_view_names_the_source_that_its_own_mask_came_from(pipeline):
     begun = pipeline.begin(a_frame(0, shaft()))
     pipeline.tools._masks.name = "network"
     assert pipeline.finish(begun).tools.mask_source == "topic"
+
+
+@pytest.mark.parametrize(("diameter", "models"), [(0.008, 1), (0.0, 2)])
+def test_a_diameter_measured_by_depth_is_measured_anew_where_metres_change(diameter, models):
+    stage = ToolsConfig("topic", shaft_diameter=diameter, in_background=False)
+    sfm = EstimatorConfig("topic", intrinsics=IntrinsicsConfig(mode="fixed"))
+    made = Pipeline(PipelineConfig(sfm, stage))
+    for i in range(8):
+        begun = made.begin(a_frame(i, shaft()))
+        factor = 1.0 if i < 5 else 1.1
+        depth = replace(begun.update.depth, depth=begun.update.depth.depth * np.float32(factor))
+        scale = ScaleEstimate(factor, 0.01, ScaleSource.KINEMATICS, 9)
+        tool = made.finish(
+            replace(begun, update=replace(begun.update, depth=depth, scale=scale))
+        ).tools.tools
+        if i == 4:
+            before = tool[0].model
+    assert tool[0].model_count == models
+    widths = [np.ptp(model.vertices, axis=0).min() for model in (before, tool[0].model)]
+    assert widths[1] / widths[0] == pytest.approx(1.1 if models == 2 else 1.0, rel=0.02)
+    made.close()
+
+
+def test_a_placement_keeps_its_view_where_metres_change():
+    rng = np.random.default_rng(0)
+    vertices = rng.normal(size=(20, 3))
+    placement = ToolPlacement(
+        np.eye(3), np.array([0.01, 0.02, 0.08]), 0.02, 0.9, np.eye(6), 0.01, True
+    )
+    grown = placement.rescaled(1.2)
+    assert np.allclose(grown.points(vertices), 1.2 * placement.points(vertices))
+    assert grown.covariance[5, 5] == pytest.approx(1.44) and grown.covariance[0, 0] == 1
