@@ -24,6 +24,7 @@ RAW = re.compile(r"(?:^|[/_])(?:raw|color|colour|mono)(?:[/_]|$)", re.IGNORECASE
 RECTIFIED = re.compile(r"(?:^|[/_])(?:rect|rectified)(?:[/_]|$)", re.IGNORECASE)
 ASKED, EVERY = 50, 5  # pairs, of which each so-many-th is looked at until one tells
 UNSEEN = "no pair has shown yet whether it is rectified"
+MEND = "correct the calibration file or the driver that sends it"
 CHANGED = 0.02  # of fx * baseline: a new calibration, not rounding
 SAME, ALIKE = 1e-6, 1e-3  # relative: rounding of drivers, and what leaves a look at a pair valid
 NUMBERS = ("d", "k", "r", "p")
@@ -257,9 +258,8 @@ class CameraContract:
             made = make()
         except InputError as error:
             sentence = str(error).removeprefix(topics.info).strip()
-            self.report.refused(
-                topics.info, key, f"{sentence}; it is not used", severity=Severity.WARN
-            )
+            told = f"{sentence}; it is not used"
+            self.report.refused(topics.info, key, told, MEND, Severity.WARN)
             return None
         self.report.settle(topics.info, key)
         return made
