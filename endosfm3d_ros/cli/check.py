@@ -53,8 +53,13 @@ def check(
         sequence = open_source(source, inputs)
         facts, entries = list(recording.facts(sequence)), recording.findings(sequence)
     _print(facts, entries)
-    if any(entry.severity == 2 for entry in entries):
+    if any(_unusable(entry) for entry in entries):
         raise typer.Exit(1)
+
+
+def _unusable(entry: Entry) -> bool:
+    """Whether something cannot be used: nothing at all comes of it, or the stream goes without."""
+    return entry.severity == 2 or (entry.severity == 1 and entry.action == "refused")
 
 
 def _print(facts: list[tuple[str, str]], entries: list[Entry]) -> None:

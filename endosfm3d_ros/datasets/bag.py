@@ -133,7 +133,7 @@ class BagSequence(Sequence):
         for eye, topic in (("left", t.left_info), ("right", t.right_info)):
             if topic in infos:
                 contract.set_info(eye, infos[topic])
-        if contract.stereo is not None:
+        if contract.stereo is not None or contract.pending:
             for entry in self._spread(ASKED):
                 if contract.decided:
                     break

@@ -16,13 +16,15 @@ import numpy as np
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.inputs import cameras
-from endosfm3d_ros.inputs.judging import Verdict, differ, judge_pair
+from endosfm3d_ros.inputs.judging import CURE, Verdict, differ, judge_pair
 from endosfm3d_ros.inputs.report import InputReport, Severity
 from endosfm3d_ros.types import StereoGeometry
 
 RAW = re.compile(r"(?:^|[/_])(?:raw|color|colour|mono)(?:[/_]|$)", re.IGNORECASE)
 RECTIFIED = re.compile(r"(?:^|[/_])(?:rect|rectified)(?:[/_]|$)", re.IGNORECASE)
 ASKED, EVERY = 50, 5  # pairs, of which each so-many-th is looked at until one tells
+UNSEEN = "no pair has shown yet whether it is rectified"
+MEND = "correct the calibration file or the driver that sends it"
 CHANGED = 0.02  # of fx * baseline: a new calibration, not rounding
 SAME, ALIKE = 1e-6, 1e-3  # relative: rounding of drivers, and what leaves a look at a pair valid
 NUMBERS = ("d", "k", "r", "p")
@@ -146,11 +148,20 @@ class CameraContract:
         return is_rectified(self._topics["left"].image)
 
     @property
+    def _clear(self) -> bool:
+        """Whether images have told how they are to be read."""
+        return self._verdict is not None and self._verdict.clear
+
+    @property
     def decided(self) -> bool:
-        """Whether looking at a pair can still change anything."""
+        """Whether looking at a pair can change nothing any more."""
         both = self.has("left") and self.has("right")
-        clear = self._verdict is not None and self._verdict.clear
-        return not both or clear or self._asked >= ASKED
+        return not both or self._clear or self._asked >= ASKED
+
+    @property
+    def pending(self) -> bool:
+        """Whether there may be a pair once its images have been looked at."""
+        return self.stereo is None and not self._told and not self.decided
 
     def judge(self, left: np.ndarray, right: np.ndarray) -> bool:
         """Look at a pair of (H, W, 3) images; whether camera and pair have changed by it."""
@@ -226,8 +237,9 @@ class CameraContract:
                 f"of {names[0]} and {names[1]} one says that it is rectified, the other not: both "
                 "eyes must be alike"
             )
-        if self._verdict is not None and not self._verdict.clear and not self._told:
-            raise InputError(f"{names[0]}: {self._verdict.words}; {self._verdict.cure}")
+        if not self._told and not self._clear:
+            words = self._verdict.words if self._verdict else UNSEEN
+            raise InputError(f"{names[0]}: {words}; {CURE}")
         return self._pair(self.rectified, self.report)
 
     def _pair(self, rectified: bool, report: InputReport | None = None) -> StereoGeometry | None:
@@ -246,9 +258,8 @@ class CameraContract:
             made = make()
         except InputError as error:
             sentence = str(error).removeprefix(topics.info).strip()
-            self.report.refused(
-                topics.info, key, f"{sentence}; it is not used", severity=Severity.WARN
-            )
+            told = f"{sentence}; it is not used"
+            self.report.refused(topics.info, key, told, MEND, Severity.WARN)
             return None
         self.report.settle(topics.info, key)
         return made

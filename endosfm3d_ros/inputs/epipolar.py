@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 CORNERS, SPACING = 96, 14  # at most so many, px apart
+LEAST_WIDTH = 320  # px that images are enlarged to
 COARSE = 0.25  # scale of the first search
 PATCH, FINE_PATCH = 5, 10  # half widths in px: of the small image, and of the full one
 ROWS = 0.05  # of the height: how far from its row a match is looked for
@@ -40,6 +41,12 @@ def pair_fit(left: np.ndarray, right: np.ndarray, infinity: float = 0.0) -> Pair
         right: right image.
         infinity: disparity of a point at infinity in px.
     """
+    enlarge = max(1.0, LEAST_WIDTH / left.shape[1])
+    if enlarge > 1:  # patches of a small picture show too little
+        left, right = (
+            cv2.resize(eye, None, fx=enlarge, fy=enlarge, interpolation=cv2.INTER_LINEAR)
+            for eye in (left, right)
+        )
     corners = _corners(left)
     if len(corners) < MATCHES:
         return None
@@ -55,7 +62,7 @@ def pair_fit(left: np.ndarray, right: np.ndarray, infinity: float = 0.0) -> Pair
             moves.append(fine)
     if len(moves) < MATCHES:
         return None
-    dx, dy = np.array(moves).T
+    dx, dy = np.array(moves).T / enlarge
     return PairFit(
         rows=float(np.median(np.abs(dy))),
         shift=float(np.median(dy)),

@@ -68,7 +68,8 @@ class PixelReader:
         try:
             array = read(message)
         except InputError as error:
-            self.report.refused(self.topic, "pixels", str(error))
+            cure = "let the sender use an accepted encoding, unit or format"
+            self.report.refused(self.topic, "pixels", str(error), cure)
             raise
         self.report.settle(self.topic, "pixels")
         return array

@@ -144,7 +144,7 @@ class FrameReceiver:
                 for part, topic in (("depth", "depth_in"), ("right", "right/image_raw"))
                 if published(topic) or (part == "right" and self._packed)
             },
-            calibrated=self._contract.stereo is not None,
+            calibrated=self._contract.stereo is not None or self._contract.pending,
             calibration_due=bool(self._missing()) or self._first_image is None,
             pairable=self._pairable("right"),
         )
@@ -250,7 +250,8 @@ class FrameReceiver:
     def _wants_right(self) -> bool:
         """For depth from it, to measure the scale now and then, or to learn of its stamps."""
         stereo = self._values["depth_source"] in ("auto", "stereo")
-        due = self._contract.stereo is not None or bool(self._missing())
+        contract = self._contract
+        due = contract.stereo is not None or contract.pending or bool(self._missing())
         return (stereo and due) or self._values["scale_source"] == "stereo"
 
     def _on_depth(self, message: Image | CompressedImage) -> None:

@@ -196,7 +196,9 @@ def outcome(case: Case) -> str:
     return "right"
 
 
-@pytest.mark.parametrize("count", [COMBINATIONS, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "count", [COMBINATIONS, pytest.param(500, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])]
+)
 def test_the_cloud_of_a_pair_is_right_or_refused(count):
     """Few may be refused: a door that is always shut lets nothing wrong through either."""
     outcomes = Counter()
