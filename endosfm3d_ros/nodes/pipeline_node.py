@@ -121,7 +121,7 @@ class PipelineNode(LifecycleNode):
                 f"cannot activate: {STUCK} {self._live.state.working_for:.0f} s"
             )
             return FAILURE
-        self._level = Level.OK
+        self._known: set[tuple[str, Level]] = set()  # parts and levels that were spoken of
         self._health.failure = ""
         self._health.restart(monotonic())
         self._pipeline.reset()
@@ -254,16 +254,16 @@ class PipelineNode(LifecycleNode):
     # --- watching ----------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        """Report at once when the level changes; give up after too many crashes in a row."""
+        """Report at once what is new; give up after too many crashes in a row."""
         self._outputs.watch(monotonic())
         self._health.failure = self._live.state.failure
         findings = self._findings(monotonic())
         for note in self._health.update.report.notes if self._health.update else ():
             self._guard.warn_once(note)
-        level = findings[0].level if findings else Level.OK
-        if level != self._level:
-            self._level = level
-            self._say(findings)
+        known, self._known = self._known, {(found.part, found.level) for found in findings}
+        if self._known != known:
+            new = [found for found in findings if (found.part, found.level) not in known]
+            self._say(new, well=not findings)
             self._report()
         if self._health.crashes >= self._values["max_failures"]:
             self.get_logger().error(
@@ -285,7 +285,7 @@ class PipelineNode(LifecycleNode):
             return f"an image is being computed since {computing:.1f} s"
         return self._receiver.waiting()
 
-    def _say(self, findings: list[Finding]) -> None:
+    def _say(self, findings: list[Finding], well: bool) -> None:
         log = self.get_logger()
         for finding in findings:
             sentence = f"{finding.part}: {finding.sentence}"
@@ -295,7 +295,7 @@ class PipelineNode(LifecycleNode):
                 log.error(sentence)
             else:
                 log.warning(sentence)
-        if not findings:
+        if well:
             log.info("all well again")
 
     def _report(self) -> None:
