@@ -35,10 +35,9 @@ def demo(
     """
     import json
 
-    import cv2
-
     from endosfm3d_ros.cli.main import NOTICE
     from endosfm3d_ros.nodes.demo_picture import picture
+    from endosfm3d_ros.picture_files import write_picture
 
     console = Console()
     console.print(NOTICE, style="yellow")
@@ -48,7 +47,7 @@ def demo(
     if not heard.depth:
         console.print(f"nothing came back; the node's log is {out / 'node.log'}", style="red")
         raise typer.Exit(1)
-    cv2.imwrite(str(out / "demo.png"), picture(heard, clip)[..., ::-1])
+    write_picture(out / "demo.png", picture(heard, clip))
     console.print(f"picture of the scene: {out / 'demo.png'}")
 
 

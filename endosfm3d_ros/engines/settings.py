@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 
 from endosfm3d_ros.engines.device import DEVICES, chosen_device
 from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.folders import cache_folder
 
 PRECISIONS = ("f32", "bf16", "f16", "int8")
 PREFERRED = {  # back ends in order of preference
@@ -20,10 +20,8 @@ PREFERRED = {  # back ends in order of preference
 
 
 def default_cache_dir() -> Path:
-    """`$ENDOSFM3D_CACHE`, or `endosfm3d` in the user's cache folder (XDG base directories)."""
-    if chosen := os.environ.get("ENDOSFM3D_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "endosfm3d"
+    """Where engines are kept (see `folders`)."""
+    return cache_folder()
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from rosbags.interfaces import (
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from endosfm3d_ros.datasets.atomic import atomic_folder
+from endosfm3d_ros.atomic import atomic_folder
 from endosfm3d_ros.nodes.share import message_definitions
 
 FOREVER = QosTime(9223372036, 854775807)  # RMW_DURATION_INFINITE

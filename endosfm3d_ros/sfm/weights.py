@@ -21,6 +21,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.folders import data_folder
 
 SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
 POSE_FILES = ("pose_encoder.pth", "pose.pth")
@@ -116,11 +117,10 @@ def search_folders() -> list[Path]:
     `$ENDOSFM3D_WEIGHTS` (a set, or a folder of sets), the user's data folder (XDG base
     directories), and the package itself.
     """
-    data_home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     chosen = os.environ.get(VARIABLE)
     return [
         *([Path(chosen)] if chosen else []),
-        data_home / "endosfm3d" / "weights",
+        data_folder() / "weights",
         Path(str(files("endosfm3d_ros"))) / "weights",
     ]
 

@@ -11,9 +11,9 @@ import os
 import platform
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
+from endosfm3d_ros.atomic import replacing
 from endosfm3d_ros.errors import ConfigurationError
 
 SOURCE_FOLDER = Path(__file__).parent / "csrc"
@@ -94,22 +94,16 @@ def build_library(folder: Path, instruction_set: str) -> Path:
     compiler = find_compiler()
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / library_name(instruction_set)
-    handle, temporary = tempfile.mkstemp(dir=folder, suffix=".so")
-    os.close(handle)
-    try:
+    with replacing(target) as scratch:
         files = [str(path) for path in sources() if path.suffix == ".cpp"]
         flags = [*COMMON_FLAGS, *instruction_sets()[instruction_set]]
-        command = [compiler, *flags, *files, "-o", temporary]
+        command = [compiler, *flags, *files, "-o", str(scratch)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise ConfigurationError(
                 f"{compiler} could not compile the CPU rasteriser (needs C++17): "
                 f"{_first_error(done.stderr)}"
             )
-        os.chmod(temporary, 0o755)
-        os.replace(temporary, target)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
     return target
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 
 from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.folders import cache_folder
 from endosfm3d_ros.splatting import build
 
 
@@ -68,11 +68,6 @@ def supported_instruction_sets() -> list[str]:
     capability = torch.backends.cpu.get_cpu_capability().lower()
     names = list(build.instruction_sets())
     return names[names.index(capability) :] if capability in names else names[-1:]
-
-
-def cache_folder() -> Path:
-    """Where a source checkout keeps compiled libraries: $ENDOSFM3D_CACHE or ~/.cache/endosfm3d."""
-    return Path(os.environ.get("ENDOSFM3D_CACHE") or Path.home() / ".cache" / "endosfm3d")
 
 
 def find_library() -> Path:

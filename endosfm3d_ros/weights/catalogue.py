@@ -5,12 +5,12 @@ None of them is part of the package. Hashes stand where their publishers state t
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.folders import data_folder
 
 Kind = Literal["weights", "bases", "lrm", "tools"]
 
@@ -136,5 +136,5 @@ def require_licence(entry: Entry, accepted: str) -> None:
 
 def user_folder(entry: Entry) -> Path:
     """Where the entry lies when it is installed (XDG base directories)."""
-    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "endosfm3d"
+    data = data_folder()
     return data / "tools" if entry.kind == "tools" else data / entry.kind / entry.name

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from endosfm3d_ros.engines import NetworkRecipe, TensorSpec
 from endosfm3d_ros.engines.recipe import fingerprint_of
 from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.folders import data_folder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,8 +30,7 @@ def find_lrm(folder: str = "") -> Path:
     Raises:
         ConfigurationError: a file is not there.
     """
-    data_home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    path = Path(folder or os.environ.get(VARIABLE) or data_home / "endosfm3d" / "lrm")
+    path = Path(folder or os.environ.get(VARIABLE) or data_folder() / "lrm")
     missing = [name for name in FILES if not (path / name).is_file()]
     if missing:
         raise ConfigurationError(

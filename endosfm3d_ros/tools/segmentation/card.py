@@ -24,6 +24,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.folders import data_folder
 from endosfm3d_ros.tools.segmentation.types import PARTS
 
 CARD = "tools.json"
@@ -100,8 +101,7 @@ def find_model(folder: str = "") -> tuple[Path, ModelCard]:
 
 def user_folder() -> Path:
     """`endosfm3d/tools` in the user's data folder (XDG base directories)."""
-    data_home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return data_home / "endosfm3d" / "tools"
+    return data_folder() / "tools"
 
 
 def read_card(path: Path) -> ModelCard:
