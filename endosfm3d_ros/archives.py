@@ -37,17 +37,17 @@ def read_archive(path: Path, limits: ArchiveLimits | None = None) -> dict[str, n
 
     Raises:
         InputError: no regular file, no such archive, encrypted or packed by a method that NumPy
-            does not use, damaged, or larger than the limits.
+            does not use, damaged, or larger than the limits. The sentence does not name the file.
     """
     try:
         with regular_file(path) as file, zipfile.ZipFile(file) as archive:
             _check(archive, limits or ArchiveLimits())
             return {_name(member): _array(archive, member) for member in archive.infolist()}
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+    except InputError:
+        raise
     except Exception as error:  # readers of zip and npy raise anything for arbitrary bytes
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise InputError(f"{path} is no readable archive: {reason}") from error
+        raise InputError(f"no readable archive ({reason})") from error
 
 
 @contextmanager
@@ -100,7 +100,9 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, _, dtype = read(stream, max_header_size=MAX_HEADER)
         stated = dtype.itemsize * int(np.prod(shape, dtype=object)) if shape else dtype.itemsize
-        if dtype.hasobject or stated > member.file_size:
+        if dtype.hasobject:
+            raise InputError(f"'{member.filename}' holds Python objects, numbers are accepted")
+        if stated > member.file_size:
             raise InputError(f"'{member.filename}' states {stated} bytes and has fewer")
     with archive.open(member) as stream:
         return npy.read_array(stream, allow_pickle=False, max_header_size=MAX_HEADER)

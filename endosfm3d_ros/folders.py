@@ -1,4 +1,4 @@
-"""Where this user's files lie: one place for data (weights, maps) and one for what can be rebuilt."""
+"""Where this user's files lie: data (weights, maps), and what can be rebuilt."""
 
 from __future__ import annotations
 

@@ -32,16 +32,14 @@ from endosfm3d_ros.nodes import parameters, status
 from endosfm3d_ros.nodes.configuring import build_unless
 from endosfm3d_ros.nodes.guard import Guard
 from endosfm3d_ros.nodes.health import Finding, Health, Level
-from endosfm3d_ros.nodes.intrinsics_service import IntrinsicsService
 from endosfm3d_ros.nodes.leaving import leave
-from endosfm3d_ros.nodes.map_services import MapServices
 from endosfm3d_ros.nodes.outputs import SceneOutputs
 from endosfm3d_ros.nodes.qos import OUTPUT
 from endosfm3d_ros.nodes.receiver import FrameReceiver
 from endosfm3d_ros.nodes.scene_messages import FrameNames
+from endosfm3d_ros.nodes.services import offer_services
 from endosfm3d_ros.nodes.stage_outputs import stage_outputs
 from endosfm3d_ros.nodes.tf_mode import TfMode
-from endosfm3d_ros.nodes.tool_services import ToolServices
 from endosfm3d_ros.nodes.transport import use_large_messages
 from endosfm3d_ros.pipeline import Pipeline
 from endosfm3d_ros.types import Frame, SceneUpdate
@@ -65,6 +63,7 @@ class PipelineNode(LifecycleNode):
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.add_on_set_parameters_callback(self._check_parameters)
         parameters.declare(self)
+        offer_services(self, lambda: self._live)
         self.get_logger().warning(NOTICE)
 
     # --- lifecycle ---------------------------------------------------------------------------
@@ -96,9 +95,6 @@ class PipelineNode(LifecycleNode):
             self.create_service(Trigger, "~/reset", self._on_reset),
             self.create_service(SetBool, "~/pause", self._on_pause),
         ]
-        self._map_services = MapServices(self, lambda: self._live)
-        self._intrinsics_service = IntrinsicsService(self, lambda: self._live)
-        self._tool_services = ToolServices(self, lambda: self._live)
         self._configured = True
         # No frame shall wait for a look through all that was imported and built, which takes 0.2 s.
         gc.collect()
@@ -165,9 +161,6 @@ class PipelineNode(LifecycleNode):
             self.destroy_publisher(publisher)
         for service in self._offered:
             self.destroy_service(service)
-        self._map_services.destroy()
-        self._intrinsics_service.destroy()
-        self._tool_services.destroy()
         self._pipeline.close()
         del self._pipeline
 
@@ -292,7 +285,7 @@ def main() -> None:
         signal.signal(number, lambda *_: interrupted.set())
     try:
         node = PipelineNode()
-    except ParameterException as error:
+    except (ParameterException, EndoError) as error:
         sys.exit(f"endosfm3d: {error}")
     node.interrupted = interrupted
     executor = SingleThreadedExecutor()

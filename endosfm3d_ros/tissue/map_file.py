@@ -85,7 +85,7 @@ def load_map(path: Path, config: TissueConfig | None = None) -> TissueMap:
     try:
         arrays = read_archive(path)
     except InputError as error:
-        raise InputError(f"not a tissue map: {error}") from error
+        raise InputError(f"{path} is not a tissue map: {error}") from error
     version, checksum = arrays.pop("version", np.array(0)), arrays.pop("checksum", np.array(""))
     if version.size != 1 or str(version.item()) != str(VERSION):
         raise InputError(f"{path} is not a tissue map of version {VERSION}, the one accepted")
