@@ -109,13 +109,14 @@ def test_an_encrypted_archive_is_refused(grown, tmp_path):
 def test_a_small_file_of_gigabytes_is_refused_before_it_is_unpacked(tmp_path):
     """Row: 14 MB that unpack to 3.4 GB."""
     path = tmp_path / "bomb.npz"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        with archive.open("a.npy", "w", force_zip64=True) as stream:
-            np.lib.format.write_array_header_1_0(
-                stream, {"descr": "|u1", "fortran_order": False, "shape": (700 << 20,)}
-            )
-            for _ in range(70):
-                stream.write(bytes(10 << 20))
+    shape = {"descr": "|u1", "fortran_order": False, "shape": (700 << 20,)}
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("a.npy", "w", force_zip64=True) as stream,
+    ):
+        np.lib.format.write_array_header_1_0(stream, shape)
+        for _ in range(70):
+            stream.write(bytes(10 << 20))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(InputError, match="would unpack to 700"):
         read_archive(path)
