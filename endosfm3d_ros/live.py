@@ -11,7 +11,8 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from time import perf_counter
+from dataclasses import dataclass, replace
+from time import monotonic, perf_counter
 from typing import Any
 
 from endosfm3d_ros.pipeline import Begun, Pipeline
@@ -24,13 +25,14 @@ class LatestFrameSlot:
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._frame: Frame | None = None
+        self.epoch = 0  # of the frames that are put now
         self.dropped = 0
 
     def put(self, frame: Frame) -> None:
         """Never blocks; counts the frame that it replaces."""
         with self._condition:
             self.dropped += self._frame is not None
-            self._frame = frame
+            self._frame = replace(frame, epoch=self.epoch)
             self._condition.notify()
 
     def take(self, timeout: float) -> Frame | None:
@@ -40,10 +42,28 @@ class LatestFrameSlot:
             frame, self._frame = self._frame, None
             return frame
 
-    def clear(self) -> None:
-        """Throw away what waits, without counting it as dropped."""
+    def begin_epoch(self) -> None:
+        """Drop what waits; frames put from now on belong to another scene."""
         with self._condition:
+            self.dropped += self._frame is not None
             self._frame = None
+            self.epoch += 1
+
+    def is_current(self, frame: Frame) -> bool:
+        """Whether a frame is of the present scene; one that is not is counted as dropped."""
+        with self._condition:
+            current = frame.epoch == self.epoch
+            self.dropped += not current
+            return current
+
+
+@dataclass(frozen=True)
+class LiveState:
+    """What the threads do at one moment."""
+
+    dropped: int  # frames that nobody answers
+    working_for: float  # s since the oldest frame under way was begun; 0 where none is
+    failure: str  # why a thread ended that should not have; empty while all run
 
 
 class LivePipeline:
@@ -53,7 +73,8 @@ class LivePipeline:
         pipeline: used by these threads alone once they run.
         on_update: called with each result, in order, on the thread of results.
         on_error: called there with the frame and the exception that it caused, in the pipeline or
-            in `on_update`; the next frame follows.
+            in `on_update`, or with None and what an action between frames raised; the next frame
+            follows.
     """
 
     POLL = 0.1  # s between looks at the stop flag while no frame comes
@@ -62,7 +83,7 @@ class LivePipeline:
         self,
         pipeline: Pipeline,
         on_update: Callable[[SceneUpdate], None],
-        on_error: Callable[[Frame, Exception], None],
+        on_error: Callable[[Frame | None, Exception], None],
     ) -> None:
         self.slot = LatestFrameSlot()
         self._pipeline = pipeline
@@ -73,10 +94,13 @@ class LivePipeline:
         self._begun: queue.Queue[tuple[Frame, Begun | Exception] | None] = queue.Queue(1)
         self._results: queue.Queue[tuple[Frame, SceneUpdate | Exception] | None] = queue.Queue(1)
         self._free = threading.Semaphore()  # the first half: what it made was taken
+        self._delivery = threading.Lock()  # held while a result goes out: a reset comes between
         self._reset = threading.Event()
         self._stop = threading.Event()
+        self._working: dict[str, float] = {}  # since when each thread computes, steady clock
+        self._failure = ""
         self._threads = [
-            threading.Thread(target=run, name=name, daemon=True)
+            threading.Thread(target=self._run, args=(run,), name=name, daemon=True)
             for name, run in (
                 ("pipeline", self._begin),
                 ("scene", self._finish),
@@ -96,16 +120,38 @@ class LivePipeline:
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(max(0.0, end - perf_counter()))
-        return not any(thread.is_alive() for thread in self._threads)
+        return not self.alive
+
+    @property
+    def alive(self) -> bool:
+        """Whether a thread still runs, which may be inside the pipeline."""
+        return any(thread.is_alive() for thread in self._threads)
+
+    @property
+    def state(self) -> LiveState:
+        """What the threads do now; may be asked from any thread."""
+        since = min(list(self._working.values()), default=None)
+        working_for = 0.0 if since is None else monotonic() - since
+        return LiveState(self.slot.dropped, working_for, self._failure)
 
     def reset(self) -> None:
-        """Forget the stream before the next frame is processed; what waits is thrown away."""
-        self.slot.clear()
+        """Forget the stream: no result of a frame that was put before this comes after it."""
+        with self._delivery:
+            self.slot.begin_epoch()
         self._reset.set()
 
     def between_frames(self, action: Callable[[Pipeline], None]) -> None:
-        """Have something done while no frame is in the pipeline; it must not raise."""
+        """Have something done while no frame is in the pipeline."""
         self._actions.put(action)
+
+    def _run(self, verb: Callable[[], None]) -> None:
+        """The body of a thread. None may end unnoticed, and none may leave the others waiting."""
+        try:
+            verb()
+        except BaseException as error:
+            name = threading.current_thread().name
+            self._failure = f"the thread '{name}' ended: {error!r}; activate the node again"
+            self._stop.set()
 
     def _begin(self) -> None:
         """The first thread: takes frames, and everything that is to be done between them."""
@@ -121,44 +167,70 @@ class LivePipeline:
                 self._free.release()
                 continue
             self._act()  # what was asked for before this frame came
+            if not self.slot.is_current(frame):
+                self._free.release()
+                continue
             self._pipeline.slack.waited(waited)
             waited = 0.0
-            self._begun.put((frame, _attempt(self._pipeline.begin, frame)))
+            self._pass(self._begun, (frame, self._attempt(self._pipeline.begin, frame)))
         self._act()  # whoever asked waits for an answer
-        self._begun.put(None)
+        self._pass(self._begun, None)
 
     def _act(self) -> None:
         """Resets and actions; the second thread has nothing to do meanwhile."""
-        if not self._reset.is_set() and self._actions.empty():
+        if self._failure or (not self._reset.is_set() and self._actions.empty()):
             return
         self._begun.join()
         if self._reset.is_set():
             self._reset.clear()
-            self._pipeline.reset()
+            self._report(None, self._attempt(lambda pipeline: pipeline.reset(), self._pipeline))
         while not self._actions.empty():
-            self._actions.get()(self._pipeline)
+            self._report(None, self._attempt(self._actions.get(), self._pipeline))
 
     def _finish(self) -> None:
-        while (given := self._begun.get()) is not None:
+        while (given := self._next(self._begun)) is not None:
             frame, begun = given
             self._free.release()
-            self._results.put((frame, _attempt(self._pipeline.finish, begun)))
+            self._pass(self._results, (frame, self._attempt(self._pipeline.finish, begun)))
             self._begun.task_done()
-        self._results.put(None)
+        self._pass(self._results, None)
 
     def _hand_out(self) -> None:
-        while (given := self._results.get()) is not None:
+        while (given := self._next(self._results)) is not None:
             frame, update = given
-            said = _attempt(self._on_update, update)
-            if isinstance(said, Exception):
-                self._on_error(frame, said)
+            with self._delivery:
+                if self.slot.is_current(frame):
+                    self._report(frame, self._attempt(self._on_update, update))
 
+    def _report(self, frame: Frame | None, said: object) -> None:
+        if isinstance(said, Exception):
+            self._on_error(frame, said)
 
-def _attempt(verb: Callable[[Any], Any], value: Any) -> Any:
-    """What the verb returns or raises; an exception instead of a value passes it by."""
-    if isinstance(value, Exception):
-        return value
-    try:
-        return verb(value)
-    except Exception as error:
-        return error
+    def _pass(self, into: queue.Queue, value: object) -> None:
+        """Hand a frame to the next thread, unless that has ended."""
+        while not self._failure:
+            try:
+                return into.put(value, timeout=self.POLL)
+            except queue.Full:
+                continue
+
+    def _next(self, of: queue.Queue) -> Any:
+        """What the thread before this one hands on; None at the end, or where it has ended."""
+        while not self._failure:
+            try:
+                return of.get(timeout=self.POLL)
+            except queue.Empty:
+                continue
+
+    def _attempt(self, verb: Callable[[Any], Any], value: Any) -> Any:
+        """What the verb returns or raises; an exception instead of a value passes it by."""
+        if isinstance(value, Exception):
+            return value
+        name = threading.current_thread().name
+        self._working[name] = monotonic()
+        try:
+            return verb(value)
+        except Exception as error:
+            return error
+        finally:
+            self._working.pop(name, None)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from time import monotonic
 from typing import TYPE_CHECKING
 
+from endosfm3d_ros.quality import BALANCED, QualityControl
 from endosfm3d_ros.sfm.estimator import Estimator, EstimatorConfig
 from endosfm3d_ros.timing import Slack, StageClock
 from endosfm3d_ros.tools.labels import without_tools
-from endosfm3d_ros.types import Frame, ScaleSource, SceneUpdate, TissueView
+from endosfm3d_ros.types import Frame, ScaleSource, SceneUpdate, StageReport, TissueView
 
 if TYPE_CHECKING:
     from endosfm3d_ros.tissue.map import TissueConfig, TissueMap
@@ -30,6 +32,7 @@ class PipelineConfig:
     tools: ToolsConfig | None = None  # None: instruments are neither segmented nor placed
     tissue: TissueConfig | None = None  # None: no map is kept
     tissue_budget: float | None = 0.035  # s of one update, beside the slack; None: offline
+    quality: str = BALANCED.name  # auto | fast | balanced | fine: shares of what is said above
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Begun:
     update: SceneUpdate  # tissue and tools are not in it yet
     tracks: ToolTracks | None  # None where instruments are not looked for
     clock: StageClock
+    report: StageReport
 
 
 class Pipeline:
@@ -51,17 +55,19 @@ class Pipeline:
     ) -> None:
         self.config = config or PipelineConfig()
         self.slack = Slack()
+        self.quality = QualityControl(self.config.quality)
+        self._work = {"track": 0.0, "map": 0.0}  # s that each half took last
         self.sfm = Estimator(self.config.sfm, report, self.slack)
-        self.tools = self._tool_stage()
+        self.tools = self._tool_stage(report)
         self.tissue = self._tissue_map()
 
     # Imported where they are used: a node without these stages starts without torch.
-    def _tool_stage(self) -> ToolStage | None:
+    def _tool_stage(self, report: Callable[[str], None]) -> ToolStage | None:
         if self.config.tools is None:
             return None
         from endosfm3d_ros.tools.stage import ToolStage
 
-        return ToolStage(self.config.tools)
+        return ToolStage(self.config.tools, report)
 
     def _tissue_map(self) -> TissueMap | None:
         if self.config.tissue is None:
@@ -90,6 +96,16 @@ class Pipeline:
         stages = [self.sfm.backend(), self.tools.backend() if self.tools else "none"]
         return "; ".join(said for said in stages if said != "none") or "none"
 
+    def report(self) -> StageReport:
+        """What the stages say of themselves; asked by the thread that runs `begin`."""
+        return StageReport(
+            backend=self.backend(),
+            intrinsics_mode=self.sfm.intrinsics_mode,
+            k_seen_by=self.sfm.k_seen_by(),
+            notes=tuple(self.sfm.notes()),
+            quality=self.quality.step.name,
+        )
+
     def process(self, frame: Frame) -> SceneUpdate:
         """One frame through all stages.
 
@@ -104,6 +120,8 @@ class Pipeline:
         Reads and writes nothing that `finish` does, so the next frame may be begun meanwhile.
         """
         clock, tracks = StageClock(), None
+        step = self.quality.observe(monotonic(), max(self._work.values()), self.slack.scarce)
+        self.sfm.match_eyes_at(step.stereo_width)
         with clock.stage("total"):
             # 1 instruments first: nothing after this may take them for tissue
             if self.tools is not None:
@@ -112,11 +130,13 @@ class Pipeline:
                 frame = without_tools(frame, tracks)
             # 2 depth, intrinsics, camera motion
             update = self.sfm.estimate(frame, clock)
-        return Begun(update, tracks, clock)
+        self._work["track"] = clock.milliseconds["total"] * 1e-3
+        return Begun(update, tracks, clock, self.report())
 
     def finish(self, begun: Begun) -> SceneUpdate:
         """What follows for the scene; frames are finished in the order in which they were begun."""
         update, clock = begun.update, begun.clock
+        start = monotonic()
         with clock.stage("total"):
             # 3 the tissue that they show, and what they hide
             if self.tissue is not None:
@@ -127,10 +147,12 @@ class Pipeline:
                 with clock.stage("tools"):
                     view = self.tools.place(begun.tracks, update)
                 update = replace(update, tools=view)
-        return replace(update, timings=clock.milliseconds)
+        self._work["map"] = monotonic() - start
+        return replace(update, timings=clock.milliseconds, report=begun.report)
 
     def _map(self, update: SceneUpdate) -> TissueView:
-        budget = self.config.tissue_budget
+        budget, step = self.config.tissue_budget, self.quality.step
+        self.tissue.set_width(round(self.config.tissue.width * step.width))
         relative = [each.scale == ScaleSource.RELATIVE for each in (self.tissue, update.depth)]
         if self.tissue.graph is not None and relative[0] != relative[1]:
             self.tissue.reset()  # the stream has become metric: the map's unit is gone
@@ -139,5 +161,5 @@ class Pipeline:
             update.depth,
             update.pose,
             update.labels,
-            budget=None if budget is None else budget + self.slack.seconds,
+            budget=None if budget is None else budget * step.budget + self.slack.seconds,
         )

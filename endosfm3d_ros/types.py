@@ -72,6 +72,7 @@ class Frame:
     depth: np.ndarray | None = None  # (H, W) float32 metres from outside, NaN invalid
     tool_labels: np.ndarray | None = None  # (H, W) uint8, 0 = tissue, 1.. = tool id
     pose: np.ndarray | None = None  # 4x4 camera-to-world from outside (kinematics, reference)
+    epoch: int = 0  # scene that it belongs to: live, a reset begins another one
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,17 @@ class TissueView:
 
 
 @dataclass(frozen=True)
+class StageReport:
+    """What the stages say of themselves after one frame, for status messages."""
+
+    backend: str = "none"  # what runs the networks
+    intrinsics_mode: str = ""
+    k_seen_by: str = ""  # stages that read the given calibration, comma separated
+    notes: tuple[str, ...] = ()  # what the user should know about the choice of source
+    quality: str = ""  # how much detail the scene gets now
+
+
+@dataclass(frozen=True)
 class SceneUpdate:
     """Everything that one image produced; all parts share its stamp."""
 
@@ -186,3 +198,4 @@ class SceneUpdate:
     tools: ToolsView | None = None  # None where instruments are not looked for
     scale: ScaleEstimate | None = None  # None while depth and motion are relative
     labels: np.ndarray | None = None  # (H, W) uint8 as Frame.tool_labels, of the pixels of `image`
+    report: StageReport = StageReport()

@@ -9,6 +9,8 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+ENOUGH = 0.95  # share of the frames that come back where all is well
+
 if TYPE_CHECKING:
     from endosfm3d_ros.datasets.clip import ClipSequence
     from endosfm3d_ros.nodes.demo import Heard
@@ -44,6 +46,8 @@ def demo(
     clip = rendered(scene, frames, out / "clip", console)
     heard = played(clip, out, depth_source, console)
     console.print_json(json.dumps(summary(heard, clip)))
+    for sentence in shortfall(heard, len(clip)):
+        console.print(sentence, style="yellow", highlight=False)
     if not heard.depth:
         console.print(f"nothing came back; the node's log is {out / 'node.log'}", style="red")
         raise typer.Exit(1)
@@ -71,17 +75,18 @@ def played(clip: ClipSequence, out: Path, depth_source: str, console: Console) -
 
     from endosfm3d_ros.cli.convert import write_bag
     from endosfm3d_ros.nodes.demo import play_through_node
-    from endosfm3d_ros.nodes.transport import use_large_messages
+    from endosfm3d_ros.nodes.transport import prepare_environment
 
     camera, bag = "/endoscope", out / "bag"
     written = write_bag(clip, bag, camera, "raw", None, force=True)
-    use_large_messages()
+    prepare_environment()
     rclpy.init()
     try:
         with Progress(console=console) as progress:
             task = progress.add_task("bag -> node -> scene", total=sum(written.values()))
             advance = lambda: progress.advance(task)  # noqa: E731
-            return play_through_node(bag, camera, out / "node.log", advance, depth_source)
+            log = out / "node.log"
+            return play_through_node(bag, camera, log, advance, depth_source, clip.fps)
     finally:
         rclpy.try_shutdown()
 
@@ -91,17 +96,46 @@ def summary(heard: Heard, clip: ClipSequence) -> dict[str, Any]:
     from endosfm3d_ros.nodes.demo_picture import figures
 
     counts = {
-        "frames_sent": len(clip),
-        "depth_images_received": len(heard.depth),
-        "poses_received": len(heard.poses),
-        "clouds_received": len(heard.clouds),
-        "tissue_images_received": len(heard.tissue),
-        "tool_labels_received": len(heard.labels),
+        "rounds": heard.rounds,
+        "frames_sent": len(clip) * heard.rounds,
+        "depth_images_received": heard.counts["depth/image"],
+        "poses_received": heard.counts["poses"],
+        "clouds_received": heard.counts["points"],
+        "tissue_images_received": heard.counts["tissue/image"],
+        "tool_labels_received": heard.counts["tools/labels"],
     }
     said = heard.status and {
         "latency_p50_ms": round(heard.status.latency_p50_ms, 1),
+        "quality": heard.status.quality,
         "scale_source": heard.status.scale_source,
         "networks": heard.status.backend,
     }
     errors = {name: round(value, 3) for name, value in figures(heard, clip).items()}
     return counts | (said or {}) | errors
+
+
+def shortfall(heard: Heard, frames: int) -> list[str]:
+    """Why frames did not come back, and what to do about it; empty where nearly all did."""
+    from endosfm3d_ros.nodes.readiness import advice
+
+    sent, status = frames * heard.rounds, heard.status
+    back = heard.counts["depth/image"]
+    if sent and back >= ENOUGH * sent:
+        return []
+    if status is None:
+        return [f"{sent - back} of {sent} frames did not come back: the node sent no status"]
+    reasons = {
+        "did not reach the node": sent - status.frames_received,
+        "were replaced by newer ones while the node was busy": status.frames_dropped,
+        "were rejected": status.frames_rejected,
+        "were answered, but not heard here": status.frames_processed - back,
+    }
+    said = [f"{count} {reason}" for reason, count in reasons.items() if count > 0]
+    sentences = [f"{sent - back} of {sent} frames did not come back: {', '.join(said)}"]
+    if status.frames_dropped:
+        stages = {stage.name: stage.p50_ms for stage in status.stages}
+        sentences.append(
+            f"one update takes {stages.get('total', float('nan')):.0f} ms here, which is too slow "
+            f"for this clip, or other programs keep the machine busy: {advice(stages)}"
+        )
+    return sentences

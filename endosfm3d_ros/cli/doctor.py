@@ -108,8 +108,8 @@ def _gpu() -> Iterator[Row]:
 
 
 def _engines() -> Iterator[Row]:
-    from endosfm3d_ros.engines.settings import default_cache_dir
     from endosfm3d_ros.evaluation.machine import processor_flags
+    from endosfm3d_ros.locations import cache_folder
 
     if _installed("openvino"):
         fast = processor_flags() & {"amx_bf16", "avx512_bf16", "avx512_vnni"}
@@ -120,7 +120,7 @@ def _engines() -> Iterator[Row]:
     for module, use in {"onnxruntime": "a second CPU back end", "nncf": "int8 engines"}.items():
         if _installed(module):
             yield OK, module, f"installed: {use}"
-    yield OK, "engine cache", str(default_cache_dir())
+    yield OK, "engine cache", str(cache_folder())
 
 
 def _weights() -> Iterator[Row]:

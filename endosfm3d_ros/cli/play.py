@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from time import sleep
 from typing import Annotated
 
 import typer
 
-SETTLE = 0.5  # s from the first listener to the first message: the others are about to follow
+READY = 600.0  # s that a node may take to become active: it may build engines first
 
 
 def register(app: typer.Typer) -> None:
@@ -22,7 +21,10 @@ def play(
     loop: Annotated[int, typer.Option(help="How often; 0 for ever.")] = 1,
     clock: Annotated[float, typer.Option(help="Hz of /clock; 0 for none.")] = 0.0,
     topic: Annotated[list[str] | None, typer.Option(help="Only this topic; repeatable.")] = None,
-    wait: Annotated[float, typer.Option(help="Seconds to wait for a listener.")] = 5.0,
+    node: Annotated[
+        str, typer.Option(help="Play when this lifecycle node is active; empty: at any listener.")
+    ] = "/endosfm3d",
+    wait: Annotated[float, typer.Option(help="Seconds to wait for that node to appear.")] = 5.0,
 ) -> None:
     """Publish the messages of a bag at their times.
 
@@ -31,22 +33,27 @@ def play(
     import rclpy
     from rich.progress import Progress
 
+    from endosfm3d_ros.nodes.activity import NodeAbsent, wait_until_active
     from endosfm3d_ros.nodes.player import BagPlayer, PlayerConfig
-    from endosfm3d_ros.nodes.transport import use_large_messages
+    from endosfm3d_ros.nodes.transport import prepare_environment
 
     config = PlayerConfig(rate=rate, loops=loop, clock=clock, topics=tuple(topic or ()))
-    use_large_messages()
+    prepare_environment()
     rclpy.init()
-    node = rclpy.create_node("endosfm3d_player")
+    owner = rclpy.create_node("endosfm3d_player")
     try:
-        player = BagPlayer(node, bag, config)
+        player = BagPlayer(owner, bag, config)
         for name in player.topics:
             typer.echo(name)
-        if player.wait_for_listener(None, wait):
-            sleep(SETTLE)
+        try:
+            if node:
+                wait_until_active(node, READY, appears_within=wait)
+        except NodeAbsent as error:
+            typer.echo(f"{error}: playing for whoever listens", err=True)
+        player.wait_until_connected(wait)
         with Progress() as progress:
             task = progress.add_task("playing", total=player.messages * loop or None)
             player.play(lambda name, stamp: progress.advance(task), lambda: not rclpy.ok())
     finally:
-        node.destroy_node()
+        owner.destroy_node()
         rclpy.try_shutdown()

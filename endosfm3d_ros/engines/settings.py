@@ -10,18 +10,13 @@ import numpy as np
 
 from endosfm3d_ros.engines.device import DEVICES, chosen_device
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.folders import cache_folder
+from endosfm3d_ros.locations import cache_folder
 
 PRECISIONS = ("f32", "bf16", "f16", "int8")
 PREFERRED = {  # back ends in order of preference
     "cuda": ("tensorrt", "tensorrt_rtx", "torch"),
     "cpu": ("openvino", "onnxruntime", "torch"),
 }
-
-
-def default_cache_dir() -> Path:
-    """Where engines are kept (see `folders`)."""
-    return cache_folder()
 
 
 @dataclass(frozen=True)
@@ -39,7 +34,7 @@ class EngineSettings:
     precision: str = "f32"  # see PRECISIONS; a back end without it says so and runs f32
     threads: int = 0  # processor threads of one run; 0 leaves the choice to the back end
     cuda_graph: bool = True  # replay the launches of a run as one, where the back end can
-    cache_dir: Path = field(default_factory=default_cache_dir)
+    cache_dir: Path = field(default_factory=cache_folder)
     # RGB uint8 images that int8 is calibrated on; asked for only when such an engine is built
     calibration: Callable[[], list[np.ndarray]] | None = None
 

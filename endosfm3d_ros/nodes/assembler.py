@@ -110,6 +110,20 @@ class FrameAssembler:
         while len(waiting) > self.config.buffer:
             waiting.popitem(last=False)
 
+    def waiting(self) -> str:
+        """Which part the images that have come lack; empty where they lack none."""
+        lacking = sorted(
+            {name for parts in self._pending.values() for name in self.required - set(parts.others)}
+        )
+        slop = self.config.slop * 1e-6
+        said = [
+            f"{name} ({len(self._companions[name])} came, none within {slop:.0f} ms of an image)"
+            if self._companions.get(name)
+            else f"{name} (none came)"
+            for name in lacking
+        ]
+        return f"images wait for the part {', '.join(said)}" if said else ""
+
     def _nearest(self, stamps: OrderedDict[int, object], stamp: int) -> int | None:
         best = min(stamps, key=lambda other: abs(other - stamp), default=None)
         return best if best is not None and abs(best - stamp) <= self.config.slop else None

@@ -14,15 +14,18 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from endosfm3d_ros.errors import EndoError
 from endosfm3d_ros.evaluation.timing import Result
 from endosfm3d_ros.msg import PipelineStatus
+from endosfm3d_ros.nodes.activity import wait_until_active
 from endosfm3d_ros.nodes.conversions import camera_info_message, image_message, nanoseconds
 from endosfm3d_ros.nodes.process import WITHOUT_STAGES, PipelineProcess
 from endosfm3d_ros.nodes.qos import OUTPUT
-from endosfm3d_ros.nodes.transport import use_large_messages
+from endosfm3d_ros.nodes.transport import prepare_environment
 from endosfm3d_ros.types import Frame
 
 FRAME_ID = "endoscope_left_optical_frame"
 SPACING = 10**8  # ns between the stamps
 TIMEOUT = 20.0  # s
+READY = 600.0  # s until the node is active
+SETTINGS = WITHOUT_STAGES | {"max_points": 40000, "quality": "balanced"}
 
 
 def bench_node(frames: list[Frame], rounds: int) -> Result:
@@ -34,11 +37,12 @@ def bench_node(frames: list[Frame], rounds: int) -> Result:
     Raises:
         EndoError: the node does not answer within 20 s.
     """
-    use_large_messages()
+    prepare_environment()
     with tempfile.TemporaryDirectory() as folder:
-        process = PipelineProcess(Path(folder, "log"), WITHOUT_STAGES | {"max_points": 40000})
+        process = PipelineProcess(Path(folder, "log"), SETTINGS)
         rclpy.init()
         try:
+            wait_until_active("/endosfm3d", READY, alive=lambda: process.running)
             feed = _Feed()
             trips = [feed.round_trip(frames[i % len(frames)], i) for i in range(rounds)]
             stages = feed.stages()

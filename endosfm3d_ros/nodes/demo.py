@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from tf2_msgs.msg import TFMessage
 
 from endosfm3d_ros.errors import EndoError
 from endosfm3d_ros.msg import PipelineStatus
+from endosfm3d_ros.nodes.activity import wait_until_active
 from endosfm3d_ros.nodes.conversions import (
     depth_array,
     image_array,
@@ -29,8 +31,11 @@ from endosfm3d_ros.nodes.process import PipelineProcess
 from endosfm3d_ros.nodes.qos import OUTPUT
 
 NODE = "/endosfm3d"
-START_TIMEOUT = 30.0  # s until the node listens
+START_TIMEOUT = 600.0  # s until the node is ready; a slow machine builds engines for minutes
+LISTEN_TIMEOUT = 30.0  # s from then until it is connected
 DRAIN = 1.0  # s after the last image
+SHOWN = 3.0  # s of scene, until which the bag goes round again ...
+ROUNDS = 4  # ... but not more often
 
 
 @dataclass
@@ -44,6 +49,8 @@ class Heard:
     labels: dict[int, np.ndarray] = field(default_factory=dict)  # (H, W) uint8
     clouds: list[PointCloud2] = field(default_factory=list)
     status: PipelineStatus | None = None
+    counts: Counter[str] = field(default_factory=Counter)  # messages by topic, of all rounds
+    rounds: int = 0  # that the bag was played
 
 
 def play_through_node(
@@ -52,8 +59,9 @@ def play_through_node(
     log: Path,
     on_message: Callable[[], None],
     depth_source: str = "auto",
+    fps: float = 10.0,
 ) -> Heard:
-    """Play a bag to a pipeline process and collect its answers.
+    """Play a bag to a pipeline process and collect its answers, until there was a scene to see.
 
     Args:
         bag: with `<camera_ns>/left/...` topics, as `endosfm3d convert` writes it.
@@ -61,9 +69,10 @@ def play_through_node(
         log: where the node's log goes.
         on_message: called for every message played.
         depth_source: parameter of the node.
+        fps: of the images.
 
     Raises:
-        EndoError: the node does not start to listen within 30 s.
+        EndoError: the node does not become ready, with the reason.
     """
     inputs = {
         f"{eye}{topic}": f"{camera_ns}/{side}/{topic}"
@@ -77,15 +86,27 @@ def play_through_node(
     try:
         with _spinning(node):
             player = BagPlayer(node, bag)
+            _wait_until_ready(process, log)
             for topic in player.topics:
-                if topic in inputs.values() and not player.wait_for_listener(topic, START_TIMEOUT):
-                    raise EndoError(f"the node does not listen to {topic}; its log is {log}")
-            player.play(lambda topic, stamp: on_message())
-            _wait_until_quiet(heard)
+                if topic in inputs.values() and not player.wait_for_listener(topic, LISTEN_TIMEOUT):
+                    raise EndoError(
+                        f"the node does not listen to {topic}: {process.last_words} ({log})"
+                    )
+            while heard.counts["depth/image"] / fps < SHOWN and heard.rounds < ROUNDS:
+                heard.rounds += 1
+                player.play(lambda topic, stamp: on_message())
+                _wait_until_quiet(heard)
     finally:
         process.stop()
         node.destroy_node()
     return heard
+
+
+def _wait_until_ready(process: PipelineProcess, log: Path) -> None:
+    try:
+        wait_until_active(NODE, START_TIMEOUT, alive=lambda: process.running)
+    except EndoError as error:
+        raise EndoError(f"{error}: {process.last_words} ({log})") from error
 
 
 def _subscribe(node: rclpy.node.Node, heard: Heard) -> None:
@@ -93,19 +114,25 @@ def _subscribe(node: rclpy.node.Node, heard: Heard) -> None:
         for edge in message.transforms:
             if edge.header.frame_id == "endoscope_odom":
                 heard.poses[nanoseconds(edge.header.stamp)] = matrix_of(edge.transform)
+                heard.counts["poses"] += 1
 
     def collect(topic: str, into: dict[int, np.ndarray], decode: Callable) -> None:
         def on_image(message: Image) -> None:
             into[nanoseconds(message.header.stamp)] = decode(message)
+            heard.counts[topic] += 1
 
         node.create_subscription(Image, f"{NODE}/{topic}", on_image, OUTPUT)
+
+    def on_cloud(message: PointCloud2) -> None:
+        heard.clouds[:] = [message]  # the newest is what the picture shows
+        heard.counts["points"] += 1
 
     node.create_subscription(TFMessage, "/tf", on_tf, 100)
     collect("depth/image", heard.depth, depth_array)
     collect("tissue/image", heard.tissue, image_array)
     collect("tissue/depth", heard.tissue_depth, depth_array)
     collect("tools/labels", heard.labels, label_array)
-    node.create_subscription(PointCloud2, f"{NODE}/points", heard.clouds.append, OUTPUT)
+    node.create_subscription(PointCloud2, f"{NODE}/points", on_cloud, OUTPUT)
     node.create_subscription(
         PipelineStatus, f"{NODE}/status", lambda m: setattr(heard, "status", m), OUTPUT
     )
@@ -133,9 +160,11 @@ def _spinning(node: rclpy.node.Node) -> object:
 
 
 def _wait_until_quiet(heard: Heard) -> None:
-    """Until no new depth has come for a moment."""
-    count, since = len(heard.depth), monotonic()
-    while monotonic() - since < DRAIN:
-        if len(heard.depth) != count:
-            count, since = len(heard.depth), monotonic()
+    """Until no new depth has come for a moment, and a status has said what became of the rest."""
+    count, since, status = heard.counts["depth/image"], monotonic(), heard.status
+    while monotonic() - since < DRAIN or heard.status is status:
+        if heard.counts["depth/image"] != count:
+            count, since, status = heard.counts["depth/image"], monotonic(), heard.status
+        if monotonic() - since > 3 * DRAIN:  # a node that says nothing any more
+            return
         threading.Event().wait(0.05)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
+from queue import SimpleQueue
 
 from endosfm3d_ros.timing import LatencyWindow
 from endosfm3d_ros.types import ScaleSource, SceneUpdate, TrackingState
@@ -31,6 +34,7 @@ class HealthConfig:
     usual_after: int = 30  # intervals from which the usual rate is known
     rate_window: float = 2.0  # s
     min_coverage: float = 0.2  # share of valid depth
+    silent: float = 1.5  # s that images come in and nothing goes out
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,11 @@ class Finding:
 
 
 class Health:
-    """Fed by the node with times of the steady clock in seconds; asked by its watchdog."""
+    """Fed by the node with times of the steady clock in seconds; asked by its watchdog.
+
+    Results come from another thread: what they say waits in a queue until the executor's thread,
+    which owns everything else here, asks.
+    """
 
     def __init__(self, config: HealthConfig | None = None) -> None:
         self.config = config or HealthConfig()
@@ -52,12 +60,18 @@ class Health:
         self.processed = 0
         self.rejected: Counter[str] = Counter()
         self.paused = False
+        self.failure = ""  # why nothing will be processed any more
         self.update: SceneUpdate | None = None
+        self._newest: SceneUpdate | None = None
+        self._news: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self.restart(0.0)
 
     def restart(self, now: float) -> None:
         """The node became active, or the stream starts anew."""
+        self.catch_up()
         self._since = now
+        self._unanswered: float | None = None  # when the first image after the last output came
+        self._rejected_before = self.rejected.copy()  # when the last output came
         self._inputs: deque[float] = deque(maxlen=600)
         self._outputs: deque[float] = deque(maxlen=600)
         self._intervals: deque[float] = deque(maxlen=300)
@@ -69,6 +83,8 @@ class Health:
     def image_received(self, now: float) -> None:
         """An image arrived, usable or not."""
         self.received += 1
+        if self._unanswered is None:
+            self._unanswered = now
         if self._inputs:
             self._intervals.append(now - self._inputs[-1])
         self._inputs.append(now)
@@ -76,17 +92,35 @@ class Health:
     def scene_updated(
         self, update: SceneUpdate, milliseconds: dict[str, float], now: float
     ) -> None:
-        """An image was processed and published; `milliseconds` adds to the stages' durations."""
-        self.processed += 1
-        self.failures = self.crashes = 0
-        self.last_error = ""
-        self.update = update
-        self._outputs.append(now)
-        self.latency.add({**update.timings, **milliseconds})
+        """An image was processed and published; `milliseconds` adds to the stages' durations.
+
+        May be called from any thread.
+        """
+        self._newest = update  # not in the queue: pictures must not pile up there
+        self._news.put(partial(self._note_update, {**update.timings, **milliseconds}, now))
 
     def scene_failed(self, sentence: str, crashed: bool) -> None:
-        """An image was taken from the slot and could not be processed."""
+        """An image was taken from the slot and could not be processed. From any thread."""
+        self._news.put(partial(self._note_failure, sentence, crashed))
+
+    def catch_up(self) -> None:
+        """Take in what other threads have said."""
+        for _ in range(self._news.qsize()):
+            self._news.get_nowait()()
+
+    def _note_update(self, milliseconds: dict[str, float], now: float) -> None:
+        self.processed += 1
+        self._unanswered = None
+        self._rejected_before = self.rejected.copy()
+        self.failures = self.crashes = 0
+        self.last_error = ""
+        self.update = self._newest
+        self._outputs.append(now)
+        self.latency.add(milliseconds)
+
+    def _note_failure(self, sentence: str, crashed: bool) -> None:
         self.failures += 1
+        self.rejected["failed"] += 1
         self.crashes = self.crashes + 1 if crashed else 0
         self.last_error = sentence
 
@@ -106,9 +140,17 @@ class Health:
         window = self.config.rate_window
         return sum(time > now - window for time in times) / window
 
-    def findings(self, now: float) -> list[Finding]:
-        """Everything worth saying, worst first; empty when all is well."""
-        found = [*self._about_input(now), *self._about_processing(), *self._about_scene()]
+    def findings(self, now: float, reason: Callable[[], str] = str) -> list[Finding]:
+        """Everything worth saying, worst first; empty when all is well.
+
+        Args:
+            now: time.
+            reason: asked why nothing goes out, where that is so; an empty answer means that
+                nobody knows.
+        """
+        self.catch_up()
+        found = [*self._about_input(now), *self._about_processing(now, reason)]
+        found += self._about_scene()
         if self.paused:
             found.append(Finding("output", Level.WARN, "paused by service"))
         return sorted(found, key=lambda finding: -finding.level)
@@ -137,10 +179,23 @@ class Health:
         level = Level.ERROR if share < c.slow_error else Level.WARN
         return [Finding("input", level, f"image rate fell to {share:.0%} of {usual:.1f} Hz")]
 
-    def _about_processing(self) -> list[Finding]:
-        if not self.failures:
+    def _about_processing(self, now: float, reason: Callable[[], str]) -> list[Finding]:
+        if self.failure:
+            return [Finding("processing", Level.ERROR, self.failure)]
+        if self.failures:
+            sentence = f"{self.failures} in a row: {self.last_error}"
+            return [Finding("processing", Level.ERROR, sentence)]
+        silent = 0.0 if self._unanswered is None else now - self._unanswered
+        if self.paused or silent < self.config.silent:
             return []
-        return [Finding("processing", Level.ERROR, f"{self.failures} in a row: {self.last_error}")]
+        why = reason() or self.rejected_since_the_last_output() or "nobody knows why"
+        sentence = f"images come in and nothing goes out for {silent:.1f} s: {why}"
+        return [Finding("processing", Level.ERROR, sentence)]
+
+    def rejected_since_the_last_output(self) -> str:
+        """What was rejected most often since then, with how often; empty if nothing was."""
+        grown = self.rejected - self._rejected_before
+        return ", ".join(f"{count} rejected: {why}" for why, count in grown.most_common(2))
 
     def _about_scene(self) -> list[Finding]:
         if self.update is None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import itertools
 import os
 from abc import ABC, abstractmethod
-from pathlib import Path
 
 from geometry_msgs.msg import Point
 from visualization_msgs.msg import Marker
 
+from endosfm3d_ros.locations import mesh_folder
 from endosfm3d_ros.tools.mesh import decimated
 from endosfm3d_ros.tools.types import ToolModel
 
@@ -60,7 +60,7 @@ class MeshFile(MarkerShape):
     def __init__(self, model: ToolModel) -> None:
         import trimesh
 
-        folder = Path(os.environ.get("ROS_HOME") or Path.home() / ".ros") / "endosfm3d"
+        folder = mesh_folder()
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / f"tool_{os.getpid()}_{next(NUMBERS)}.stl"
         trimesh.Trimesh(model.vertices, model.faces, process=False).export(self._path)

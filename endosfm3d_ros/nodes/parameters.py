@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -22,6 +22,7 @@ from endosfm3d_ros.nodes.health import HealthConfig
 from endosfm3d_ros.nodes.marker_shapes import SHAPES
 from endosfm3d_ros.nodes.parameter_values import check_frames, meant, refuse_unknown
 from endosfm3d_ros.pipeline import PipelineConfig
+from endosfm3d_ros.quality import QualityName
 from endosfm3d_ros.sfm.endosfm3d import EndoSfM3DConfig
 from endosfm3d_ros.sfm.estimator import EstimatorConfig
 from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig
@@ -93,6 +94,13 @@ SPECS = (
     Spec("device", "auto", "what networks run on; auto takes the GPU if any", choices=DEVICES),
     Spec("allow_cpu", False, "device cuda may become cpu, with a warning, where CUDA is missing"),
     Spec("pose_every", 3, "frames from one run of the pose network to the next", 1, 100),
+    Spec(
+        "quality",
+        "auto",
+        "detail against age: shares of tissue_width, tissue_budget and the width at which eyes are "
+        "matched; auto begins with what the machine can do and goes down while it cannot keep up",
+        choices=get_args(QualityName),
+    ),
     Spec("tissue_map", True, "keep a deforming map of the tissue, instruments removed"),
     Spec(
         "tissue_budget",
@@ -251,6 +259,7 @@ def pipeline_config(values: dict[str, Any]) -> PipelineConfig:
         tools=_tools_config(values),
         tissue=_tissue_config(values),
         tissue_budget=values["tissue_budget"],
+        quality=values["quality"],
     )
 
 

@@ -35,19 +35,21 @@ from endosfm3d_ros.nodes.health import Finding, Health, Level
 from endosfm3d_ros.nodes.leaving import leave
 from endosfm3d_ros.nodes.outputs import SceneOutputs
 from endosfm3d_ros.nodes.qos import OUTPUT
+from endosfm3d_ros.nodes.readiness import FirstScene, expectation, ready_pipeline, rehearse_messages
 from endosfm3d_ros.nodes.receiver import FrameReceiver
 from endosfm3d_ros.nodes.scene_messages import FrameNames
 from endosfm3d_ros.nodes.services import offer_services
 from endosfm3d_ros.nodes.stage_outputs import stage_outputs
 from endosfm3d_ros.nodes.tf_mode import TfMode
-from endosfm3d_ros.nodes.transport import use_large_messages
-from endosfm3d_ros.pipeline import Pipeline
+from endosfm3d_ros.nodes.transport import prepare_environment
 from endosfm3d_ros.types import Frame, SceneUpdate
 
 NOTICE = "research software: not a medical device, not for clinical use"
 DISCOVERY_PERIOD = 0.05  # s between looks for publishers
 WATCH_PERIOD = 0.1  # s
 STATUS_PERIOD = 1.0  # s
+LONG = 1.0  # s of one stage of one image, after which it is worth a word
+STUCK = "a thread of the last activation is still computing, since"
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -57,13 +59,13 @@ class PipelineNode(LifecycleNode):
     def __init__(self, **options: Any) -> None:
         super().__init__("endosfm3d", **options)
         self.interrupted = threading.Event()  # set: configure stops waiting for engines
-        self._configured = False
+        self._configured = self._active = False
         self._live: LivePipeline | None = None
         self._loops: list[Any] = []
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.add_on_set_parameters_callback(self._check_parameters)
         parameters.declare(self)
-        offer_services(self, lambda: self._live)
+        offer_services(self, lambda: self._live if self._active else None)
         self.get_logger().warning(NOTICE)
 
     # --- lifecycle ---------------------------------------------------------------------------
@@ -73,9 +75,9 @@ class PipelineNode(LifecycleNode):
         self._values = parameters.values_of(self)
         try:
             config = parameters.pipeline_config(self._values)
-            self._pipeline = build_unless(
+            self._pipeline, rehearsed = build_unless(
                 self.interrupted,
-                lambda report: Pipeline(config, report),
+                lambda report: ready_pipeline(config, report),
                 lambda text: self.get_logger().info(text),
             )
         except EndoError as error:
@@ -88,6 +90,8 @@ class PipelineNode(LifecycleNode):
         points, meshes = self._values["max_points"], self._values["marker_meshes"]
         extras = stage_outputs(self._pipeline, points, meshes)
         self._outputs = SceneOutputs(self, names, self._tf_mode, extras)
+        rehearse_messages(rehearsed.update, names, stage_outputs(self._pipeline, points))
+        self._first_scene = FirstScene()
         self._apply_live(self._values)
         self._status = self.create_publisher(PipelineStatus, "~/status", OUTPUT)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", OUTPUT)
@@ -96,16 +100,24 @@ class PipelineNode(LifecycleNode):
             self.create_service(SetBool, "~/pause", self._on_pause),
         ]
         self._configured = True
+        self._report_before = self._pipeline.report()
         # No frame shall wait for a look through all that was imported and built, which takes 0.2 s.
         gc.collect()
         gc.freeze()
+        self.get_logger().info(expectation(rehearsed))
         settings = ", ".join(f"{name}={value!r}" for name, value in self._values.items())
         self.get_logger().info(f"configured: {settings}")
         return SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Start the thread, then listen."""
+        """Start the threads, then listen. Refused while threads of before are still computing."""
+        if self._live is not None and self._live.alive:
+            self.get_logger().error(
+                f"cannot activate: {STUCK} {self._live.state.working_for:.0f} s"
+            )
+            return FAILURE
         self._level = Level.OK
+        self._health.failure = ""
         self._health.restart(monotonic())
         self._pipeline.reset()
         self._live = LivePipeline(self._pipeline, self._on_update, self._on_error)
@@ -118,6 +130,8 @@ class PipelineNode(LifecycleNode):
             self._watch: WATCH_PERIOD,
             self._report: STATUS_PERIOD,
         }
+        self._receiver.assembler.rejected = self._health.rejected
+        self._active = True
         self._loops = [
             self.create_timer(period, self._guard(callback), clock=self._steady)
             for callback, period in periods.items()
@@ -130,7 +144,12 @@ class PipelineNode(LifecycleNode):
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Free the pipeline and take the topics down."""
+        """Free the pipeline and take the topics down; not under threads that still use it."""
+        if self._live is not None and self._live.alive:
+            self.get_logger().error(
+                f"cannot clean up: {STUCK} {self._live.state.working_for:.0f} s"
+            )
+            return FAILURE
         self._tear_down()
         return SUCCESS
 
@@ -141,14 +160,17 @@ class PipelineNode(LifecycleNode):
         return SUCCESS
 
     def _stop(self) -> None:
-        if self._live is None:
+        if not self._active:
             return
+        self._active = False
         for loop in self._loops:
             self.destroy_timer(loop)
         self._receiver.close()
-        if not self._live.stop():
+        self._live.reset()  # nothing goes out after the withdrawal, whatever is still computed
+        if self._live.stop():
+            self._live = None
+        else:
             self.get_logger().error("the pipeline's threads have not ended within 2 s")
-        self._live = None
         self._outputs.withdraw("the node is not active")
 
     def _tear_down(self) -> None:
@@ -190,13 +212,15 @@ class PipelineNode(LifecycleNode):
             latency = (now - arrival) * 1e3
             milliseconds |= {"latency": latency, "overhead": latency - total}
         self._health.scene_updated(update, milliseconds, now)
+        if sentence := self._first_scene.sentence(update, now):
+            self.get_logger().info(sentence)
 
-    def _on_error(self, frame: Frame, error: Exception) -> None:
+    def _on_error(self, frame: Frame | None, error: Exception) -> None:
         expected = isinstance(error, EndoError)
         sentence = str(error) if expected else repr(error)
         self._health.scene_failed(sentence, crashed=not expected)
-        log = self.get_logger()
-        log.error(f"frame {frame.stamp} failed: {sentence}", throttle_duration_sec=2.0)
+        what = "what was to be done between frames" if frame is None else f"frame {frame.stamp}"
+        self.get_logger().error(f"{what} failed: {sentence}", throttle_duration_sec=2.0)
 
     def _on_time_jump(self, step: int) -> None:
         seconds = step * 1e-9
@@ -204,8 +228,9 @@ class PipelineNode(LifecycleNode):
         self._restart_scene()
 
     def _restart_scene(self) -> None:
-        self._health.restart(monotonic())
+        """A barrier: nothing of the scene before comes after the withdrawal."""
         self._live.reset()
+        self._health.restart(monotonic())
         self._outputs.withdraw("a new scene starts")
 
     # --- watching ----------------------------------------------------------------------------
@@ -213,9 +238,10 @@ class PipelineNode(LifecycleNode):
     def _watch(self) -> None:
         """Report at once when the level changes; give up after too many crashes in a row."""
         self._outputs.watch(monotonic())
-        for note in self._pipeline.sfm.notes():
+        self._health.failure = self._live.state.failure
+        findings = self._health.findings(monotonic(), self._why_silent)
+        for note in self._health.update.report.notes if self._health.update else ():
             self._guard.warn_once(note)
-        findings = self._health.findings(monotonic())
         level = findings[0].level if findings else Level.OK
         if level != self._level:
             self._level = level
@@ -228,6 +254,13 @@ class PipelineNode(LifecycleNode):
             )
             self._report()
             self.trigger_deactivate()
+
+    def _why_silent(self) -> str:
+        """What images wait for, if they wait."""
+        computing = self._live.state.working_for
+        if computing > LONG:
+            return f"an image is being computed since {computing:.1f} s"
+        return self._receiver.waiting()
 
     def _say(self, findings: list[Finding]) -> None:
         log = self.get_logger()
@@ -245,23 +278,21 @@ class PipelineNode(LifecycleNode):
     def _report(self) -> None:
         """PipelineStatus and diagnostics."""
         now = monotonic()
-        findings = self._health.findings(now)
+        findings = self._health.findings(now, self._why_silent)
         message = status.status_message(
-            self._health, self._pipeline, findings, now, self._live.slot.dropped
+            self._health, self._report_before, findings, now, self._live.state.dropped
         )
-        message.frames_rejected += sum(self._receiver.assembler.rejected.values())
         self._status.publish(message)
         name = self.get_fully_qualified_name().lstrip("/")
-        rejected = self._health.rejected + self._receiver.assembler.rejected
         stamp = self.get_clock().now().nanoseconds
         self._diagnostics.publish(
-            status.diagnostics_message(name, stamp, rejected, findings, message)
+            status.diagnostics_message(name, stamp, self._health.rejected, findings, message)
         )
 
     # --- services ----------------------------------------------------------------------------
 
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        if self._live is None:
+        if not self._active:
             response.success, response.message = False, "the node is not active"
             return response
         self._receiver.assembler.clear()
@@ -277,7 +308,7 @@ class PipelineNode(LifecycleNode):
 
 def main() -> None:
     """Run the node until it is interrupted; exit code 0 then, 1 when it cannot start."""
-    use_large_messages()
+    prepare_environment()
     # Not rclpy's own handlers: they take the context down before the node can say goodbye.
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     interrupted = threading.Event()

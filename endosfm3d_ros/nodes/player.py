@@ -78,6 +78,21 @@ class BagPlayer:
             sleep(0.02)
         return True
 
+    def wait_until_connected(self, timeout: float, settled: float = 0.5) -> bool:
+        """Wait until somebody listens and nobody else has begun to for `settled` seconds.
+
+        Returns whether somebody did within `timeout` seconds.
+        """
+        if not self.wait_for_listener(None, timeout):
+            return False
+        counts, since = None, monotonic()
+        while monotonic() - since < settled:
+            now = [publisher.get_subscription_count() for publisher in self._publishers.values()]
+            if now != counts:
+                counts, since = now, monotonic()
+            sleep(0.02)
+        return True
+
     def play(
         self,
         on_published: Callable[[str, int], None] = lambda topic, stamp: None,

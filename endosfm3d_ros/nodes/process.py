@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+ROOT = Path(find_spec("endosfm3d_ros").origin).parents[1]
+# The package that runs here, whatever lies in the working directory.
+START = (
+    "import sys; sys.path[:] = [{root!r}, *filter(None, sys.path)]; "
+    "from endosfm3d_ros.nodes.pipeline_node import main; main()"
+)
 WITHOUT_STAGES = {"tissue_map": False, "tools": "off"}  # depth, camera and pose alone
 
 
@@ -34,19 +39,28 @@ class PipelineProcess:
         arguments = [item for setting in settings for item in ("-p", setting)]
         for inside, outside in (remappings or {}).items():
             arguments += ["-r", f"{inside}:={outside}"]
-        command = [sys.executable, "-m", "endosfm3d_ros.nodes.pipeline_node"]
+        command = [sys.executable, "-c", START.format(root=str(ROOT))]
         command += ["--ros-args", *arguments] if arguments else []
-        root = Path(find_spec("endosfm3d_ros").origin).parents[1]
-        environment = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{_python_path()}"}
         with log.open("w") as stream:
-            self.process = subprocess.Popen(
-                command, stdout=stream, stderr=subprocess.STDOUT, env=environment
-            )
+            self.process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
 
     @property
     def log(self) -> str:
         """Everything it said so far."""
         return self._path.read_text(errors="replace")
+
+    @property
+    def running(self) -> bool:
+        """Whether the process has not ended."""
+        return self.process.poll() is None
+
+    @property
+    def last_words(self) -> str:
+        """Why it ended or does not go on: its last error, or else its last line."""
+        lines = [line for line in self.log.splitlines() if line.strip()]
+        errors = [line for line in lines if "[ERROR]" in line or "[FATAL]" in line]
+        said = (errors or lines or ["it said nothing"])[-1]
+        return said.rpartition("]: ")[2] or said
 
     def stop(self, timeout: float = 5.0) -> int:
         """Interrupt it, and return its exit code; killed if it does not end in time."""
@@ -58,7 +72,3 @@ class PipelineProcess:
                 self.process.kill()
                 self.process.wait()
         return self.process.returncode
-
-
-def _python_path() -> str:
-    return os.environ.get("PYTHONPATH", "")

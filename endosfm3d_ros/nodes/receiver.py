@@ -70,6 +70,12 @@ class FrameReceiver:
         """The image topic, its type and the reliability asked for and offered."""
         return self._subscriptions.describe("image_raw")
 
+    def waiting(self) -> str:
+        """What images wait for before they are handed on; empty where they wait for nothing."""
+        if self.assembler.waits_for_calibration:
+            return f"images wait for {', '.join(self._missing()) or 'calibration'}"
+        return self.assembler.waiting()
+
     def arrival(self, stamp: int) -> float | None:
         """When the image of this stamp came, in seconds of the steady clock."""
         return self._arrivals.get(stamp)

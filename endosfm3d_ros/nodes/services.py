@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from rclpy.node import Node
 
-from endosfm3d_ros.folders import map_folder
 from endosfm3d_ros.live import LivePipeline
+from endosfm3d_ros.locations import map_folder
 from endosfm3d_ros.nodes.between_frames import BetweenFrames
 from endosfm3d_ros.nodes.intrinsics_service import offer_intrinsics_service
 from endosfm3d_ros.nodes.map_services import offer_map_services

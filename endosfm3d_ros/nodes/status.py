@@ -9,19 +9,27 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from endosfm3d_ros.msg import PipelineStatus, StageStatus
 from endosfm3d_ros.nodes.conversions import header
 from endosfm3d_ros.nodes.health import Finding, Health, Level
-from endosfm3d_ros.pipeline import Pipeline
+from endosfm3d_ros.types import StageReport
 
 PARTS = ("input", "processing", "depth", "tracking", "output")
 STAGES = ("tissue", "tools")  # parts of a pipeline that has them
 
 
 def status_message(
-    health: Health, pipeline: Pipeline, findings: list[Finding], now: float, dropped: int
+    health: Health, before: StageReport, findings: list[Finding], now: float, dropped: int
 ) -> PipelineStatus:
-    """The state of the pipeline at time `now` of the steady clock."""
+    """The state of the pipeline at time `now` of the steady clock.
+
+    Args:
+        health: what is known.
+        before: what the stages say of themselves before the first image.
+        findings: of now, worst first.
+        now: time.
+        dropped: frames that nobody answers.
+    """
     update, latencies = health.update, health.latency.percentiles()
     latency = latencies.get("latency", (float("nan"), float("nan")))
-    worst = findings[0] if findings else None
+    worst, report = findings[0] if findings else None, update.report if update else before
     message = PipelineStatus(
         level=int(worst.level) if worst else int(Level.OK),
         message="; ".join(finding.sentence for finding in findings) or "running",
@@ -29,10 +37,11 @@ def status_message(
         scale_source=health.scale_source(),
         scale_factor=health.scale()[0],
         scale_sigma=health.scale()[1],
-        backend=pipeline.backend(),
+        backend=report.backend,
         tracking=update.pose.state.value if update else "initialising",
-        intrinsics_mode=pipeline.sfm.intrinsics_mode,
-        k_seen_by=pipeline.sfm.k_seen_by(),
+        intrinsics_mode=report.intrinsics_mode,
+        k_seen_by=report.k_seen_by,
+        quality=report.quality,
         paused=health.paused,
         frames_received=health.received,
         frames_processed=health.processed,
@@ -90,7 +99,8 @@ def _values(part: str, rejected: Counter[str], status: PipelineStatus) -> dict[s
         rate = f"{status.input_rate_hz:.1f}"
         return {"received": status.frames_received, "rate_hz": rate, **reasons}
     if part == "processing":
-        return {stage.name + "_p50_ms": f"{stage.p50_ms:.1f}" for stage in status.stages}
+        stages = {f"{stage.name}_p50_ms": f"{stage.p50_ms:.1f}" for stage in status.stages}
+        return {"quality": status.quality, **stages}
     if part == "depth":
         coverage = f"{status.depth_coverage:.2f}"
         return {

@@ -1,9 +1,10 @@
-"""Room for images in shared memory, unless the user chose a DDS profile."""
+"""Room for images in shared memory, unless the user chose a DDS profile; a folder for logs."""
 
 from __future__ import annotations
 
 import os
 
+from endosfm3d_ros.locations import log_folder
 from endosfm3d_ros.nodes.share import shared_file
 
 VARIABLE = "FASTRTPS_DEFAULT_PROFILES_FILE"
@@ -17,3 +18,14 @@ def use_large_messages() -> None:
     profile = shared_file("config/fastdds.xml")
     if VARIABLE not in os.environ and profile is not None:
         os.environ[VARIABLE] = str(profile)
+
+
+def use_writable_logs() -> None:
+    """Let ROS log somewhere: without a folder that it can write, `rclpy.init` fails."""
+    os.environ.setdefault("ROS_LOG_DIR", str(log_folder()))
+
+
+def prepare_environment() -> None:
+    """What the process needs around it; call it before `rclpy.init`."""
+    use_large_messages()
+    use_writable_logs()

@@ -123,6 +123,10 @@ class Estimator:
         """
         self._intrinsics.set_mode(mode)
 
+    def match_eyes_at(self, share: float) -> None:
+        """Compare the eyes at this share of the configured width from the next frame on."""
+        self._sources[StereoSource.name].match_at(share)
+
     def estimate(self, frame: Frame, clock: StageClock) -> SceneUpdate:
         """One frame through the stage."""
         if self.source is None:

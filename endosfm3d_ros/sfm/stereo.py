@@ -119,10 +119,8 @@ class Rectifier:
         outside = {"borderMode": cv2.BORDER_CONSTANT, "borderValue": float("nan")}
         nearest = cv2.remap(depth, u, v, cv2.INTER_NEAREST, **outside)
         smooth = cv2.remap(depth, u, v, cv2.INTER_LINEAR, **outside)
-        # Across a depth edge the interpolated value belongs to neither surface.
-        with np.errstate(invalid="ignore"):
-            smooth = np.where(np.abs(smooth - nearest) < 0.01 * nearest, smooth, nearest)
-        return smooth * z_ratio, cv2.remap(confidence, u, v, cv2.INTER_NEAREST)
+        confidence = cv2.remap(confidence, u, v, cv2.INTER_NEAREST)
+        return _within_surfaces(smooth, nearest) * z_ratio, confidence
 
 
 class StereoSource:
@@ -132,12 +130,18 @@ class StereoSource:
 
     def __init__(self, config: StereoConfig | None = None) -> None:
         self.config = config or StereoConfig()
+        self._share = 1.0
         self.reset()
 
     def reset(self) -> None:
         """Forget the geometry; the next frame brings its own."""
         self._rectifier: Rectifier | None = None
         self._eyes_checked = False
+
+    def match_at(self, share: float) -> None:
+        """Match at this share of `max_width` from the next frame on; depth keeps its size."""
+        if share != self._share:
+            self._share, self._rectifier = share, None
 
     def estimate(self, frame: Frame, camera: PinholeCamera) -> DepthMap:
         """Depth in the raw left optical frame, at most `max_width` wide.
@@ -161,10 +165,17 @@ class StereoSource:
         confidence = self._confidence(left, residual)
         # 5 back into the raw left frame
         depth, confidence = rectifier.to_raw(depth, confidence)
+        # 6 always of the same size, however wide the images were that were matched
+        camera = rectifier.geometry.left.undistorted().resized(*self._size_for(frame, 1.0))
+        depth, confidence = _enlarged(depth, camera.size), _enlarged(confidence, camera.size)
         confidence = np.where(np.isfinite(depth), confidence, 0).astype(np.float32)
-        return DepthMap(
-            depth, confidence, rectifier.camera, self.name, ScaleSource.STEREO, frame.stamp
-        )
+        return DepthMap(depth, confidence, camera, self.name, ScaleSource.STEREO, frame.stamp)
+
+    def _size_for(self, frame: Frame, share: float) -> tuple[int, int]:
+        """(width, height) at this share of the width at most."""
+        height, width = frame.image.shape[:2]
+        scale = min(1.0, share * self.config.max_width / width)
+        return round(width * scale), round(height * scale)
 
     def rectifier_for(self, frame: Frame) -> Rectifier:
         """The maps for this frame's geometry, made once."""
@@ -184,8 +195,7 @@ class StereoSource:
                 f"{geometry.left.height}: all three must agree"
             )
         if self._rectifier is None or self._rectifier.geometry is not geometry:
-            scale = min(1.0, self.config.max_width / width)
-            self._rectifier = Rectifier(geometry, round(width * scale), round(height * scale))
+            self._rectifier = Rectifier(geometry, *self._size_for(frame, self._share))
         return self._rectifier
 
     def _disparity_range(self, rectifier: Rectifier) -> tuple[int, int]:
@@ -267,6 +277,21 @@ class StereoSource:
         disparity = _padded_match(matcher, left, right)
         difference, _ = _difference(left, right, disparity)
         return float((np.isfinite(disparity) & (np.abs(difference) < 6)).mean())
+
+
+def _within_surfaces(smooth: np.ndarray, nearest: np.ndarray) -> np.ndarray:
+    """The interpolated depth, but not across an edge, where it belongs to neither surface."""
+    with np.errstate(invalid="ignore"):
+        return np.where(np.abs(smooth - nearest) < 0.01 * nearest, smooth, nearest)
+
+
+def _enlarged(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(H, W) float32 at a (width, height)."""
+    if values.shape[::-1] == size:
+        return values
+    nearest = cv2.resize(values, size, interpolation=cv2.INTER_NEAREST)
+    smooth = cv2.resize(values, size, interpolation=cv2.INTER_LINEAR)
+    return _within_surfaces(smooth, nearest)
 
 
 def _padded_match(matcher: cv2.StereoSGBM, left: np.ndarray, right: np.ndarray) -> np.ndarray:

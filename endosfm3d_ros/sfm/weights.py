@@ -21,7 +21,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.folders import data_folder
+from endosfm3d_ros.locations import data_folder
 
 SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
 POSE_FILES = ("pose_encoder.pth", "pose.pth")

@@ -11,12 +11,14 @@ import os
 import platform
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
-from endosfm3d_ros.atomic import replacing
 from endosfm3d_ros.errors import ConfigurationError
 
 SOURCE_FOLDER = Path(__file__).parent / "csrc"
+MARK = "endosfm3d-splatting-sources:"  # stands in every library before the digest of its sources
+LEFT_OVER = ".building."  # of a build that was killed; the next one removes it
 
 COMMON_FLAGS = (
     "-std=c++17",
@@ -74,37 +76,54 @@ def find_compiler() -> str:
     )
 
 
-def build_key(instruction_set: str) -> str:
-    """Changes whenever the compiled library would: sources, compiler version and flags."""
-    digest = hashlib.sha256()
-    version = subprocess.run([find_compiler(), "--version"], capture_output=True, check=False)
-    digest.update(version.stdout)
-    digest.update(" ".join([*COMMON_FLAGS, *instruction_sets()[instruction_set]]).encode())
-    for source in sources():
-        digest.update(source.read_bytes())
-    return digest.hexdigest()[:16]
+def source_digest() -> str:
+    """Changes with every C++ file; empty where there are none. CMakeLists.txt computes the same."""
+    lines = [f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in sources()]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest() if lines else ""
+
+
+def fits(library: Path) -> bool:
+    """Whether a library was made from the sources that are here; any does where there are none.
+
+    Its content decides, never its time stamp: copies, checkouts and packages change these.
+    """
+    try:
+        return (MARK + source_digest()).encode() in library.read_bytes()
+    except OSError:
+        return False
 
 
 def build_library(folder: Path, instruction_set: str) -> Path:
     """Compiles the library for one instruction set into `folder` and returns its path.
 
     The file appears complete or not at all, also when two processes build at once. Raises
-    ConfigurationError where there is no compiler or it refuses the sources.
+    ConfigurationError where there is no compiler, it refuses the sources, or `folder` cannot be
+    written.
     """
     compiler = find_compiler()
-    folder.mkdir(parents=True, exist_ok=True)
     target = folder / library_name(instruction_set)
-    with replacing(target) as scratch:
-        files = [str(path) for path in sources() if path.suffix == ".cpp"]
-        flags = [*COMMON_FLAGS, *instruction_sets()[instruction_set]]
-        command = [compiler, *flags, *files, "-o", str(scratch)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise ConfigurationError(
-                f"{compiler} could not compile the CPU rasteriser (needs C++17): "
-                f"{_first_error(done.stderr)}"
-            )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=LEFT_OVER) as scratch:
+            made = Path(scratch, target.name)
+            _compile(compiler, instruction_set, made)
+            os.replace(made, target)
+    except OSError as error:
+        raise ConfigurationError(f"{target} cannot be written: {error}") from error
     return target
+
+
+def _compile(compiler: str, instruction_set: str, target: Path) -> None:
+    files = [str(path) for path in sources() if path.suffix == ".cpp"]
+    flags = [*COMMON_FLAGS, *instruction_sets()[instruction_set]]
+    digest = f'-DENDOSFM3D_SOURCES="{source_digest()}"'
+    command = [compiler, *flags, digest, *files, "-o", str(target)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ConfigurationError(
+            f"{compiler} could not compile the CPU rasteriser (needs C++17): "
+            f"{_first_error(done.stderr)}"
+        )
 
 
 def build_all(folder: Path) -> list[Path]:

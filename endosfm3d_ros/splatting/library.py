@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import ctypes
+import logging
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 
+import endosfm3d_ros
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.folders import cache_folder
+from endosfm3d_ros.locations import cache_folder
 from endosfm3d_ros.splatting import build
+from endosfm3d_ros.splatting.compiled import CompiledLibraries
+
+log = logging.getLogger(__name__)
 
 
 class SplatScene(ctypes.Structure):
@@ -70,26 +76,28 @@ def supported_instruction_sets() -> list[str]:
     return names[names.index(capability) :] if capability in names else names[-1:]
 
 
-def find_library() -> Path:
-    """The library beside this module, else one from the cache, which is built when missing.
+def find_library(report: Callable[[str], None] = log.info) -> Path:
+    """The installed library, else one from the cache, which is built when it is missing.
 
-    A library beside the module that is older than the sources beside it does not count.
+    `report` hears that one is compiled, which takes seconds.
     Raises ConfigurationError where it has to be built and cannot be.
     """
     names = supported_instruction_sets()
-    changed = max((path.stat().st_mtime for path in build.sources()), default=0.0)
     for name in names:
-        installed = Path(__file__).parent / build.library_name(name)
-        if installed.is_file() and installed.stat().st_mtime >= changed:
-            return installed
+        for folder in installed_folders():
+            if build.fits(installed := folder / build.library_name(name)):
+                return installed
     if not build.sources():
         raise ConfigurationError(
             f"no compiled CPU rasteriser in {Path(__file__).parent}: accepted are "
             f"{', '.join(map(build.library_name, names))}; install the package again"
         )
-    folder = cache_folder() / "splatting" / build.build_key(names[0])
-    cached = folder / build.library_name(names[0])
-    return cached if cached.is_file() else build.build_library(folder, names[0])
+    return CompiledLibraries(cache_folder() / "splatting").obtain(names[0], report)
+
+
+def installed_folders() -> list[Path]:
+    """Where the package lies: a checkout has no libraries, the package installed beside it has."""
+    return [Path(__file__).parent, *(Path(path, "splatting") for path in endosfm3d_ros.__path__)]
 
 
 @lru_cache(maxsize=1)

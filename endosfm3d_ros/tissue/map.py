@@ -118,6 +118,11 @@ class TissueMap:
         self.milliseconds = clock.milliseconds
         return self._view(view, given)
 
+    def set_width(self, width: int) -> None:
+        """Work at another width in px from the next image on; density follows by and by."""
+        if width != self.config.width:
+            self.config = replace(self.config, width=width)
+
     def render(self, camera: PinholeCamera, T_map_camera: np.ndarray) -> Rendering:
         """The tissue without instruments from any pose (4x4 camera-to-map)."""
         return render(self.store, camera, T_map_camera)

@@ -7,15 +7,18 @@ so a frame never waits for one.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import cv2
 import numpy as np
 
 from endosfm3d_ros.engines import EngineSettings
+from endosfm3d_ros.engines.progress import Report
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.tools.labels import MARGIN
 from endosfm3d_ros.tools.models import ModelSource, model_source
@@ -84,14 +87,17 @@ class ToolStage:
 
     Args:
         config: settings.
+        report: hears what is being built.
 
     Raises:
         ConfigurationError: an unknown source or alignment, or files that are missing.
     """
 
-    def __init__(self, config: ToolsConfig | None = None) -> None:
+    def __init__(
+        self, config: ToolsConfig | None = None, report: Report = logging.getLogger(__name__).info
+    ) -> None:
         self.config = config or ToolsConfig()
-        self._masks = mask_source(self.config.masks, settings=self.config.engine)
+        self._masks = mask_source(self.config.masks, settings=self.config.engine, report=report)
         self._models: ModelSource = model_source(
             self.config.models,
             self.config.model_path,
@@ -137,6 +143,24 @@ class ToolStage:
         placed = tuple(self._place_one(tool, update) for tool in tracks.tools)
         notes = tuple(known.note for known in self._known.values() if known.note)
         return ToolsView(update.frame.stamp, tracks, placed, self._masks.name, notes)
+
+    def rehearse(self, update: SceneUpdate, mask: np.ndarray) -> None:
+        """Make and place one model of a made-up instrument and forget it; see `rehearsal`.
+
+        Args:
+            update: of an image, without a scale or with one.
+            mask: (H, W) bool of an instrument in it.
+        """
+        labels = mask.astype(np.uint8)
+        if labels.shape != update.image.shape[:2]:
+            labels = cv2.resize(labels, update.image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+        observation = observe(1, replace(update, labels=labels))
+        try:
+            model = self._models.model(observation)
+        except InputError:  # a model source that wants to see more of an instrument
+            return
+        aligner = make_aligner(self.config.alignment, model)
+        aligner.place(observation, aligner.place(observation, None))
 
     def remake(self) -> int:
         """Have the models of all tools made anew; returns how many. Old ones serve meanwhile."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.folders import data_folder
+from endosfm3d_ros.locations import data_folder
 
 Kind = Literal["weights", "bases", "lrm", "tools"]
 
@@ -135,6 +135,6 @@ def require_licence(entry: Entry, accepted: str) -> None:
 
 
 def user_folder(entry: Entry) -> Path:
-    """Where the entry lies when it is installed (XDG base directories)."""
+    """Where the entry lies when it is installed."""
     data = data_folder()
     return data / "tools" if entry.kind == "tools" else data / entry.kind / entry.name

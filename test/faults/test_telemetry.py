@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Runs at the start of every Python process below, those that a command starts included: notes
 # every address that is asked for or connected to, and lets none through.
-WATCH = '''
+WATCH = """
 import os, sys
 
 def watch(event, arguments):
@@ -27,7 +27,7 @@ def watch(event, arguments):
                 raise OSError("no connection leaves this machine")
 
 sys.addaudithook(watch)
-'''
+"""
 
 
 @pytest.fixture

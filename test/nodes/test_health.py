@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -74,6 +75,7 @@ def test_silence_before_the_first_image(health):
 
 def test_stale_input(health):
     health.image_received(101.0)
+    health.scene_updated(update(), {}, 101.1)
     assert levels(health, 101.4) == {}
     assert levels(health, 101.6) == {"input": Level.WARN}
     assert levels(health, 103.1) == {"input": Level.ERROR}
@@ -106,6 +108,7 @@ def test_failures_are_an_error_until_one_frame_works(health):
     assert levels(health, 101.1) == {"processing": Level.ERROR}
     assert (health.failures, health.crashes) == (1, 0)
     health.scene_failed("RuntimeError()", crashed=True)
+    health.catch_up()
     assert (health.failures, health.crashes) == (2, 1)
     health.scene_updated(update(), {"latency": 10.0}, 101.2)
     assert levels(health, 101.3) == {}
@@ -128,6 +131,7 @@ def test_lost_tracking_and_little_depth_are_said(health):
 )
 def test_the_doubt_about_the_scale_is_said_only_where_it_was_measured(health, estimate, said):
     health.scene_updated(replace(update(), scale=estimate), {}, 101.0)
+    health.catch_up()
     np.testing.assert_equal(health.scale(), said)
 
 
@@ -135,5 +139,57 @@ def test_memory_is_bounded(health):
     for i in range(5000):
         health.image_received(100 + i * 0.01)
         health.scene_updated(update(), {"latency": 1.0}, 100 + i * 0.01)
+    health.catch_up()
     assert len(health._inputs) <= 600
     assert len(health.latency._values["latency"]) <= 200
+
+
+def test_images_without_answers_are_an_error_with_the_reason_within_two_seconds(health):
+    for i in range(20):
+        health.image_received(101.0 + 0.1 * i)
+    (found,) = health.findings(102.9, lambda: "an image is being computed since 1.9 s")
+    assert (found.part, found.level) == ("processing", Level.ERROR)
+    assert "nothing goes out for 1.9 s: an image is being computed since 1.9 s" in found.sentence
+    health.scene_updated(update(), {}, 102.9)
+    assert levels(health, 102.95) == {}
+
+
+def test_the_counter_that_grew_is_the_reason_where_nothing_else_is(health):
+    health.rejected["frame_id changed"] = 7  # of long ago
+    health.scene_updated(update(), {}, 100.5)
+    health.catch_up()
+    for i in range(20):
+        health.image_received(101.0 + 0.1 * i)
+        health.rejected["unusable message"] += 1
+    (found,) = health.findings(102.9)
+    assert found.sentence.endswith("20 rejected: unusable message")
+
+
+def test_a_pause_is_no_silence(health):
+    health.paused = True
+    for i in range(30):
+        health.image_received(101.0 + 0.1 * i)
+    assert levels(health, 103.9) == {"output": Level.WARN}
+
+
+def test_a_thread_that_ended_is_an_error_at_once(health):
+    health.image_received(101.0)
+    health.failure = "the thread 'pipeline' ended: MemoryError()"
+    assert [f.sentence for f in health.findings(101.01)] == [health.failure]
+
+
+def test_results_of_another_thread_never_disturb_the_reader(health):
+    """Once a deque that one thread appended to was iterated by another."""
+    one = update()
+
+    def feed():
+        for i in range(3000):
+            health.scene_updated(one, {"latency": 1.0, f"stage {i % 50}": 1.0}, 101.0)
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    while feeder.is_alive():
+        health.findings(101.0)
+        health.output_rate(101.0)
+    health.catch_up()
+    assert health.processed == 3000

@@ -212,3 +212,91 @@ def test_the_pipeline_hears_how_long_its_thread_waited(live):
     running.slot.put(Frame(1, IMAGE))
     assert until(lambda: slow.seen == [1])
     assert slow.slack.seconds > 0
+
+
+def test_a_reset_is_a_barrier_for_results(live):
+    """Frames of before it, wherever they are, are neither computed on nor handed out after it."""
+    pipeline, results = Recording(), []
+    pipeline.reset = lambda: None
+    entered, leave = threading.Event(), threading.Event()
+
+    def finish(frame):
+        entered.set()
+        assert leave.wait(30)
+        return frame
+
+    pipeline.finish = finish
+    running = live(pipeline, lambda frame: results.append(frame.stamp))
+    running.slot.put(Frame(1, IMAGE))  # is being finished
+    assert entered.wait(30)
+    running.slot.put(Frame(2, IMAGE))  # is begun
+    assert until(lambda: pipeline.seen == [1, 2])
+    running.slot.put(Frame(3, IMAGE))  # waits in the slot
+    running.reset()
+    running.slot.put(Frame(4, IMAGE))
+    leave.set()
+    assert until(lambda: results == [4])
+    assert 3 not in pipeline.seen
+    assert running.state.dropped == 3
+
+
+def test_a_reset_waits_for_the_result_that_is_going_out(live):
+    order, going_out, go_on = [], threading.Event(), threading.Event()
+    pipeline = Recording()
+    pipeline.reset = lambda: None
+
+    def publish(frame):
+        going_out.set()
+        assert go_on.wait(30)
+        order.append("published")
+
+    running = live(pipeline, publish)
+    running.slot.put(Frame(1, IMAGE))
+    assert going_out.wait(30)
+    threading.Timer(0.1, go_on.set).start()
+    running.reset()
+    order.append("withdrawn")
+    assert order == ["published", "withdrawn"]
+
+
+def test_an_action_that_raises_is_reported_and_the_thread_goes_on(live):
+    errors = []
+    pipeline = Recording()
+    running = live(pipeline, on_error=lambda frame, error: errors.append((frame, repr(error))))
+    running.between_frames(lambda pipeline: 1 / 0)
+    assert until(lambda: errors == [(None, "ZeroDivisionError('division by zero')")])
+    running.slot.put(Frame(1, IMAGE))
+    assert until(lambda: pipeline.seen == [1])
+
+
+def test_a_reset_that_raises_is_reported_and_the_thread_goes_on(live):
+    errors, pipeline = [], Recording()  # has no reset
+    running = live(pipeline, on_error=lambda frame, error: errors.append(type(error)))
+    running.reset()
+    assert until(lambda: errors == [AttributeError])
+    running.slot.put(Frame(1, IMAGE))
+    assert until(lambda: pipeline.seen == [1])
+
+
+def test_a_thread_that_ends_is_known_at_once_and_keeps_nobody_waiting():
+    def broken(frame, error):
+        raise SystemExit("the handler of errors fails")
+
+    pipeline = Recording()
+    running = LivePipeline(pipeline, lambda update: None, broken)
+    running.start()
+    assert running.state.failure == ""
+    running.slot.put(Frame(-1, IMAGE))
+    assert until(lambda: "thread 'results' ended" in running.state.failure)
+    assert running.stop()
+
+
+def test_how_long_a_frame_has_been_computed_is_known(live):
+    slow = Recording()
+    running = live(slow)
+    assert running.state.working_for == 0
+    slow.hold(running, 1)
+    time.sleep(0.05)
+    assert running.state.working_for >= 0.05
+    slow.may_go_on.set()
+    assert until(lambda: running.state.working_for == 0)

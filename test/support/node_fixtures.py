@@ -19,6 +19,8 @@ from node_harness import Probe  # noqa: E402
 
 from endosfm3d_ros.nodes.process import WITHOUT_STAGES, PipelineProcess  # noqa: E402
 
+STEADY = WITHOUT_STAGES | {"quality": "balanced"}
+
 
 @pytest.fixture
 def probe() -> Iterator[Probe]:
@@ -32,13 +34,14 @@ def probe() -> Iterator[Probe]:
 def start_node(tmp_path: Path) -> Iterator[Callable[..., PipelineProcess]]:
     """Starts the pipeline as a process of its own; stopped at the end of the test.
 
-    Map and instruments are off unless a test asks for them: they have tests of their own.
+    Map and instruments are off unless a test asks for them: they have tests of their own. Quality
+    does not follow the machine, which may be busy with other tests.
     """
     started: list[PipelineProcess] = []
 
     def start(**parameters: object) -> PipelineProcess:
         log = tmp_path / f"node_{len(started)}.log"
-        started.append(PipelineProcess(log, WITHOUT_STAGES | parameters))
+        started.append(PipelineProcess(log, STEADY | parameters))
         return started[-1]
 
     yield start

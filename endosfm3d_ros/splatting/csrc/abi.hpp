@@ -65,6 +65,7 @@ int splat_backward(void* state, const SplatScene* scene, const SplatGradients* g
 void splat_release(void* state);
 // sizeof(SplatScene), by which the caller checks that its mirror of this file is up to date.
 int64_t splat_scene_bytes();
+const char* splat_sources();
 }
 
 #if defined(__GNUC__)

@@ -94,4 +94,7 @@ void splat_release(void* state) {
 }
 
 int64_t splat_scene_bytes() { return sizeof(SplatScene); }
+
+// Which sources this library was made from: build.py looks for it in the file.
+const char* splat_sources() { return "endosfm3d-splatting-sources:" ENDOSFM3D_SOURCES; }
 }

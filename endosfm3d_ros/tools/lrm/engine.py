@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from endosfm3d_ros.engines import NetworkRecipe, TensorSpec
 from endosfm3d_ros.engines.recipe import fingerprint_of
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.folders import data_folder
+from endosfm3d_ros.locations import data_folder
 
 if TYPE_CHECKING:
     from torch import nn

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+
 from endosfm3d_ros.engines import Engine, EngineSettings
+from endosfm3d_ros.engines.progress import Report
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.tools.segmentation.colour import ColourSource
 from endosfm3d_ros.tools.segmentation.network import NetworkSource
 from endosfm3d_ros.tools.segmentation.topic import TopicSource
 from endosfm3d_ros.tools.segmentation.types import ToolMask
 from endosfm3d_ros.types import Frame
+
+log = logging.getLogger(__name__)
 
 
 class AutomaticSource:
@@ -19,14 +24,20 @@ class AutomaticSource:
     Args:
         model: folder of a segmentation network; see `NetworkSource`.
         settings: of its engine.
+        report: hears what is being built.
 
     Raises:
         ConfigurationError: a network is named and cannot be used.
     """
 
-    def __init__(self, model: str = "", settings: EngineSettings | None = None) -> None:
+    def __init__(
+        self,
+        model: str = "",
+        settings: EngineSettings | None = None,
+        report: Report = log.info,
+    ) -> None:
         self._given = TopicSource()
-        self._own = _own_source(model, settings)
+        self._own = _own_source(model, settings, report)
         self.reset()
 
     @property
@@ -51,9 +62,11 @@ class AutomaticSource:
         return self._chosen.segment(frame)
 
 
-def _own_source(model: str, settings: EngineSettings | None) -> NetworkSource | ColourSource:
+def _own_source(
+    model: str, settings: EngineSettings | None, report: Report
+) -> NetworkSource | ColourSource:
     try:
-        return NetworkSource(model, settings)
+        return NetworkSource(model, settings, report)
     except ConfigurationError:
         if model:
             raise

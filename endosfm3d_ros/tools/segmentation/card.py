@@ -24,7 +24,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.folders import data_folder
+from endosfm3d_ros.locations import data_folder
 from endosfm3d_ros.tools.segmentation.types import PARTS
 
 CARD = "tools.json"
@@ -100,7 +100,7 @@ def find_model(folder: str = "") -> tuple[Path, ModelCard]:
 
 
 def user_folder() -> Path:
-    """`endosfm3d/tools` in the user's data folder (XDG base directories)."""
+    """`tools` in the user's data folder."""
     return data_folder() / "tools"
 
 

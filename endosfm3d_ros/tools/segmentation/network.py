@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+
 import cv2
 import numpy as np
 
 from endosfm3d_ros.engines import Engine, EngineSettings
+from endosfm3d_ros.engines.progress import Report
 from endosfm3d_ros.tools.segmentation.card import TOOL, ModelCard, find_model
 from endosfm3d_ros.tools.segmentation.network_engines import tool_engine
 from endosfm3d_ros.tools.segmentation.plausibility import implausible, unlit
 from endosfm3d_ros.tools.segmentation.types import PARTS, ToolMask
 from endosfm3d_ros.types import Frame
+
+log = logging.getLogger(__name__)
 
 
 class NetworkSource:
@@ -19,6 +24,7 @@ class NetworkSource:
     Args:
         folder: with a card and a model, see `card`; by default where `find_model` looks.
         settings: of the engine.
+        report: hears what is being built.
 
     Raises:
         ConfigurationError: no model, or one that cannot be used as its card says.
@@ -26,9 +32,14 @@ class NetworkSource:
 
     name = "network"
 
-    def __init__(self, folder: str = "", settings: EngineSettings | None = None) -> None:
+    def __init__(
+        self,
+        folder: str = "",
+        settings: EngineSettings | None = None,
+        report: Report = log.info,
+    ) -> None:
         self.model, self.card = find_model(folder)
-        self._engine = tool_engine(self.model, self.card, settings)
+        self._engine = tool_engine(self.model, self.card, settings, report)
 
     @property
     def engines(self) -> tuple[Engine, ...]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from endosfm3d_ros.engines import Engine, EngineSettings, NetworkRecipe, TensorSpec, obtain_engine
+from endosfm3d_ros.engines.progress import Report
 from endosfm3d_ros.engines.recipe import fingerprint_of
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.tools.segmentation.card import ONNX, ModelCard
@@ -21,16 +23,22 @@ CODE = (
     "endosfm3d_ros.engines.half",
     "endosfm3d_ros.engines.onnx_file",
 )
+log = logging.getLogger(__name__)
 MULTIPLES = {"lraspp": 16, "unet": 32}  # px; how often the own networks halve the image
 
 
-def tool_engine(model: Path, card: ModelCard, settings: EngineSettings | None = None) -> Engine:
+def tool_engine(
+    model: Path,
+    card: ModelCard,
+    settings: EngineSettings | None = None,
+    report: Report = log.info,
+) -> Engine:
     """The engine of a model file: input "image", outputs "tool" and "parts", or "scores".
 
     Raises:
         ConfigurationError: the file cannot be used as its card says.
     """
-    engine = obtain_engine(tool_recipe(model, card), settings)
+    engine = obtain_engine(tool_recipe(model, card), settings, report)
     if not card.own:
         check_scores(engine, model, card)
     return engine

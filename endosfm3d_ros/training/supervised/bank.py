@@ -25,8 +25,8 @@ from numpy.lib.format import open_memmap
 from torch import Tensor
 
 from endosfm3d_ros.atomic import write_text
-from endosfm3d_ros.engines.settings import default_cache_dir
 from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.locations import cache_folder
 
 if TYPE_CHECKING:
     from endosfm3d_ros.datasets.simulation.batch import SimulatedBatch
@@ -220,5 +220,5 @@ class Bank:
 
 
 def default_bank_folder(name: str) -> Path:
-    """In the user's cache folder (see `folders`)."""
-    return default_cache_dir() / "banks" / name
+    """In `$ENDOSFM3D_CACHE` or the user's cache folder (XDG base directories)."""
+    return cache_folder() / "banks" / name
