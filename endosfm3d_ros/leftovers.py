@@ -36,6 +36,11 @@ def scratch_path(target: Path) -> Path:
     return target.with_name(f".{stem}.endosfm3d-{secrets.token_hex(8)}{target.suffix[:40]}")
 
 
+def lasting_path(path: Path) -> Path:
+    """A name for a file that lives as long as the process, marked as `scratch_path` marks it."""
+    return path.with_name(f"{path.stem}.endosfm3d-{secrets.token_hex(8)}{path.suffix}")
+
+
 class Notes:
     """The notes of this process; a failure to write one never stops the work itself."""
 

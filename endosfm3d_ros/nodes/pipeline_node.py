@@ -11,6 +11,7 @@ import gc
 import signal
 import sys
 import threading
+from contextlib import suppress
 from time import monotonic, perf_counter
 from typing import Any
 
@@ -26,13 +27,14 @@ from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import SetBool, Trigger
 
 from endosfm3d_ros.errors import EndoError
+from endosfm3d_ros.leftovers import sweep
 from endosfm3d_ros.live import LivePipeline
 from endosfm3d_ros.msg import PipelineStatus
 from endosfm3d_ros.nodes import parameters, status
 from endosfm3d_ros.nodes.configuring import build_unless
 from endosfm3d_ros.nodes.guard import Guard
 from endosfm3d_ros.nodes.health import Finding, Health, Level
-from endosfm3d_ros.nodes.leaving import leave
+from endosfm3d_ros.nodes.leaving import leave, sentence_of
 from endosfm3d_ros.nodes.outputs import SceneOutputs
 from endosfm3d_ros.nodes.qos import OUTPUT
 from endosfm3d_ros.nodes.readiness import FirstScene, expectation, ready_pipeline, rehearse_messages
@@ -102,6 +104,7 @@ class PipelineNode(LifecycleNode):
         self._configured = True
         self._report_before = self._pipeline.report()
         # No frame shall wait for a look through all that was imported and built, which takes 0.2 s.
+        gc.unfreeze()
         gc.collect()
         gc.freeze()
         self.get_logger().info(expectation(rehearsed))
@@ -185,6 +188,8 @@ class PipelineNode(LifecycleNode):
             self.destroy_service(service)
         self._pipeline.close()
         del self._pipeline
+        gc.unfreeze()  # what was frozen is never collected: this pipeline's cycles would stay
+        gc.collect()
 
     # --- parameters --------------------------------------------------------------------------
 
@@ -309,15 +314,16 @@ class PipelineNode(LifecycleNode):
 def main() -> None:
     """Run the node until it is interrupted; exit code 0 then, 1 when it cannot start."""
     prepare_environment()
-    # Not rclpy's own handlers: they take the context down before the node can say goodbye.
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    sweep()
     interrupted = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: interrupted.set())
     try:
+        # Not rclpy's own handlers: they take the context down before the node can say goodbye.
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         node = PipelineNode()
-    except (ParameterException, EndoError) as error:
-        sys.exit(f"endosfm3d: {error}")
+    except (RuntimeError, ParameterException, EndoError) as error:  # RuntimeError: of rcl
+        sys.exit(f"endosfm3d: {sentence_of(error)}")
     node.interrupted = interrupted
     executor = SingleThreadedExecutor()
     executor.add_node(node)
@@ -326,7 +332,8 @@ def main() -> None:
     )
     while started and not interrupted.is_set():
         executor.spin_once(timeout_sec=0.2)
-    node.trigger_shutdown()
+    with suppress(RuntimeError):  # somebody has shut it down already
+        node.trigger_shutdown()
     node.destroy_node()
     rclpy.shutdown()
     leave(0 if started else 1)
