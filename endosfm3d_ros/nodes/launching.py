@@ -118,8 +118,8 @@ def right_namespace(camera_ns: str, right_ns: str) -> str:
     """Where the right eye publishes."""
     if right_ns:
         return right_ns
-    head, _, tail = camera_ns.rpartition("left")
-    return f"{head}right{tail}" if head or tail else f"{camera_ns}/right"
+    head, left, tail = camera_ns.rpartition("left")
+    return f"{head}right{tail}" if left else f"{camera_ns}/right"
 
 
 def remappings(value: Mapping[str, str]) -> list[tuple[str, str]]:
