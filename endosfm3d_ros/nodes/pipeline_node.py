@@ -41,6 +41,7 @@ from endosfm3d_ros.nodes.readiness import FirstScene, expectation, ready_pipelin
 from endosfm3d_ros.nodes.receiver import FrameReceiver
 from endosfm3d_ros.nodes.scene_messages import FrameNames
 from endosfm3d_ros.nodes.services import offer_services
+from endosfm3d_ros.nodes.shared_memory import sweep_shared_memory
 from endosfm3d_ros.nodes.stage_outputs import stage_outputs
 from endosfm3d_ros.nodes.tf_mode import TfMode
 from endosfm3d_ros.nodes.transport import prepare_environment
@@ -315,6 +316,7 @@ def main() -> None:
     """Run the node until it is interrupted; exit code 0 then, 1 when it cannot start."""
     prepare_environment()
     sweep()
+    sweep_shared_memory()
     interrupted = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: interrupted.set())

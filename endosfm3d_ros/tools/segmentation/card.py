@@ -9,8 +9,8 @@ other one
      "activation": "softmax", "mean": [0, 0, 0], "deviation": [1, 1, 1]}
 
 `.onnx` files with everything inside are read, and TorchScript (`.ts`) files where the card says
-`"runs_code": true`: such a file is a program that may do whatever its user may. One input (1, 3, height, width), one output
-(1, channels, h, w) of any size. MONAI's endoscopic_tool_segmentation bundle trains on images
+`"runs_code": true`: such a file is a program that may do whatever its user may. One input (1, 3,
+height, width), one output (1, channels, h, w) of any size. MONAI's endoscopic_tool_segmentation bundle trains on images
 whose axes are swapped (its reader puts the width first), so its card has `"transposed": true`.
 """
 
