@@ -1,4 +1,4 @@
-"""Shared memory that killed nodes left behind: Fast DDS gives it back only when a process ends well.
+"""Shared memory that killed nodes left: Fast DDS gives it back only when a process ends well.
 
 Every segment and every port has a file that its owner keeps locked; the kernel lets go of the lock
 when the owner ends. What can be locked, belongs to this user and is mapped by nobody is dead.
@@ -14,9 +14,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 FOLDER = Path("/dev/shm")
-NAME = re.compile(
-    r"^(?:sem\.)?(?P<base>fast(?:rtps|dds)_(?:port\d+|[0-9a-f]{16}))(?:_el|_sl|_mutex)?$"
-)
+BASE = r"(?P<base>fast(?:rtps|dds)_(?:port\d+|[0-9a-f]{16}))"
+NAME = re.compile(rf"^(?:sem\.)?{BASE}(?:_el|_sl|_mutex)?$")
 LOCKS = ("_el", "_sl")
 YOUNG = 5.0  # s; a file may have been made and not locked yet
 

@@ -138,7 +138,7 @@ def test_an_error_keeps_the_old_file_and_nothing_else(tmp_path):
     with pytest.raises(ZeroDivisionError), replacing(path) as scratch:
         scratch.write_text("new")
         _ = 1 // 0
-    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path, tmp_path / "cache"]
+    assert path.read_text() == "old" and set(tmp_path.iterdir()) == {path, tmp_path / "cache"}
 
 
 def test_a_link_is_followed_and_a_pipe_is_refused(tmp_path):
@@ -160,6 +160,7 @@ MAY_WRITE = {
     "training/adapters.py", "training/exports.py",
     "engines/export.py", "nodes/process.py", "training/supervised/log_table.py",
     "training/frames.py", "training/supervised/bank.py", "splatting/build.py",
+    "splatting/compiled.py",
 }  # fmt: skip
 WRITERS = ("write_text", "write_bytes", "imwrite", "savez", "savez_compressed", "mkstemp")
 
