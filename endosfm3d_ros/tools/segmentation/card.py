@@ -10,8 +10,9 @@ other one
 
 `.onnx` files with everything inside are read, and TorchScript (`.ts`) files where the card says
 `"runs_code": true`: such a file is a program that may do whatever its user may. One input (1, 3,
-height, width), one output (1, channels, h, w) of any size. MONAI's endoscopic_tool_segmentation bundle trains on images
-whose axes are swapped (its reader puts the width first), so its card has `"transposed": true`.
+height, width), one output (1, channels, h, w) of any size. MONAI's endoscopic_tool_segmentation
+bundle trains on images whose axes are swapped (its reader puts the width first), so its card has
+`"transposed": true`.
 """
 
 from __future__ import annotations
