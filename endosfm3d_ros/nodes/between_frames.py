@@ -1,7 +1,7 @@
 """Services whose work touches the pipeline: the executor neither waits nor reads or writes files.
 
 A request runs on a thread of its own. What must not meet a frame is handed to the pipeline, which
-does it between two frames. Whoever asks hears the result, or after two seconds that the work goes
+does it between two frames. Whoever asks hears the result, or after five seconds that the work goes
 on; the result is logged then.
 """
 
@@ -19,7 +19,7 @@ from endosfm3d_ros.errors import EndoError
 from endosfm3d_ros.live import LivePipeline
 from endosfm3d_ros.pipeline import Pipeline
 
-ANSWER = 2.0  # s after which a caller is told that the work goes on
+ANSWER = 5.0  # s after which a caller is told that the work goes on
 PATIENCE = 60.0  # s that a request waits for its turn between two frames
 POLL = 0.1  # s between looks whether the node is still active
 INACTIVE = "the node is not active"

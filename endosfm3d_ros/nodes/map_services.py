@@ -79,10 +79,10 @@ def save(between: Between, folder: Path, name: str) -> str:
         InputError: a name outside the folder, another kind of file, or a map that is still empty.
         ConfigurationError: no map is kept, or the place cannot be written.
     """
+    between(_tissue)  # the first thing to know is whether there is a map at all
     from endosfm3d_ros.tissue.map_file import map_arrays, write_map
     from endosfm3d_ros.tissue.splat_file import splat_vertices, write_vertices
 
-    between(_tissue)  # the first thing to know is whether there is a map at all
     path = path_within(folder, name)
     if path.suffix not in (NATIVE, SPLATS):
         raise InputError(f"map file '{path}': names that end in {NATIVE} or {SPLATS} are accepted")
@@ -107,9 +107,9 @@ def load(between: Between, folder: Path, name: str) -> str:
             not the stream's.
         ConfigurationError: no map is kept.
     """
+    config = between(_tissue).config
     from endosfm3d_ros.tissue.map_file import load_map
 
-    config = between(_tissue).config
     path = path_within(folder, name)
     if path.suffix != NATIVE:
         raise InputError(
