@@ -60,7 +60,9 @@ def actions(context: LaunchContext) -> list[Action]:
 
 def end_with_node(event: ProcessExited, context: LaunchContext) -> list[Action]:
     """The end of the node is the end of everything; a failure makes the launch fail."""
-    if event.returncode and not context.is_shutdown:
+    if context.is_shutdown:
+        return []
+    if event.returncode:
         raise RuntimeError(f"the pipeline ended with exit code {event.returncode}")
     return [EmitEvent(event=Shutdown(reason="the pipeline ended"))]
 

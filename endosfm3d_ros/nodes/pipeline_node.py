@@ -155,6 +155,8 @@ class PipelineNode(LifecycleNode):
             )
             return FAILURE
         self._tear_down()
+        gc.unfreeze()  # what was frozen is never collected: this pipeline's cycles would stay
+        gc.collect()
         return SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -189,8 +191,6 @@ class PipelineNode(LifecycleNode):
             self.destroy_service(service)
         self._pipeline.close()
         del self._pipeline
-        gc.unfreeze()  # what was frozen is never collected: this pipeline's cycles would stay
-        gc.collect()
 
     # --- parameters --------------------------------------------------------------------------
 
