@@ -43,8 +43,16 @@ def say(sentence: str) -> None:
     print(f"[bootstrap] {sentence}", flush=True)
 
 
-def run(command: list[str | Path], log: Path | None = None, **environment: str) -> None:
-    """Run a command; where a log is given its output goes there and its end is shown on failure."""
+def run(
+    command: list[str | Path],
+    log: Path | None = None,
+    place: Path = ROOT,
+    **environment: str,
+) -> None:
+    """Run a command; where a log is given its output goes there and its end is shown on failure.
+
+    `place` is where it writes: a full disk is named as the reason.
+    """
     env = {**os.environ, **environment}
     if log is None:
         code = subprocess.run(command, env=env, check=False).returncode
@@ -62,6 +70,9 @@ def run(command: list[str | Path], log: Path | None = None, **environment: str) 
             ).returncode
     if code:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:]) if log else ""
+        free = shutil.disk_usage(place).free / 1e9
+        if free < 0.1:
+            fail(f"the disk is full, {free:.2f} GB are free in {place}: make room and run it again")
         fail(f"`{' '.join(map(str, command))}` failed with {code}\n{tail}")
 
 
@@ -134,7 +145,7 @@ class Environment:
             fail(f"{free:.1f} GB are free in {self.prefix.parent}, {ROOM} GB are needed")
         say(f"creating {self.prefix.name}/")
         options = ["--system-site-packages"] if system_site_packages else []
-        run([sys.executable, "-m", "venv", *options, self.prefix])
+        run([sys.executable, "-m", "venv", *options, self.prefix], place=self.prefix.parent)
         self.mark("whole", sys.version)
 
     def up_to_date(self, step: str, key: str) -> bool:
@@ -163,7 +174,8 @@ class Environment:
         arguments = [item for file in files for item in ("-r", file)]
         command = [self.python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
         with self.unfinished():
-            run([*command, "-c", constraints, *torch_index(), *arguments])
+            command += ["-c", constraints, *torch_index(), *arguments]
+            run(command, place=self.prefix)
         self.mark("requirements", key)
 
     def ask(self, expression: str) -> str:

@@ -56,17 +56,23 @@ def rehearse(
         report: hears what is done; may raise to stop it.
         size: (width, height) of the frames, where it is known.
     """
-    timed: list[Timed] = []
+    done = Rehearsed(None, float("nan"), {})
     with still_working(report, "running every stage on made-up images"):
         try:
             for kind in _kinds(pipeline.config.sfm.depth_source):
-                timed = [_timed(pipeline, frame) for frame in frames(kind, size)]
-                if pipeline.tools is not None:
-                    pipeline.tools.rehearse(timed[-1].update, _rod(size) > 0)
-                pipeline.reset()
+                done = measure(pipeline, kind, size)
         except Exception as error:  # real frames may well do better than made-up ones
             log.warning("the stages could not be rehearsed: %r", error)
             pipeline.reset()
+    return done
+
+
+def measure(pipeline: Pipeline, kind: str, size: tuple[int, int] = SIZE) -> Rehearsed:
+    """Run a pipeline on made-up frames of one kind, see `frames`, then reset it."""
+    timed = [_timed(pipeline, frame) for frame in frames(kind, size)]
+    if pipeline.tools is not None:
+        pipeline.tools.rehearse(timed[-1].update, _rod(size) > 0)
+    pipeline.reset()
     return _summary(timed[LOADING:])
 
 
@@ -149,8 +155,6 @@ def _timed(pipeline: Pipeline, frame: Frame) -> Timed:
 
 def _summary(timed: list[Timed]) -> Rehearsed:
     """Live, both halves of the pipeline run at the same time, and share the cores."""
-    if not timed:
-        return Rehearsed(None, float("nan"), {})
     names = {name for one in timed for name in one.update.timings}
     stages = {name: median(one.update.timings.get(name, 0.0) for one in timed) for name in names}
     scene = stages.get("tissue", 0.0) + stages.get("tools", 0.0)  # the second half

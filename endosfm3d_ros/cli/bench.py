@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-PARTS = ("stereo", "node", "networks", "engines", "splatting", "tools")
+PARTS = ("stereo", "node", "start", "networks", "engines", "splatting", "tools")
 SOAK = "soak"  # takes minutes, so it is only run when it is named
 LRM = "lrm"  # the same: 260 million parameters are made an engine first
 
@@ -64,37 +64,64 @@ def bench(
 
 def _run(name: str, rounds: int) -> dict:
     """The figures of one part."""
-    if name in ("networks", LRM):
-        return _networks(name, rounds)
-    if name == "engines":
-        return _engines(rounds)
-    if name == "splatting":
-        from endosfm3d_ros.evaluation.bench_splatting import bench_splatting
+    parts = {
+        "networks": _networks,
+        LRM: _lrm,
+        "engines": _engines,
+        "splatting": _splatting,
+        "tools": _tools,
+        "stereo": _stereo,
+        "node": _node,
+        "start": _start,
+    }
+    return parts[name](rounds)
 
-        return bench_splatting(rounds)
-    if name == "tools":
-        from endosfm3d_ros.evaluation.bench_tools import bench_tools
 
-        return bench_tools(rounds)
+def _stereo(rounds: int) -> dict:
     from endosfm3d_ros.evaluation.bench_stereo import bench_frames, bench_stereo, input_hash
 
     frames = bench_frames()
-    if name == "stereo":
-        return bench_stereo(frames, rounds) | {"input": input_hash(frames)}
+    return bench_stereo(frames, rounds) | {"input": input_hash(frames)}
+
+
+def _node(rounds: int) -> dict:
+    from endosfm3d_ros.evaluation.bench_stereo import bench_frames
     from endosfm3d_ros.nodes.bench import bench_node
 
-    return bench_node(frames, 4 * rounds)
+    return bench_node(bench_frames(), 4 * rounds)
 
 
-def _networks(name: str, rounds: int) -> dict:
-    """Those of every frame, or the one that runs beside the frames."""
-    if name == LRM:
-        from endosfm3d_ros.evaluation.bench_lrm import bench_lrm
+def _start(rounds: int) -> dict:
+    """Three further starts, whatever the rounds: each takes seconds."""
+    from endosfm3d_ros.evaluation.bench_stereo import bench_frames
+    from endosfm3d_ros.nodes.bench_start import bench_start
 
-        return bench_lrm(frames=2 * rounds)
+    return bench_start(bench_frames())
+
+
+def _splatting(rounds: int) -> dict:
+    from endosfm3d_ros.evaluation.bench_splatting import bench_splatting
+
+    return bench_splatting(rounds)
+
+
+def _tools(rounds: int) -> dict:
+    from endosfm3d_ros.evaluation.bench_tools import bench_tools
+
+    return bench_tools(rounds)
+
+
+def _networks(rounds: int) -> dict:
     from endosfm3d_ros.evaluation.bench_networks import bench_networks
 
     return bench_networks(rounds)
+
+
+def _lrm(rounds: int) -> dict:
+    """The network that runs beside the frames."""
+    from endosfm3d_ros.evaluation.bench_lrm import bench_lrm
+
+    return bench_lrm(frames=2 * rounds)
 
 
 def _soak(frames: int, resets: int, path: Path | None) -> dict:

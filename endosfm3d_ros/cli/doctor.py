@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -16,8 +18,12 @@ def register(app: typer.Typer) -> None:
     app.command()(doctor)
 
 
-def doctor() -> None:
-    """Say what this machine has and lacks. Exit code 1 when the live node cannot run.
+def doctor(
+    measure: Annotated[
+        bool, typer.Option(help="Also measure the updates a second to expect (ten seconds).")
+    ] = True,
+) -> None:
+    """Say what this machine has, lacks and can do. Exit code 1 when the live node cannot run.
 
     Example: endosfm3d doctor
     """
@@ -25,6 +31,8 @@ def doctor() -> None:
     from rich.table import Table
 
     rows = [*_machine(), *_ros(), *_launch(), *_gpu(), *_engines(), *_weights(), *_transport()]
+    if measure:
+        rows += _speed()
     table = Table("", "part", "finding", show_lines=False)
     for row in rows:
         table.add_row(*row)
@@ -50,6 +58,7 @@ def _machine() -> Iterator[Row]:
     found = hardware()
     yield OK, "machine", f"{found['processor']}, {found['cores']} cores, {found['memory_gib']} GiB"
     yield OK, "python", versions()["python"]
+    yield OK, "package", str(Path(__file__).parents[1])
     compiler = shutil.which("c++") or shutil.which("g++")
     if compiler:
         yield OK, "compiler", compiler
@@ -152,3 +161,31 @@ def _transport() -> Iterator[Row]:
     free = shutil.disk_usage("/dev/shm").free >> 20 if os.path.isdir("/dev/shm") else 0
     state = OK if free >= 256 else NOTE
     yield state, "shared memory", f"{free} MiB free in /dev/shm"
+
+
+def _speed() -> Iterator[Row]:
+    """What to expect with everything on, measured on made-up images, and what to switch off."""
+    from endosfm3d_ros.errors import EndoError
+    from endosfm3d_ros.nodes.readiness import ENOUGH, advice
+    from endosfm3d_ros.pipeline import Pipeline, PipelineConfig
+    from endosfm3d_ros.quality import BALANCED, FAST, QualityControl
+    from endosfm3d_ros.rehearsal import measure
+    from endosfm3d_ros.tissue.config import TissueConfig
+    from endosfm3d_ros.tools.stage import ToolsConfig
+
+    config = PipelineConfig(tools=ToolsConfig(masks="auto"), tissue=TissueConfig())
+    try:
+        pipeline = Pipeline(config)
+    except EndoError as error:
+        yield MISSING, "speed", f"the pipeline cannot be built: {error}"
+        return
+    for kind, eyes in (("stereo", "two eyes"), ("endosfm3d", "one eye")):
+        rates, found = [], measure(pipeline, kind)  # the first run loads what is missing
+        for step in (BALANCED, FAST):
+            pipeline.quality = QualityControl(step.name)
+            found = measure(pipeline, kind)
+            rates.append(f"{found.rate:.1f} ({step.name})")
+        said = f"{eyes}, map and instruments: {', '.join(rates)} updates/s"
+        slow = found.rate < ENOUGH
+        yield (NOTE if slow else OK), "speed", said + (f"; {advice(found.stages)}" if slow else "")
+    pipeline.close()

@@ -43,7 +43,7 @@ def bench_node(frames: list[Frame], rounds: int) -> Result:
         rclpy.init()
         try:
             wait_until_active("/endosfm3d", READY, alive=lambda: process.running)
-            feed = _Feed()
+            feed = Feed()
             trips = [feed.round_trip(frames[i % len(frames)], i) for i in range(rounds)]
             stages = feed.stages()
         finally:
@@ -57,7 +57,7 @@ def bench_node(frames: list[Frame], rounds: int) -> Result:
     }
 
 
-class _Feed:
+class Feed:
     """Sends stereo frames and waits for their depth."""
 
     def __init__(self) -> None:
