@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -128,8 +129,11 @@ def becomes(probe: Probe, state: int, node: str = "/endosfm3d") -> bool:
 
 def pipelines(launched: subprocess.Popen) -> list[psutil.Process]:
     """The node processes of a launch."""
-    children = psutil.Process(launched.pid).children(recursive=True)
-    return [child for child in children if "__node:=endosfm3d" in " ".join(child.cmdline())]
+    found = []
+    for child in psutil.Process(launched.pid).children(recursive=True):
+        with suppress(psutil.Error):  # it ends just now
+            found += [child] * ("__node:=endosfm3d" in " ".join(child.cmdline()))
+    return found
 
 
 PROFILES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
