@@ -23,8 +23,9 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -126,6 +127,52 @@ def torch_index() -> list[str]:
     return ["--extra-index-url", index] if index else []
 
 
+class Alias:
+    """Folders under names of plain letters, where theirs are not.
+
+    rosidl reads lists of paths with CMake's `file(STRINGS)`, which ends a line at the first letter
+    beyond ASCII. So CMake is given links to the folders, and what it wrote is corrected afterwards.
+    """
+
+    def __init__(self, *folders: Path) -> None:
+        self._names = {}
+        if not all(str(folder).isascii() for folder in folders):
+            place = Path(tempfile.mkdtemp(prefix="endosfm3d_"))
+            self._names = {folder: place / str(i) for i, folder in enumerate(folders)}
+
+    def __enter__(self) -> Alias:
+        for folder, name in self._names.items():
+            name.symlink_to(folder)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in self._names.values():
+            name.unlink()
+            shutil.rmtree(name.parent) if not any(name.parent.iterdir()) else None
+
+    def of(self, path: Path) -> Path:
+        """The path through its folder's link."""
+        for folder, name in self._names.items():
+            if path.is_relative_to(folder):
+                return name / path.relative_to(folder)
+        return path
+
+    def undo(self, paths: Iterable[Path]) -> None:
+        """Put the true names into links and texts."""
+        for path in paths:
+            if path.is_symlink():
+                target = self._true(os.readlink(path))
+                path.unlink()
+                path.symlink_to(target)
+            elif path.is_file():
+                path.write_text(self._true(path.read_text()))
+
+    def _true(self, text: str) -> str:
+        for folder, name in self._names.items():
+            text = text.replace(str(name), str(folder))
+        return text
+
+
 class Environment:
     """A virtual environment, and for the ROS wheels an ament prefix as well."""
 
@@ -184,15 +231,16 @@ class Environment:
         command = [self.python, "-c", code]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
-    def variables(self) -> dict[str, str]:
+    def variables(self, alias: Alias) -> dict[str, str]:
         """What CMake and the generators need to see the environment as an ament prefix."""
+        prefix = alias.of(self.prefix)
         return {
-            "PATH": f"{self.prefix / 'bin'}{os.pathsep}{os.environ['PATH']}",
-            "AMENT_PREFIX_PATH": str(self.prefix),
-            "CMAKE_PREFIX_PATH": str(self.prefix),
-            "LD_LIBRARY_PATH": str(self.prefix / "lib"),
+            "PATH": f"{prefix / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            "AMENT_PREFIX_PATH": str(prefix),
+            "CMAKE_PREFIX_PATH": str(prefix),
+            "LD_LIBRARY_PATH": str(prefix / "lib"),
             "PYTHONPATH": "",
-            "ENDOSFM3D_PYTHON": str(self.python),
+            "ENDOSFM3D_PYTHON": str(prefix / "bin" / "python"),
         }
 
     def mend_exports(self) -> None:
@@ -210,6 +258,17 @@ class Environment:
 
     def cmake(self, source: Path, name: str, *options: str) -> None:
         """Configure, build and install one ament package."""
+        with Alias(self.prefix, source) as alias:
+            self._cmake(source, name, alias, *options)
+            site = Path(self.ask("sysconfig.get_path('purelib')")) / name
+            scripts = (self.prefix / ".build" / name / "scripts").glob("*")
+            programs = (self.prefix / "lib" / name).glob("*")
+            shared = (self.prefix / "share" / name).rglob("*")
+            links = [path for path in (*site.rglob("*"), *shared, *programs) if path.is_symlink()]
+            command = self.prefix / "bin" / "endosfm3d"
+            alias.undo([*links, *([command] if command.is_symlink() else []), *scripts])
+
+    def _cmake(self, source: Path, name: str, alias: Alias, *options: str) -> None:
         build = self.prefix / ".build" / name
         unfinished = build.with_suffix(".unfinished")
         if unfinished.exists():  # a run was killed here
@@ -219,18 +278,20 @@ class Environment:
         settings = {
             "CMAKE_BUILD_TYPE": "Release",
             "BUILD_TESTING": "OFF",
-            "CMAKE_INSTALL_PREFIX": self.prefix,
-            "Python3_EXECUTABLE": self.python,
+            "CMAKE_INSTALL_PREFIX": alias.of(self.prefix),
+            "Python3_EXECUTABLE": alias.of(self.python),
             "PYTHON_INSTALL_DIR": self.ask(
                 "os.path.relpath(sysconfig.get_path('purelib'), sys.prefix)"
             ),
         }
         definitions = [f"-D{key}={value}" for key, value in settings.items()]
-        cmake, variables = self.prefix / "bin" / "cmake", self.variables()
-        configure = [cmake, "-S", source, "-B", build, "-GNinja", "-Wno-dev", *definitions]
-        run([*configure, *options], log=build.with_suffix(".configure.log"), **variables)
-        run([cmake, "--build", build], log=build.with_suffix(".build.log"), **variables)
-        run([cmake, "--install", build], log=build.with_suffix(".install.log"), **variables)
+        cmake, variables = self.prefix / "bin" / "cmake", self.variables(alias)
+        into = alias.of(build)
+        configure = [cmake, "-S", alias.of(source), "-B", into, "-GNinja", "-Wno-dev"]
+        configure += [*definitions, *options]
+        run(configure, log=build.with_suffix(".configure.log"), **variables)
+        run([cmake, "--build", into], log=build.with_suffix(".build.log"), **variables)
+        run([cmake, "--install", into], log=build.with_suffix(".install.log"), **variables)
         unfinished.unlink()
 
 

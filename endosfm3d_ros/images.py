@@ -29,6 +29,22 @@ END_MARKERS: dict[bytes, bytes] = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}
 TAIL_BYTES = 1024  # some encoders pad or add remarks after the end marker
 
 
+LEAST_SIDE = 32  # px; nothing can be followed, matched or mapped in less
+
+
+def check_picture(image: np.ndarray) -> None:
+    """Refuse what no stage can work on.
+
+    Raises:
+        InputError: not (H, W, 3) uint8, or a side of less than `LEAST_SIDE`.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise InputError(f"image {image.dtype}{list(image.shape)}: uint8 (H, W, 3) is accepted")
+    height, width = image.shape[:2]
+    if min(height, width) < LEAST_SIDE:
+        raise InputError(f"image of {width}x{height} pixels: {LEAST_SIDE} a side are the least")
+
+
 def decode_image(
     data: bytes | np.ndarray,
     encoding: str,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from endosfm3d_ros.images import check_picture
 from endosfm3d_ros.quality import BALANCED, QualityControl
 from endosfm3d_ros.sfm.estimator import Estimator, EstimatorConfig
 from endosfm3d_ros.timing import Slack, StageClock
@@ -72,12 +73,8 @@ class Pipeline:
     def _tissue_map(self) -> TissueMap | None:
         if self.config.tissue is None:
             return None
-        import torch
-
         from endosfm3d_ros.tissue.map import TissueMap
 
-        # The rasteriser has threads of its own; torch's would spin beside them.
-        torch.set_num_threads(1)
         return TissueMap(self.config.tissue)
 
     def reset(self) -> None:
@@ -117,8 +114,10 @@ class Pipeline:
     def begin(self, frame: Frame) -> Begun:
         """What the image shows: instruments, depth, camera and motion. Raises as `process`.
 
-        Reads and writes nothing that `finish` does, so the next frame may be begun meanwhile.
+        The next frame may be begun while this one is finished: what both look at, as the slack,
+        are numbers that one of them alone writes.
         """
+        check_picture(frame.image)
         clock, tracks = StageClock(), None
         step = self.quality.observe(monotonic(), max(self._work.values()), self.slack.scarce)
         self.sfm.match_eyes_at(step.stereo_width)
@@ -162,4 +161,5 @@ class Pipeline:
             update.pose,
             update.labels,
             budget=None if budget is None else budget * step.budget + self.slack.seconds,
+            unit=update.unit,
         )

@@ -69,7 +69,7 @@ class Frame:
     camera: PinholeCamera | None = None  # as given from outside; None when absent
     right_image: np.ndarray | None = None  # (H, W, 3) uint8 RGB
     stereo: StereoGeometry | None = None
-    depth: np.ndarray | None = None  # (H, W) float32 metres from outside, NaN invalid
+    depth: np.ndarray | None = None  # (H, W) float32 metres from outside, NaN invalid, of `image`
     tool_labels: np.ndarray | None = None  # (H, W) uint8, 0 = tissue, 1.. = tool id
     pose: np.ndarray | None = None  # 4x4 camera-to-world from outside (kinematics, reference)
     epoch: int = 0  # scene that it belongs to: live, a reset begins another one
@@ -106,6 +106,14 @@ class IntrinsicsEstimate:
     state: str  # uninitialised | unobservable | converging | converged | changed | fixed
     count: int  # observations fused
     mode: str  # estimate | prior | fixed
+
+
+@dataclass(frozen=True)
+class MotionPrior:
+    """What a pose network reads from an image and the one before, unfiltered."""
+
+    T_current_previous: np.ndarray  # 4x4, translation in the unit of the network
+    camera: PinholeCamera | None  # that it sees, at the size of the image; None where implausible
 
 
 @dataclass(frozen=True)
@@ -186,16 +194,27 @@ class StageReport:
 
 @dataclass(frozen=True)
 class SceneUpdate:
-    """Everything that one image produced; all parts share its stamp."""
+    """Everything that one image produced; all parts share its stamp.
 
-    frame: Frame
+    `lens` is the camera of `frame.image`, decided once, where the depth source is chosen. Nobody
+    else may ask which calibration came along: whether it was used is what `lens` says.
+    """
+
+    frame: Frame  # as it came
     image: np.ndarray  # (H, W, 3) uint8 RGB as the camera of `depth` sees it, of its size
     depth: DepthMap
     intrinsics: IntrinsicsEstimate
     pose: CameraPose
+    lens: PinholeCamera = field(kw_only=True)  # of `frame.image`, distortion included
     timings: dict[str, float] = field(default_factory=dict)  # stage -> milliseconds
     tissue: TissueView | None = None  # None where the map is switched off
     tools: ToolsView | None = None  # None where instruments are not looked for
     scale: ScaleEstimate | None = None  # None while depth and motion are relative
     labels: np.ndarray | None = None  # (H, W) uint8 as Frame.tool_labels, of the pixels of `image`
+    motion_prior: MotionPrior | None = None  # None where no pose network looked at this image
     report: StageReport = StageReport()
+
+    @property
+    def unit(self) -> float:
+        """Metres, as believed now, per unit that the stream began with; 1 without a scale."""
+        return 1.0 if self.scale is None else self.scale.factor

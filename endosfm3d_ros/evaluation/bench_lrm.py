@@ -29,7 +29,8 @@ from endosfm3d_ros.networks.lrm.radiance import HIDDEN
 from endosfm3d_ros.pipeline import Pipeline, PipelineConfig
 from endosfm3d_ros.tissue.config import TissueConfig
 from endosfm3d_ros.tools.lrm.surface import SurfaceConfig, coloured_mesh
-from endosfm3d_ros.tools.stage import ToolsConfig, step_back
+from endosfm3d_ros.tools.stage import ToolsConfig
+from endosfm3d_ros.tools.workshop import step_back
 from endosfm3d_ros.types import Frame
 
 BASE = LrmConfig("dinov2_vitb14_reg", 768, 12, 12, 32, 64, 48)  # openlrm-mix-base-1.1

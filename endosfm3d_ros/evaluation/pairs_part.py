@@ -12,7 +12,6 @@ from endosfm3d_ros.datasets.sequence import Sequence
 from endosfm3d_ros.evaluation.parts import Part, Scores
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.pipeline import Pipeline
-from endosfm3d_ros.sfm.endosfm3d import EndoSfM3D
 from endosfm3d_ros.types import SceneUpdate
 
 STILL = 1e-4  # of the unit of the poses: shorter motions have no direction
@@ -29,15 +28,13 @@ class PairsPart(Part):
         self._focal_errors: list[float] = []
 
     def add(self, i: int, update: SceneUpdate) -> None:
-        source = self._pipeline.sfm.source
-        # The source has seen this stamp, so this only hands out what it found then.
-        prior = source.motion_prior(update.frame) if isinstance(source, EndoSfM3D) else None
+        prior = update.motion_prior
         if prior is None:
             return
-        self._motions[i], observation = prior
-        if observation is not None and self._sequence.camera is not None:
+        self._motions[i] = prior.T_current_previous
+        if prior.camera is not None and self._sequence.camera is not None:
             truth = self._sequence.camera
-            self._focal_errors.append(abs(observation.camera.fx / truth.fx - 1))
+            self._focal_errors.append(abs(prior.camera.fx / truth.fx - 1))
 
     def scores(self) -> Scores | None:
         pairs = [(self._motions[i], self._truth(i), self._truth(i - 1)) for i in self._motions]

@@ -32,7 +32,6 @@ from endosfm3d_ros.evaluation.protocols import DepthProtocol, ReleasedScores
 from endosfm3d_ros.evaluation.resampling import depth_on_image
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.pipeline import Pipeline
-from endosfm3d_ros.sfm.stereo import StereoSource
 from endosfm3d_ros.types import IntrinsicsEstimate, ScaleSource, SceneUpdate, TrackingState
 
 Value = float | int | str
@@ -137,10 +136,8 @@ class DepthPart(Part):
         if self._chosen is not None and i not in self._chosen:
             return
         depth = update.depth
-        stereo = depth.source == StereoSource.name
-        lens = update.frame.stereo.left if stereo else update.intrinsics.camera
         metric = depth.scale != ScaleSource.RELATIVE
-        self._pending.append(PendingDepth(i, depth.depth, depth.camera, lens, metric))
+        self._pending.append(PendingDepth(i, depth.depth, depth.camera, update.lens, metric))
 
     def settle(self) -> None:
         for pending in self._pending:

@@ -36,6 +36,7 @@ from endosfm3d_ros.tissue.holes import push_pull
 from endosfm3d_ros.tissue.map import TissueMap
 from endosfm3d_ros.tissue.rendering import Rendering
 from endosfm3d_ros.tissue.snapshot import as_bytes
+from endosfm3d_ros.tools.labels import labels_at
 from endosfm3d_ros.types import Frame, SceneUpdate
 
 OnPicture = Callable[[TissueFrame], None]
@@ -119,7 +120,7 @@ def _run_held_out(
     remembered: list[tuple[int, SceneUpdate]] = []
     for i, update in _scenes(sequence, protocol.sfm):
         held_out = is_held_out(i, protocol.hold_every)
-        region = _region(sequence, i, update.image.shape[:2])
+        region = _region(sequence, i, update)
         labels = update.labels
         _update(tissue, update, labels, pace, held_out, result)
         if region is not None:
@@ -145,7 +146,9 @@ def _update(
 ) -> None:
     clock = StageClock()
     with clock.stage("update"):
-        view = tissue.update(update.image, update.depth, update.pose, labels, pace.budget, held_out)
+        view = tissue.update(
+            update.image, update.depth, update.pose, labels, pace.budget, held_out, update.unit
+        )
     pace.done(update, clock.milliseconds["update"])
     if result is not None and not held_out and tissue.frame > 0:
         result.add(
@@ -191,8 +194,8 @@ def _score_depth(
     if reference is None:
         return
     camera = update.depth.camera
-    lens = update.frame.stereo.left if update.frame.stereo is not None else camera
-    depth = depth_on_image(tissue.render(camera, tissue.T_map_camera).depth, camera, lens)
+    rendered = tissue.render(camera, tissue.T_map_camera).depth
+    depth = depth_on_image(rendered, camera, update.lens)
     both = np.isfinite(depth) & np.isfinite(reference)
     result.add(depth_coverage=float(both.sum() / max(1, np.isfinite(reference).sum())))
     if both.any():
@@ -205,7 +208,7 @@ def _score_rewound(
 ) -> None:
     if update.depth.stamp not in tissue.history.stamps:
         return
-    region = _region(sequence, i, update.image.shape[:2])
+    region = _region(sequence, i, update)
     view = tissue.rewound(update.depth.stamp, update.depth.camera)
     result.add(p4_psnr=psnr(as_bytes(view.rgb), update.image, region))
 
@@ -236,7 +239,7 @@ def _run_hidden(
             return
         labels = update.labels
         _update(tissue, update, labels, pace, False, None)
-        region = _region(sequence, i, update.image.shape[:2])
+        region = _region(sequence, i, update)
         if i < start or region is None:
             continue
         hidden = cv2.resize(labels, update.depth.camera.size, interpolation=cv2.INTER_NEAREST)
@@ -275,20 +278,20 @@ def _scenes(
 
 def _as_depth_sees(image: np.ndarray, update: SceneUpdate) -> np.ndarray:
     """A raw image without distortion, at the size of the depth map."""
-    stereo = update.frame.stereo
-    lens = update.intrinsics.camera if stereo is None else stereo.left
-    image = Undistorter().apply(image, lens)
+    image = Undistorter().apply(image, update.lens)
     return cv2.resize(image, update.depth.camera.size, interpolation=cv2.INTER_AREA)
 
 
-def _region(sequence: Sequence, i: int, shape: tuple[int, int]) -> np.ndarray | None:
-    """(H, W) bool pixels of tissue to score; None where the mask of the frame is no good."""
+def _region(sequence: Sequence, i: int, update: SceneUpdate) -> np.ndarray | None:
+    """(H, W) bool pixels of `update.image` to score; None where the frame's mask is no good."""
     mask = sequence.mask(i)
     if mask is None:
-        return np.ones(shape, bool)
+        return np.ones(update.image.shape[:2], bool)
     if not sequence.mask_valid(i):
         return None
-    return scored_region(mask, sequence.ignore(i)) & ~mask
+    region = (scored_region(mask, sequence.ignore(i)) & ~mask).astype(np.uint8)
+    region = Undistorter().apply(region, update.lens, exact=True)
+    return labels_at(region, update.depth.camera.size) > 0
 
 
 def _blurred_centre(image: np.ndarray) -> np.ndarray:

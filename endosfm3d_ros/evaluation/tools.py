@@ -33,7 +33,6 @@ from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.geometry.undistortion import Undistorter
 from endosfm3d_ros.sfm.estimator import Estimator, EstimatorConfig
-from endosfm3d_ros.sfm.stereo import StereoSource
 from endosfm3d_ros.timing import StageClock
 from endosfm3d_ros.tools.labels import labels_at
 from endosfm3d_ros.tools.mesh_file import MeshSource, model_of
@@ -180,9 +179,7 @@ def _frames(
             continue
         ignore = sequence.ignore(i)
         ignore = np.zeros_like(labels) if ignore is None else ignore.astype(np.uint8)
-        stereo = update.depth.source == StereoSource.name
-        lens = update.frame.stereo.left if stereo else update.intrinsics.camera
-        ignored = undistorter.apply(ignore, lens, exact=True)
+        ignored = undistorter.apply(ignore, update.lens, exact=True)
         yield i, update, update.labels, labels_at(ignored, update.depth.camera.size) > 0
 
 

@@ -41,6 +41,11 @@ def normalised(T: np.ndarray) -> np.ndarray:
     return from_rotation(Rotation.from_matrix(T[:3, :3]).as_matrix(), T[:3, 3])
 
 
+def scaled(T: np.ndarray, factor: float) -> np.ndarray:
+    """The same motion in a world that is larger by a factor: only the translation is a length."""
+    return from_rotation(T[:3, :3], factor * T[:3, 3])
+
+
 def transform(T: np.ndarray, points: np.ndarray) -> np.ndarray:
     """(..., 3) points mapped by T, in the dtype of `points`."""
     return (points @ T[:3, :3].T + T[:3, 3]).astype(points.dtype, copy=False)

@@ -18,7 +18,8 @@ class Undistorter:
     def apply(self, image: np.ndarray, camera: PinholeCamera, exact: bool = False) -> np.ndarray:
         """(H, W, C) image without lens distortion; black where the lens saw nothing.
 
-        `exact` takes the nearest pixel, for labels.
+        `exact` takes the nearest pixel, for labels and depth. An image of another size than the
+        camera's becomes as large as the camera.
         """
         if not camera.distorted:
             return image
@@ -28,4 +29,7 @@ class Undistorter:
                 camera.K, coefficients, None, camera.K, camera.size, cv2.CV_16SC2
             )
             self._camera = camera
-        return cv2.remap(image, *self._maps, cv2.INTER_NEAREST if exact else cv2.INTER_LINEAR)
+        way = cv2.INTER_NEAREST if exact else cv2.INTER_LINEAR
+        if image.shape[1::-1] != camera.size:
+            image = cv2.resize(image, camera.size, interpolation=way)
+        return cv2.remap(image, *self._maps, way)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.nodes.stamped_poses import StampedPoses
 from endosfm3d_ros.types import Frame, StereoGeometry
 
 SECOND = 1_000_000_000
@@ -66,7 +67,7 @@ class FrameAssembler:
         self._on_jump = on_jump
         self._camera: PinholeCamera | None = None
         self._stereo: StereoGeometry | None = None
-        self.pose: np.ndarray | None = None  # newest pose from outside, 4x4 camera-to-base
+        self.poses = StampedPoses()  # from outside, 4x4 camera-to-base
         self.clear()
 
     def clear(self) -> None:
@@ -213,5 +214,5 @@ class FrameAssembler:
             stereo=self._stereo,
             depth=parts.others.get("depth"),
             tool_labels=parts.others.get("labels"),
-            pose=self.pose,
+            pose=self.poses.at(parts.stamp),
         )

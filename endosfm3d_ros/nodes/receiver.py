@@ -164,7 +164,8 @@ class FrameReceiver:
 
     def _on_pose(self, message: PoseStamped | TransformStamped) -> None:
         value = message.pose if isinstance(message, PoseStamped) else message.transform
-        self.assembler.pose = conversions.matrix_of(value)
+        stamp = conversions.nanoseconds(message.header.stamp)
+        self.assembler.poses.add(stamp, conversions.matrix_of(value))
 
     # --- calibration -------------------------------------------------------------------------
 

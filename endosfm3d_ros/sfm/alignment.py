@@ -79,7 +79,7 @@ def refine_pose(
 
     Returns:
         T_camera_reference (4x4) and its covariance (6, 6) in the order x y z rx ry rz of a small
-        motion applied on the left.
+        motion applied on the left. NaN where the points have no solution.
     """
     unit = _unit(data)
     for _ in range(ITERATIONS):
@@ -91,6 +91,8 @@ def refine_pose(
             H = H + np.diag(prior.information)
             gradient = gradient + prior.information * offset
         step = -np.linalg.solve(H, gradient)
+        if not np.isfinite(step).all():
+            return np.full((4, 4), np.nan), H
         T = se3.from_vectors(step[3:], step[:3]) @ T
         if (np.abs(step) < tolerance * unit).all():
             break
@@ -127,6 +129,8 @@ def resect(T: np.ndarray, data: Correspondences, focal_sigma: float) -> Resectio
         H[6, 6] += focal_sigma**-2
         gradient[6] += log_factor * focal_sigma**-2
         step = -np.linalg.solve(H, gradient)
+        if not np.isfinite(step).all():
+            return Resection(T, log_factor, np.inf, np.inf)
         T = se3.from_vectors(step[3:6], step[:3]) @ T
         log_factor += float(np.clip(step[6], -0.3, 0.3))
         if (np.abs(step) < NEAR * unit).all():

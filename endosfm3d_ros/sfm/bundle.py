@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
+from endosfm3d_ros.runtime.thread_limits import one_blas_thread
 from endosfm3d_ros.sfm.bundle_equations import Problem
 from endosfm3d_ros.sfm.bundle_model import Bundle, BundleConfig, Observations
 
@@ -32,16 +30,8 @@ def adjust(
     Returns:
         The solution with its covariances, which grow with the residuals that remain.
     """
-    # The matrices are small: waking a second thread for one costs up to a hundred times more than
-    # it saves where the cores are busy.
-    with _blas().limit(limits=1, user_api="blas"):
+    with one_blas_thread():  # the matrices are small
         return _adjust(start, seen, fixed, lens_prior, config or BundleConfig())
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    """The linear algebra libraries of this process; looking for them takes a while."""
-    return ThreadpoolController()
 
 
 def _adjust(
@@ -56,9 +46,9 @@ def _adjust(
     system = problem.linearise(best)
     cost = system.cost
     for _ in range(config.iterations):
-        candidate = problem.moved(best, *system.step(damping))
-        trial = problem.linearise(candidate)
-        if not trial.cost < cost:
+        candidate = problem.candidate(best, system, damping)
+        trial = None if candidate is None else problem.linearise(candidate)
+        if trial is None or not trial.cost < cost:
             damping *= 10
             if damping > 1e6:
                 break

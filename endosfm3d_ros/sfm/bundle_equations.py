@@ -37,6 +37,13 @@ class Problem:
         self._by_point = np.argsort(seen.point, kind="stable")  # sums per point: sums of runs
         self._first = np.flatnonzero(np.diff(seen.point[self._by_point], prepend=-1))
 
+    def candidate(self, bundle: Bundle, system: System, damping: float) -> Bundle | None:
+        """The bundle after a damped step; None where the equations have no solution."""
+        try:
+            return self.moved(bundle, *system.step(damping))
+        except np.linalg.LinAlgError:
+            return None
+
     def moved(self, bundle: Bundle, step: np.ndarray, points: np.ndarray) -> Bundle:
         """The bundle after a step of cameras (size,) and points (3, N)."""
         T = bundle.T_view_world.copy()
@@ -230,5 +237,8 @@ class System:
         return cameras, -np.einsum("ijn,jn->in", L, whitened)
 
     def covariance(self) -> np.ndarray:
-        """(size, size) of the cameras with the points integrated out."""
-        return np.linalg.pinv(self._reduced(0.0)[2], rcond=1e-12, hermitian=True)
+        """(size, size) of the cameras with the points integrated out; infinite if unsolvable."""
+        try:
+            return np.linalg.pinv(self._reduced(0.0)[2], rcond=1e-12, hermitian=True)
+        except np.linalg.LinAlgError:
+            return np.diag(np.full(len(self.A), np.inf))

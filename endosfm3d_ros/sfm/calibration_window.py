@@ -192,7 +192,8 @@ def _pose(
     known = np.isfinite(points[:, 0])
     structure = Structure(ids[known], points[known], (), np.empty((0, 4, 4)), lens)
     data = structure.known(view, pixel_sigma)
-    return refine_pose(last, data)[0] if len(data.points) >= 6 else last
+    T = refine_pose(last, data)[0] if len(data.points) >= 6 else last
+    return T if np.isfinite(T).all() else last
 
 
 def _place_new(

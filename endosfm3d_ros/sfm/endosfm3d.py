@@ -98,6 +98,7 @@ class _Seen:
     """What is remembered of one frame."""
 
     stamp: int
+    image: np.ndarray  # (H, W, 3) uint8, as it was looked at
     number: int  # frames since the start
     pose_input: np.ndarray | None  # (1, 3, H, W) float32; None without a pose network
     motion: NetworkMotion | None = None  # from the frame before
@@ -114,6 +115,7 @@ class EndoSfM3D:
     """
 
     name = "endosfm3d"
+    takes_raw = False
 
     def __init__(
         self,
@@ -160,6 +162,10 @@ class EndoSfM3D:
         """What the user should know about the weights."""
         note = self.weights.note if self.weights else ""
         return [f"weights '{self.weights.name}': {note}"] if note else []
+
+    def lens(self, frame: Frame, believed: PinholeCamera) -> PinholeCamera:
+        """The camera that is believed in: nothing else is known of it."""
+        return believed
 
     def reset(self) -> None:
         """Forget the frames seen so far."""
@@ -227,8 +233,8 @@ class EndoSfM3D:
         """T_current_previous (4x4) from the last frame given to this source, and the camera seen.
 
         None for a first frame, on frames between two runs of the pose network, without one, or
-        where its answer is not finite. May be called before or after `estimate`. The better the
-        camera is `known`, the better the motion, where the network can be told.
+        where its answer is not finite. Give it the frame that `estimate` gets, and call it first:
+        the better the camera is `known`, the better the motion, where the network can be told.
         """
         motion = self._see(frame, known).motion
         if motion is None:
@@ -239,17 +245,22 @@ class EndoSfM3D:
         return motion.T_current_previous, seen
 
     def _see(self, frame: Frame, known: IntrinsicsEstimate | None = None) -> _Seen:
-        """Enter a frame once; a stamp that goes back starts anew."""
-        if self._current and frame.stamp == self._current.stamp:
-            return self._current
-        if self._current and frame.stamp < self._current.stamp:
+        """Enter a frame once; another image of the same stamp takes the place of the first.
+
+        A stamp that goes back starts anew.
+        """
+        now = self._current
+        if now and frame.stamp == now.stamp and frame.image is now.image:
+            return now
+        if now and frame.stamp < now.stamp:
             self.reset()
-        self._previous = self._current
+        elif now and frame.stamp > now.stamp:
+            self._previous = now
         number = self._previous.number + 1 if self._previous else 0
         tensor = None
         if self._pose:
             tensor = network_tensor(resized_image(frame.image, self._pose_size))
-        self._current = _Seen(frame.stamp, number, tensor)
+        self._current = _Seen(frame.stamp, frame.image, number, tensor)
         if self._pose and self._previous and number % self.config.pose_every == 0:
             before = self._previous
             size = frame.image.shape[:2]

@@ -13,6 +13,7 @@ import numpy as np
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.geometry.undistortion import Undistorter
+from endosfm3d_ros.images import check_picture
 from endosfm3d_ros.sfm.endosfm3d import EndoSfM3D, EndoSfM3DConfig
 from endosfm3d_ros.sfm.external import ExternalSource
 from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig, IntrinsicsFilter
@@ -26,7 +27,7 @@ from endosfm3d_ros.sfm.source import DepthSource
 from endosfm3d_ros.sfm.stereo import StereoConfig, StereoSource
 from endosfm3d_ros.sfm.weights import find_weights
 from endosfm3d_ros.timing import Slack, StageClock
-from endosfm3d_ros.types import DepthMap, Frame, IntrinsicsEstimate, SceneUpdate
+from endosfm3d_ros.types import Frame, IntrinsicsEstimate, MotionPrior, SceneUpdate
 
 SourceName = Literal["auto", "topic", "stereo", "endosfm3d", "shading"]
 
@@ -89,7 +90,9 @@ class Estimator:
         self._scale = ScaleStage(c.scale, c.scale_sources, c.stereo, c.background)
         self._undistorter = Undistorter()
         self.source: DepthSource | None = None
-        self._known: IntrinsicsEstimate | None = None  # after the frame before
+        self._bend: tuple[float, ...] | None = (
+            None  # distortion that the last image was believed in
+        )
 
     def _network(self, report: Callable[[str], None]) -> list[EndoSfM3D]:
         """The network source; without weights it is missed only where it was asked for."""
@@ -106,7 +109,7 @@ class Estimator:
 
     def reset(self) -> None:
         """Forget the stream; the next frame is a first frame."""
-        self.source = self._known = None
+        self.source = self._bend = None
         for part in (*self._sources.values(), self._intrinsics, self._motion, self._scale):
             part.reset()
 
@@ -128,55 +131,78 @@ class Estimator:
         self._sources[StereoSource.name].match_at(share)
 
     def estimate(self, frame: Frame, clock: StageClock) -> SceneUpdate:
-        """One frame through the stage."""
+        """One frame through the stage.
+
+        Raises:
+            InputError: an image that nothing can be done with, or the chosen source cannot work on
+                this frame.
+        """
+        check_picture(frame.image)
+        # 1 which source, and once for everything after it: which camera took the image
         if self.source is None:
             self.source = self._sources[self._choose(frame)]
-        motion = self._observe_pair(frame, clock)
         with clock.stage("intrinsics"):
-            intrinsics = self._known = self._intrinsics.update(frame)
-        if self.source.name != StereoSource.name:
-            # One eye: everything after this sees the image that a pinhole would have taken.
-            with clock.stage("undistort"):
-                frame = self._undistorted(frame, intrinsics.camera)
+            intrinsics = self._intrinsics.update(frame)
+        lens = self.source.lens(frame, intrinsics.camera)
+        self._watch(lens)
+        # 2 the image as everybody looks at it: of a pinhole, unless the source wants it raw
+        with clock.stage("undistort"):
+            seen, camera = (frame, lens) if self.source.takes_raw else self._straight(frame, lens)
+        # 3 depth, and the motion that a network foresees
+        prior = self._motion_prior(seen, intrinsics, clock)
         with clock.stage("depth"):
-            depth = self._scale.normalise(self.source.estimate(frame, intrinsics.camera))
+            depth = self._scale.normalise(self.source.estimate(seen, lens))
         with clock.stage("motion"):
-            if motion is not None:
-                motion = self._scale.normalise_motion(motion)
-            pose = self._motion.track(frame, depth, motion)
+            motion = None if prior is None else prior.T_current_previous
+            motion = None if motion is None else self._scale.normalise_motion(motion)
+            tracked = self._motion.track(seen, depth, motion, camera)
+        # 4 metres
         with clock.stage("scale"):
             focal_sigma = np.sqrt(intrinsics.covariance[0, 0]) / intrinsics.camera.fx
-            growth = self._scale.observe(
-                frame, self._motion.depth, pose, self._motion.landmarks, float(focal_sigma)
+            points = tracked.landmarks.through(camera, lens)
+            change = self._scale.observe(
+                seen, tracked.depth, tracked.pose, points, float(focal_sigma), raw=frame
             )
-            if growth != 1.0:
-                self._motion.rescale(growth)
-                pose = self._motion.pose
-            depth = self._scale.claim(self._motion.depth)
-        image, labels = self._seen_by(depth, frame)
+            if change != 1.0:
+                tracked = self._motion.rescale(change)
+            depth = self._scale.claim(tracked.depth)
+        # 5 image and labels in the pixels of the depth
+        straight, _ = self._straight(seen, camera)
+        image, labels = _at_size(straight, depth.camera.size)
         return SceneUpdate(
-            frame, image, depth, intrinsics, pose, labels=labels, scale=self._scale.estimate
-        )
+            frame, image, depth, intrinsics, tracked.pose, lens=lens, labels=labels,
+            scale=self._scale.estimate, motion_prior=prior,
+        )  # fmt: skip
 
-    def _observe_pair(self, frame: Frame, clock: StageClock) -> np.ndarray | None:
-        """Let the pose network look at the pair of this frame and the last, and know the camera.
+    def _watch(self, lens: PinholeCamera) -> None:
+        """Another bend makes other images of the same scene: key frames are not of their kind."""
+        bend = lens.distortion if lens.distorted else ()
+        if self._bend not in (None, bend):
+            self._motion.restart()
+        self._bend = bend
 
-        Returns the motion (4x4) that it sees, and enters the camera that it sees.
+    def _motion_prior(
+        self, frame: Frame, known: IntrinsicsEstimate, clock: StageClock
+    ) -> MotionPrior | None:
+        """What the pose network reads from this image and the last; None without one.
+
+        The camera that it sees counts from the next frame on.
         """
         if not isinstance(self.source, EndoSfM3D):
             return None
         with clock.stage("pose"):
-            prior = self.source.motion_prior(frame, self._known)
-        if prior is None:
+            found = self.source.motion_prior(frame, known)
+        if found is None:
             return None
-        motion, seen = prior
+        motion, seen = found
         if seen is not None and seen.independent:
             self._intrinsics.observe(seen.camera)
-        return motion
+        return MotionPrior(motion, None if seen is None else seen.camera)
 
     def notes(self) -> list[str]:
         """What the user should know about the choice of the source and of its back ends."""
-        return self._source_notes() + self._scale.notes()
+        failed = self._intrinsics.notes + ([self._motion.note] if self._motion.note else [])
+        return self._source_notes() + self._scale.notes() + failed
 
     def _source_notes(self) -> list[str]:
         if isinstance(self.source, EndoSfM3D):
@@ -196,33 +222,25 @@ class Estimator:
         return weights + ", ".join(str(engine.info) for engine in self.source.engines)
 
     def k_seen_by(self) -> str:
-        """Which stages read the given calibration, comma separated."""
-        stages = [StereoSource.name] if isinstance(self.source, StereoSource) else []
-        if self.intrinsics_mode != "estimate":
-            stages.append("intrinsics")
-        return ",".join(stages)
+        """Which stages have read the given calibration since `reset`, comma separated."""
+        readers = {
+            StereoSource.name: isinstance(self.source, StereoSource),
+            "intrinsics": self._intrinsics.reads_calibration,
+            "scale": self._scale.reads_calibration,
+        }
+        return ",".join(name for name, reads in readers.items() if reads)
 
-    def _undistorted(self, frame: Frame, camera: PinholeCamera) -> Frame:
+    def _straight(self, frame: Frame, camera: PinholeCamera) -> tuple[Frame, PinholeCamera]:
+        """The frame as a pinhole would have seen it, and that pinhole."""
         if not camera.distorted:
-            return frame
-        labels = frame.tool_labels
-        if labels is not None:
-            labels = self._undistorter.apply(labels, camera, exact=True)
+            return frame, camera
         image = self._undistorter.apply(frame.image, camera)
-        return replace(frame, image=image, tool_labels=labels)
-
-    def _seen_by(self, depth: DepthMap, frame: Frame) -> tuple[np.ndarray, np.ndarray | None]:
-        """Image and labels at the size and without the distortion of the depth map's camera."""
-        image, labels, size = frame.image, frame.tool_labels, depth.camera.size
-        if isinstance(self.source, StereoSource):
-            image = self._undistorter.apply(image, frame.stereo.left)
-            if labels is not None:
-                labels = self._undistorter.apply(labels, frame.stereo.left, exact=True)
-        if labels is not None and labels.shape[::-1] != size:
-            labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
-        if image.shape[1::-1] != size:
-            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        return image, labels
+        depth, labels = (
+            None if plane is None else self._undistorter.apply(plane, camera, exact=True)
+            for plane in (frame.depth, frame.tool_labels)
+        )
+        straight = replace(frame, image=image, depth=depth, tool_labels=labels)
+        return straight, camera.undistorted()
 
     def _choose(self, frame: Frame) -> str:
         """The best source that this frame can feed."""
@@ -233,3 +251,13 @@ class Estimator:
         if frame.right_image is not None and frame.stereo is not None:
             return StereoSource.name
         return EndoSfM3D.name if EndoSfM3D.name in self._sources else ShadingSource.name
+
+
+def _at_size(frame: Frame, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Image and labels of a frame at (width, height)."""
+    image, labels = frame.image, frame.tool_labels
+    if labels is not None and labels.shape[::-1] != size:
+        labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
+    if image.shape[1::-1] != size:
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return image, labels

@@ -14,6 +14,11 @@ class ExternalSource:
     """Hands the frame's own depth on, in metres, with confidence 1 where it is valid."""
 
     name = "topic"
+    takes_raw = False
+
+    def lens(self, frame: Frame, believed: PinholeCamera) -> PinholeCamera:
+        """The camera that is believed in: nothing else is known of it."""
+        return believed
 
     def reset(self) -> None:
         """Nothing is kept between frames."""
@@ -22,10 +27,12 @@ class ExternalSource:
         """The given depth with non-positive and infinite values as NaN (REP 117).
 
         Raises:
-            InputError: the frame carries no depth.
+            InputError: the frame carries no depth, or an array that is no depth map.
         """
         if frame.depth is None:
             raise InputError("depth source 'topic' is chosen and this frame came without depth")
+        if frame.depth.ndim != 2 or not frame.depth.size:
+            raise InputError(f"depth of shape {list(frame.depth.shape)}: (H, W) is accepted")
         with np.errstate(invalid="ignore"):
             good = np.isfinite(frame.depth) & (frame.depth > 0)
         depth = np.where(good, frame.depth, np.nan).astype(np.float32)

@@ -96,6 +96,8 @@ def seen_again(
     pixels = believed[known] + shift.astype(np.float32)
     height, width = grey.shape
     found &= ((pixels >= 0) & (pixels <= (width - 1, height - 1))).all(axis=1)
+    if not found.any():
+        return SeenAgain(believed, np.zeros(len(believed), bool), unlike)
     rows = np.flatnonzero(known)[found]
     answer, good = believed.copy(), np.zeros(len(believed), bool)
     answer[rows], good[rows] = pixels[found], True

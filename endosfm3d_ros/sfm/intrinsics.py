@@ -21,6 +21,7 @@ from endosfm3d_ros.timing import Slack
 from endosfm3d_ros.types import Frame, IntrinsicsEstimate
 
 IntrinsicsMode = Literal["estimate", "prior", "fixed"]
+SAME_ASPECT = 0.01  # of width over height; more than sizes are rounded by is another camera
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,16 @@ class IntrinsicsFilter:
     def mode(self) -> IntrinsicsMode:
         """How a given calibration is used."""
         return self.config.mode
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know about jobs beside the frames that failed."""
+        return [] if self._calibration is None else self._calibration.notes
+
+    @property
+    def reads_calibration(self) -> bool:
+        """Whether a calibration has come, and the mode lets it be read."""
+        return self._given is not None
 
     def set_mode(self, mode: IntrinsicsMode) -> None:
         """From the next frame on; what was learnt in another mode is forgotten.
@@ -131,7 +142,8 @@ class IntrinsicsFilter:
                 return self._given
         if self.config.mode == "fixed":
             raise InputError("intrinsics mode 'fixed' needs a calibration, and none was given yet")
-        if self._start is None:
+        height, width = frame.image.shape[:2]
+        if self._start is None or not _alike(self._start, width, height):
             self._start = first_guess(frame.image)
         return self._start
 
@@ -145,7 +157,7 @@ class IntrinsicsFilter:
                 c.prior_centre_sigma if given else c.default_centre_sigma,
             )
             self._calibration = SelfCalibration(
-                belief, c.calibration, self._background, self._slack
+                belief, c.calibration, self._background, self._slack, start
             )
         return self._calibration
 
@@ -163,3 +175,8 @@ class IntrinsicsFilter:
         spread = 1.4826 * np.median(np.abs(pairs - middle), axis=0)
         sigma = np.hypot(spread / np.sqrt(len(pairs)), self.config.network_floor)
         calibration.suggest(LensBelief(middle, sigma))
+
+
+def _alike(camera: PinholeCamera, width: int, height: int) -> bool:
+    """Whether an image may be one of this camera at another size."""
+    return abs(camera.height * width / (camera.width * height) - 1) < SAME_ASPECT

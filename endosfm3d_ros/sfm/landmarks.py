@@ -88,7 +88,7 @@ def triangulated(
     found = two_view(first, second, K, config)
     if found is None:
         return None
-    known = np.isfinite(found.points[:, 2])
+    known = np.isfinite(found.points[:, 2]) & (keyframe.points[index, 2] > 0)
     ratios = np.log(found.points[known, 2]) - np.log(keyframe.points[index[known], 2])
     ratios -= np.median(ratios)
     factor = _spread(keyframe.pixels, keyframe.pixels[index[known]], ratios, keyframe.camera.width)

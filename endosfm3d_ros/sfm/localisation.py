@@ -19,7 +19,7 @@ from endosfm3d_ros.sfm.keyframes import Keyframe, found_again
 from endosfm3d_ros.sfm.sampling import depth_along
 from endosfm3d_ros.sfm.tracking_image import TrackingImage
 from endosfm3d_ros.sfm.tracks import follow
-from endosfm3d_ros.types import DepthMap, Frame, ScaleSource
+from endosfm3d_ros.types import DepthMap, ScaleSource
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,9 @@ class Located:
     pixels: np.ndarray  # (K, 2) float32
 
 
-def view_of(frame: Frame, image: TrackingImage, depth: DepthMap, depth_sigma: float) -> View:
-    """A frame's image for tracking with its camera, distorted where the image is."""
+def view_of(image: TrackingImage, lens: PinholeCamera, depth: DepthMap, depth_sigma: float) -> View:
+    """An image for tracking with the camera that took it, of any size, distorted where it is."""
     size = image.raw.shape[1], image.raw.shape[0]
-    lens = frame.stereo.left if frame.stereo is not None else depth.camera
     camera = replace(depth.camera.resized(*size), distortion=lens.distortion)
     # The depth of one eye is put right by the points, so it must not judge them.
     relative = depth.scale == ScaleSource.RELATIVE
@@ -135,7 +134,8 @@ def coarse(
     T, inliers = solution
     if len(inliers) < max(c.min_inliers, c.min_inlier_share * good.sum()):
         return None
-    return refine_pose(T, data.subset(inliers), tolerance=NEAR)[0]
+    T = refine_pose(T, data.subset(inliers), tolerance=NEAR)[0]
+    return T if np.isfinite(T).all() else None
 
 
 def seen_from(T: np.ndarray, points: np.ndarray, camera: PinholeCamera) -> np.ndarray:
@@ -177,7 +177,10 @@ def fine(
     middle = float(np.median(keyframe.points[link.index, 2]))
     prior = PosePrior(expected_pose, c.prior_translation * middle, c.prior_rotation)
     data = correspondences(keyframe, link.index, link.pixels, view, c)
-    return Located(*refine_pose(T, data, prior), link.index, link.pixels)
+    T, covariance = refine_pose(T, data, prior)
+    if not np.isfinite(T).all():
+        return None
+    return Located(T, covariance, link.index, link.pixels)
 
 
 def correspondences(

@@ -13,10 +13,13 @@ from dataclasses import replace
 import numpy as np
 
 from endosfm3d_ros.geometry import se3
+from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.sfm.alignment import refine_pose
 from endosfm3d_ros.sfm.background import Background
 from endosfm3d_ros.sfm.depth_alignment import DepthAlignment
-from endosfm3d_ros.sfm.keyframes import Improved, Keyframe, KeyframeWindow
+from endosfm3d_ros.sfm.followed import FollowedPoints, ForeseenMotion, Tracked
+from endosfm3d_ros.sfm.keyframe_window import Improved, KeyframeWindow
+from endosfm3d_ros.sfm.keyframes import Keyframe
 from endosfm3d_ros.sfm.landmarks import new_points, triangulated
 from endosfm3d_ros.sfm.lens import apart
 from endosfm3d_ros.sfm.localisation import Located, View, correspondences, fine, locate, view_of
@@ -48,22 +51,22 @@ class MotionTracker:
     ) -> None:
         self.config = config or MotionConfig()
         rest = self.config.refinement_rest
-        self._refinement: Background[Improved | None] = Background(background, rest, slack)
+        self._refinement: Background[Improved | None] = Background(
+            background, rest, slack, "adjustment of key frames"
+        )
         self.reset()
 
     def reset(self) -> None:
         """The next frame becomes the origin of odometry."""
-        self.depth: DepthMap | None = None  # of the last frame, in the scale of the map
+        self._depth: DepthMap | None = None  # of the last frame, in the scale of the map
         self._window = KeyframeWindow(self.config.window)
         self._alignment = DepthAlignment()
         self._memory = KeyframeMemory(self.config.relocalisation)
         self._adrift = 0  # key frames since a start anew, whose place in the map is a guess
         self._refinement.forget()
         self._keyframe: Keyframe | None = None
-        self._raw: np.ndarray | None = None
-        self._alive = np.empty(0, np.int64)  # which points of the key frame are still followed
-        self._pixels = np.empty((0, 2), np.float32)  # where they were in the last believed image
-        self._moved: np.ndarray | None = None  # 4x4 since the last believed frame, as foreseen
+        self._followed = FollowedPoints()
+        self._foreseen = ForeseenMotion()
         self._keyframes = 0  # made so far
         self._guessed = False  # whether the shape of the only key frame comes from one image
         self._next_refinement = np.inf  # px of flow
@@ -73,21 +76,40 @@ class MotionTracker:
             np.eye(4), np.eye(4), np.zeros((6, 6)), TrackingState.INITIALISING, 0
         )
 
-    def track(self, frame: Frame, depth: DepthMap, motion: np.ndarray | None = None) -> CameraPose:
+    def track(
+        self,
+        frame: Frame,
+        depth: DepthMap,
+        motion: np.ndarray | None = None,
+        lens: PinholeCamera | None = None,
+    ) -> Tracked:
         """Pose of this frame's camera; where it cannot be found the last one is held as LOST.
 
-        `motion` is what somebody else sees: 4x4 T_current_previous in the units of `depth`. It is
-        tried where points cannot be followed without it, and decides what they leave open where
-        it foretells them better than standing still does.
+        Args:
+            frame: the image, and where instruments are in it.
+            depth: of the image.
+            motion: what somebody else sees: 4x4 T_current_previous in the units of `depth`. It is
+                tried where points cannot be followed without it, and decides what they leave open
+                where it foretells them better than standing still does.
+            lens: the camera that took the image, of any size, distorted where the image is; the
+                pinhole of `depth` if not given.
         """
+        pose = self._track(frame, depth, motion, lens or depth.camera)
+        return Tracked(pose, self._depth, self.landmarks)
+
+    def _track(
+        self, frame: Frame, depth: DepthMap, motion: np.ndarray | None, lens: PinholeCamera
+    ) -> CameraPose:
         c, relative = self.config, depth.scale == ScaleSource.RELATIVE
         sigma = c.relative_depth_sigma if relative else c.metric_depth_sigma
-        view = view_of(frame, TrackingImage.of(frame.image, c.max_width), depth, sigma)
-        self.depth = self._alignment.apply(depth) if relative else depth
+        view = view_of(TrackingImage.of(frame.image, c.max_width), lens, depth, sigma)
+        self._depth = self._alignment.apply(depth) if relative else depth
         # 1 start, or start anew
         if self._keyframe is None or self._keyframe.grey.shape != view.grey.shape:
             return self._start(view, frame)
-        self._foresee(motion)
+        if motion is not None:
+            motion = se3.scaled(motion, self._alignment.factor)
+        self._foreseen.join(motion, lost=self._lost > 0)
         # 2 take over what was found out about the key frames, and about the camera
         self._take_refinement(view)
         self._take_camera(view)
@@ -146,19 +168,29 @@ class MotionTracker:
             self._memory.clear()
             self._adrift = 0
 
-    def rescale(self, factor: float) -> None:
-        """The world becomes larger by a factor: the map at once, odometry from here on."""
-        self._alignment.rescale(factor)
-        if self.depth is not None:
-            self.depth = replace(self.depth, depth=self.depth.depth * np.float32(factor))
+    def restart(self) -> None:
+        """Images are of another kind from now on: go on from the held pose without key frames."""
+        self._keyframe, self._adrift = None, max(self._adrift, 1)
+        self._window.clear()
+        self._memory.clear()
         self._refinement.forget()
-        self._memory.clear()  # of places in other units
-        if self._keyframe is None:
-            return
-        T = self._T_camera_keyframe()
-        T = se3.from_rotation(T[:3, :3], factor * T[:3, 3])
-        self._window.rescale(factor)
-        self._tie(T)
+
+    def rescale(self, factor: float) -> Tracked:
+        """The world becomes larger by a factor: the map at once, odometry from here on.
+
+        Returns:
+            The last frame in the new units.
+        """
+        self._alignment.rescale(factor)
+        self._depth = replace(self._depth, depth=self._depth.depth * np.float32(factor))
+        self._refinement.forget()
+        self._memory.rescale(factor)
+        self._foreseen.rescale(factor)
+        if self._keyframe is not None:
+            T = se3.scaled(self._T_camera_keyframe(), factor)
+            self._window.rescale(factor)
+            self._tie(T)
+        return Tracked(self._pose, self._depth, self.landmarks)
 
     def _tie(self, T_camera_keyframe: np.ndarray) -> None:
         """Go on from the last pose of odometry with the newest key frame as it is now."""
@@ -166,51 +198,40 @@ class MotionTracker:
         self._window.views[-1] = self._keyframe = keyframe
 
     @property
-    def pose(self) -> CameraPose:
-        """Of the last frame."""
-        return self._pose
+    def note(self) -> str:
+        """What the user should know about adjustments that failed."""
+        return self._refinement.note
 
     @property
     def landmarks(self) -> Landmarks:
         """The points as the last believed frame sees them."""
         if self._keyframe is None:
             return NO_LANDMARKS
-        return Landmarks(self._pixels, self._points()[:, 2], self._keyframe.camera.size)
-
-    def _points(self) -> np.ndarray:
-        """(K, 3) the followed points in the camera of the last believed frame."""
-        return se3.transform(self._T_camera_keyframe(), self._keyframe.points[self._alive])
+        return self._followed.landmarks(self._keyframe, self._T_camera_keyframe())
 
     def _align(self, view: View, depth: DepthMap) -> None:
-        rays = view.camera.unproject(self._pixels)
+        rays = view.camera.unproject(self._followed.pixels)
         self._alignment.observe(self.landmarks.depth, depth_along(rays, depth))
-        self.depth = self._alignment.apply(depth)
+        self._depth = self._alignment.apply(depth)
 
     def _start(self, view: View, frame: Frame) -> CameraPose:
-        self._alive = np.empty(0, np.int64)
-        self._pixels = np.empty((0, 2), np.float32)
+        self._followed = FollowedPoints()
         self._window.clear()
         self._refinement.forget()
         if not self._make_keyframe(view, frame):
-            return self._hold(frame)
+            pose = self._hold(frame)
+            if self._keyframe is not None:  # of another image size: its window is gone
+                self._keyframe, self._adrift = None, max(self._adrift, 1)
+            return pose
         self._lost, self._believed = 0, frame.stamp
-        self._pose = replace(self._pose, state=TrackingState.TRACKING, inliers=len(self._alive))
+        self._pose = replace(self._pose, state=TrackingState.TRACKING, inliers=len(self._followed))
         return self._pose
-
-    def _foresee(self, motion: np.ndarray | None) -> None:
-        """Join a motion to those since the last believed frame."""
-        so_far = self._moved if self._lost else np.eye(4)
-        if motion is None or so_far is None:
-            self._moved = None
-            return
-        T = se3.from_rotation(motion[:3, :3], self._alignment.factor * motion[:3, 3])
-        self._moved = T @ so_far
 
     def _locate(self, view: View) -> Located | None:
         """Where the camera is; None also where no scope could have got to."""
         c, last, steps = self.config, self._T_camera_keyframe(), self._lost + 1
-        foreseen = None if self._moved is None else self._moved @ last
-        tracks = self._raw, self._pixels, self._alive
+        tracks = self._followed.raw, self._followed.pixels, self._followed.index
+        foreseen = self._foreseen.after(last)
         located = locate(*tracks, self._keyframe, view, c.localisation, last, foreseen)
         if located is None:
             return None
@@ -223,7 +244,7 @@ class MotionTracker:
 
     def _accept(self, view: View, located: Located) -> None:
         self._lost = 0
-        self._raw, self._alive, self._pixels = view.raw, located.index, located.pixels
+        self._followed = FollowedPoints(view.raw, located.index, located.pixels)
         self._pose = accepted(self._keyframe, located)
 
     def _hold(self, frame: Frame) -> CameraPose:
@@ -239,29 +260,22 @@ class MotionTracker:
 
     # --- key frames --------------------------------------------------------------------------
 
-    def _flow(self) -> float:
-        """Median motion in px of the points since the key frame."""
-        moved = np.linalg.norm(self._pixels - self._keyframe.pixels[self._alive], axis=1)
-        return float(np.median(moved))
-
     def _left_behind(self) -> bool:
         c = self.config
-        few = len(self._alive) < c.keyframe_share * len(self._keyframe.points)
-        return few or self._flow() > c.keyframe_flow
+        few = len(self._followed) < c.keyframe_share * len(self._keyframe.points)
+        return few or self._followed.flow(self._keyframe) > c.keyframe_flow
 
     def _agreeing(self, view: View) -> Landmarks:
         """The followed points that agree with the pose; none where depth is measured anyway."""
-        if view.depth is not None or not len(self._alive):
+        if view.depth is not None or self._keyframe is None:
             return NO_LANDMARKS
-        points = self._points()
-        away = np.linalg.norm(view.camera.project(points) - self._pixels, axis=1)
-        good = away < self.config.handed_on
-        return Landmarks(self._pixels[good], points[good, 2], view.camera.size)
+        T, limit = self._T_camera_keyframe(), self.config.handed_on
+        return self._followed.agreeing(self._keyframe, T, view, limit)
 
     def _make_keyframe(self, view: View, frame: Frame) -> bool:
         """New key frame at the current pose; False (and nothing changed) with too few points."""
         # 1 points that are followed, and corners where depth is believed
-        pixels, points = new_points(view, frame, self.depth, self.config, self._agreeing(view))
+        pixels, points = new_points(view, frame, self._depth, self.config, self._agreeing(view))
         if len(pixels) < self.config.localisation.min_inliers:
             return False
         # 2 from now on images are compared with this one
@@ -274,8 +288,7 @@ class MotionTracker:
         self._window.add(self._keyframe)
         first = view.depth is None and (self._guessed or len(self._window.views) == 1)
         self._guessed = first and self.config.two_view is not None
-        self._raw, self._pixels = view.raw, pixels
-        self._alive = np.arange(len(self._pixels))
+        self._followed = FollowedPoints(view.raw, np.arange(len(pixels)), pixels)
         self._next_refinement = self._later(view)
         return True
 
@@ -293,7 +306,7 @@ class MotionTracker:
 
     def _refine_structure(self, view: View) -> None:
         """Put the depth of the key frame's points right by the parallax that there is by now."""
-        flow = self._flow()
+        flow = self._followed.flow(self._keyframe)
         if flow < self._next_refinement or self._refinement.busy:
             return
         self._next_refinement = self._later(view, flow)
@@ -304,7 +317,9 @@ class MotionTracker:
 
     def _take_parallax(self, view: View) -> None:
         """The shape of the first key frame from two views alone, once, instead of the guess."""
-        points = triangulated(self._keyframe, self._alive, self._pixels, self.config.two_view)
+        points = triangulated(
+            self._keyframe, self._followed.index, self._followed.pixels, self.config.two_view
+        )
         if points is None:
             return
         self._guessed = False
@@ -332,7 +347,9 @@ class MotionTracker:
         """The last image again, from the key frame as it is now."""
         keyframe = self._window.views[-1]
         data = correspondences(
-            keyframe, self._alive, self._pixels, replace(view, depth=None), self.config.localisation
-        )
-        T, _ = refine_pose(self._T_camera_keyframe(), data)
-        self._tie(T)
+            keyframe, self._followed.index, self._followed.pixels, replace(view, depth=None),
+            self.config.localisation,
+        )  # fmt: skip
+        before = self._T_camera_keyframe()
+        T, _ = refine_pose(before, data)
+        self._tie(T if np.isfinite(T).all() else before)

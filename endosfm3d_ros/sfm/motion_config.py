@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from endosfm3d_ros.sfm.keyframes import WindowConfig
+from endosfm3d_ros.sfm.keyframe_window import WindowConfig
 from endosfm3d_ros.sfm.localisation import LocalisationConfig
 from endosfm3d_ros.sfm.relocalisation import RelocalisationConfig
 from endosfm3d_ros.sfm.two_view import TwoViewConfig

@@ -7,7 +7,7 @@ made precise by the caller.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -66,6 +66,13 @@ class KeyframeMemory:
         self._entries: list[Remembered] = []
         self._next = 0  # where the next image's candidates begin
 
+    def rescale(self, factor: float) -> None:
+        """The world becomes larger by a factor."""
+        self._entries = [
+            replace(entry, keyframe=entry.keyframe.grown(factor), points=factor * entry.points)
+            for entry in self._entries
+        ]
+
     def __len__(self) -> int:
         return len(self._entries)
 
@@ -87,6 +94,8 @@ class KeyframeMemory:
         pixels, descriptors = found
         best: Recognised | None = None
         for entry in self._turn():
+            if entry.keyframe.grey.shape != view.grey.shape:
+                continue  # of another camera
             candidate = self._compare(entry, pixels, descriptors, view)
             if candidate and (best is None or candidate.inliers > best.inliers):
                 best = candidate
@@ -97,7 +106,7 @@ class KeyframeMemory:
         """The newest, and the next few of the rest."""
         count = len(self._entries)
         if count <= self.config.candidates:
-            return self._entries
+            return list(self._entries)
         picks = {count - 1, *((self._next + k) % count for k in range(self.config.candidates - 1))}
         return [self._entries[k] for k in sorted(picks)]
 
@@ -145,6 +154,8 @@ class KeyframeMemory:
         if len(inliers) < max(c.min_inliers, c.min_share * len(good)):
             return None
         T, _ = refine_pose(T, data.subset(inliers))
+        if not np.isfinite(T).all():
+            return None
         return Recognised(entry.keyframe, T, len(inliers))
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.sfm.shafts import Measurement, ShaftConfig
 from endosfm3d_ros.types import DepthMap
 
@@ -19,6 +20,16 @@ class Landmarks:
     pixels: np.ndarray  # (N, 2)
     depth: np.ndarray  # (N,) along z, in the units of the map
     size: tuple[int, int]  # (width, height) of the image that the pixels are of
+
+    def through(self, camera: PinholeCamera, other: PinholeCamera) -> Landmarks:
+        """The same rays as another camera of the same eye sees them, at the size given here.
+
+        `camera` took the image that the pixels are of. Both may be of any size.
+        """
+        if camera == other or not len(self.pixels):
+            return self
+        rays = camera.resized(*self.size).unproject(self.pixels)
+        return Landmarks(other.resized(*self.size).project(rays), self.depth, self.size)
 
 
 NO_LANDMARKS = Landmarks(np.empty((0, 2)), np.empty(0), (1, 1))
@@ -51,11 +62,13 @@ def from_stereo(
     right even where the focal length is not, as a wrong one stretches the scene along the view.
 
     Args:
-        points: that are followed, as one image sees them.
+        points: that are followed, as the camera of `metric` sees them, at any size.
         metric: depth of the pair by its calibration.
         focal: length of now as a share of the calibrated one.
         config: settings.
     """
+    if not len(points.pixels):
+        return None
     pixels = (points.pixels + 0.5) * (np.array(metric.camera.size) / points.size) - 0.5
     u, v = pixels.astype(np.float32).T
     other = cv2.remap(metric.depth, u, v, cv2.INTER_LINEAR, None, cv2.BORDER_CONSTANT, np.nan)

@@ -45,9 +45,10 @@ class ScaleStage:
         stereo: StereoConfig,
         background: bool,
     ) -> None:
-        self._config, self._sources = config, sources
-        self._stereo = StereoSource(stereo)
-        self._look: Background[Measurement | None] = Background(background)
+        self._config, self._sources, self._stereo_config = config, sources, stereo
+        self._look: Background[Measurement | None] = Background(
+            background, name="the look at the right eye"
+        )
         self._normaliser = ScaleNormaliser()
         self._metric = MetricScale(config)
         self._kinematics = KinematicScale(sources)
@@ -58,7 +59,7 @@ class ScaleStage:
         self._normaliser.reset()
         self._metric.reset()
         self._kinematics.reset()
-        self._stereo.reset()
+        self._stereo = StereoSource(self._stereo_config)  # a look under way keeps the old one
         self._look.forget()
         self._applied = 1.0  # what depth and motion are multiplied by already
         self._looked: int | None = None  # stamp of the last look at the right eye
@@ -70,7 +71,7 @@ class ScaleStage:
 
     def normalise_motion(self, T: np.ndarray) -> np.ndarray:
         """A motion (4x4) in the units of the source's depth, as `normalise` does with depth."""
-        return se3.from_rotation(T[:3, :3], self._normaliser.factor * T[:3, 3])
+        return se3.scaled(T, self._normaliser.factor)
 
     def observe(
         self,
@@ -79,11 +80,17 @@ class ScaleStage:
         pose: CameraPose,
         points: Landmarks,
         focal_sigma: float = 0.0,
+        raw: Frame | None = None,
     ) -> float:
         """Enter what this frame tells; returns the factor by which the scene must grow now.
 
-        `depth` and `points` are in the units of the map. `focal_sigma` is the doubt about the
-        logarithm of the focal length that they were made with.
+        Args:
+            frame: with labels in the pixels of a camera like that of `depth`.
+            depth: in the units of the map.
+            pose: of the camera, in these units.
+            points: in these units, with their pixels in the image of `raw`.
+            focal_sigma: doubt about the logarithm of the focal length that all were made with.
+            raw: the frame as it came, for the pair; `frame` itself if not given.
         """
         relative = depth.scale == ScaleSource.RELATIVE
         if relative and self._config.source == "none":
@@ -95,7 +102,7 @@ class ScaleStage:
             self.estimate = ScaleEstimate(1.0, 0.0, depth.scale, 0)
             return 1.0
         self._observe_tools(frame, depth)
-        self._observe_right_eye(frame, depth, points)
+        self._observe_right_eye(raw or frame, depth, points)
         self.estimate = self._metric.estimate()
         if self.estimate is None:
             return 1.0
@@ -115,12 +122,17 @@ class ScaleStage:
             return depth
         return replace(depth, scale=self.estimate.source)
 
+    @property
+    def reads_calibration(self) -> bool:
+        """Whether the right eye was looked at, by the calibration that came along."""
+        return self._looked is not None
+
     def notes(self) -> list[str]:
-        """Sources that contradict each other."""
-        return self._metric.notes()
+        """Sources that contradict each other, or fail."""
+        return self._metric.notes() + ([self._look.note] if self._look.note else [])
 
     def _observe_robot(self, frame: Frame, pose: CameraPose) -> None:
-        if frame.pose is None:
+        if frame.pose is None or not np.isfinite(frame.pose).all():
             return
         measured = self._kinematics.add(pose.T_map_camera, frame.pose)
         if measured is not None:
@@ -140,17 +152,22 @@ class ScaleStage:
         if self._config.source != "stereo" or frame.right_image is None or frame.stereo is None:
             return
         due = self._looked is None or frame.stamp - self._looked >= self._sources.stereo_every
-        if due and self._look.submit(lambda: self._compare(frame, depth, points)):
+        stereo = self._stereo
+        if due and self._look.submit(lambda: self._compare(stereo, frame, depth, points)):
             self._looked = frame.stamp
 
-    def _compare(self, frame: Frame, depth: DepthMap, points: Landmarks) -> Measurement | None:
+    def _compare(
+        self, stereo: StereoSource, frame: Frame, depth: DepthMap, points: Landmarks
+    ) -> Measurement | None:
         try:
-            metric = self._stereo.estimate(frame, depth.camera)
+            lens = stereo.lens(frame, depth.camera)
+            metric = stereo.estimate(frame, lens)
         except InputError:
             return None  # eyes that do not fit: the stream stays relative, and says so
         now, calibrated = (camera.fx / camera.width for camera in (depth.camera, metric.camera))
         # in the units that held when the look began
-        return from_stereo(points, metric, now / calibrated, self._sources)
+        seen = points.through(lens, metric.camera)
+        return from_stereo(seen, metric, now / calibrated, self._sources)
 
     def _enter(self, source: ScaleSource, measured: Measurement, instead: bool = False) -> None:
         factor, sigma = measured

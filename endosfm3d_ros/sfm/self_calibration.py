@@ -8,10 +8,11 @@ that is known: points that fit another focal length better show that somebody ha
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.sfm.background import Background
 from endosfm3d_ros.sfm.calibration_window import (
     CalibrationWindow,
@@ -54,6 +55,8 @@ class SelfCalibration:
         config: settings.
         background: solve on a thread of its own, so that no frame waits.
         slack: of the frames; where it is scarce, views are solved less often.
+        lens: of the images, of any size; None or without distortion where they are straight. Its
+            distortion is believed as it is.
     """
 
     def __init__(
@@ -62,11 +65,15 @@ class SelfCalibration:
         config: SelfCalibrationConfig | None = None,
         background: bool = False,
         slack: Slack | None = None,
+        lens: PinholeCamera | None = None,
     ) -> None:
+        self._lens = lens if lens is not None and lens.distorted else None
         self.config = config or SelfCalibrationConfig()
         self._guess = self._start = start
-        self._renewal: Background[Tracks] = Background(background)
-        self._solver: Background[Solved | None] = Background(background, self.config.rest, slack)
+        self._renewal: Background[Tracks] = Background(background, name="putting points right")
+        self._solver: Background[Solved | None] = Background(
+            background, self.config.rest, slack, "self-calibration"
+        )
         self._tracks = PointTracks(self.config.tracks)
         self._window = CalibrationWindow(self.config.window)
         self._prior = self.belief = self._solution = start
@@ -81,7 +88,7 @@ class SelfCalibration:
 
     def observe(self, frame: Frame) -> None:
         """Enter one image; `belief`, `state` and `count` tell what is known after it."""
-        tracks = self._tracks.update(frame)
+        tracks = self._straight(self._tracks.update(frame))
         self._step = tracks.step / tracks.size[0]
         if tracks.size != self._size:
             self._restart(tracks)
@@ -96,12 +103,17 @@ class SelfCalibration:
         # 3 a view that shows the scene from elsewhere is worth solving again; one through optics
         # that may move would cost points that tell whether they do
         if self._window.due(tracks) and not self._zoom_watch.doubtful:
-            if self._renewal.submit(self._tracks.renew):
+            if self._renewal.submit(self._renewed):
                 self._viewed = frame.stamp
             self._take_view()
         self._waited += 1
         if self.state == "uninitialised" and self._waited > self.config.patience:
             self.state = "unobservable"
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know about jobs that failed."""
+        return [job.note for job in (self._renewal, self._solver) if job.note]
 
     @property
     def moving(self) -> bool:
@@ -116,6 +128,17 @@ class SelfCalibration:
         self._start = start
         if self.state in ("uninitialised", "unobservable"):
             self.belief = start
+
+    def _renewed(self) -> Tracks:
+        return self._straight(self._tracks.renew())
+
+    def _straight(self, tracks: Tracks) -> Tracks:
+        """The points where a lens without distortion would have put them."""
+        if self._lens is None or not len(tracks.pixels):
+            return tracks
+        lens = self._lens.resized(*tracks.size)
+        pixels = lens.undistorted().project(lens.unproject(tracks.pixels))
+        return replace(tracks, pixels=pixels.astype(np.float32))
 
     def _restart(self, tracks: Tracks) -> None:
         """Another image size: places in the old image mean nothing any more."""
@@ -134,6 +157,10 @@ class SelfCalibration:
     def _take_view(self) -> None:
         """Enter a view whose points were renewed, and solve unless the last one is under way."""
         view = self._renewal.take()
+        if self._renewal.failed:  # half of the points may be put right and half not
+            self._tracks.reset()
+            self._forget_views()
+            self._zoom_watch.forget()
         if view is None:
             return
         self._window.add(view)
@@ -183,7 +210,7 @@ class SelfCalibration:
         """Somebody zooms: follow frame by frame, then start the window anew from there."""
         self._forget_views()
         if zoom.over:  # now that time does not press, by precise places
-            zoom = self._zoom_watch.measured(self._tracks.renew()) or zoom
+            zoom = self._zoom_watch.measured(self._renewed()) or zoom
         self.belief, self.state = zoom.belief, "changed"
         if not zoom.over:
             return

@@ -33,9 +33,14 @@ class ShadingSource:
     """Smooth relative depth from brightness."""
 
     name = "shading"
+    takes_raw = False
 
     def __init__(self, config: ShadingConfig | None = None) -> None:
         self.config = config or ShadingConfig()
+
+    def lens(self, frame: Frame, believed: PinholeCamera) -> PinholeCamera:
+        """The camera that is believed in: nothing else is known of it."""
+        return believed
 
     def reset(self) -> None:
         """Nothing is kept between frames."""

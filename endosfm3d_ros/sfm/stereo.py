@@ -127,6 +127,7 @@ class StereoSource:
     """Metric depth from semi-global matching (Hirschmueller 2008, as in OpenCV)."""
 
     name = "stereo"
+    takes_raw = True
 
     def __init__(self, config: StereoConfig | None = None) -> None:
         self.config = config or StereoConfig()
@@ -137,6 +138,10 @@ class StereoSource:
         """Forget the geometry; the next frame brings its own."""
         self._rectifier: Rectifier | None = None
         self._eyes_checked = False
+
+    def lens(self, frame: Frame, believed: PinholeCamera) -> PinholeCamera:
+        """The left camera as it was calibrated. Raises InputError as `estimate`."""
+        return self.rectifier_for(frame).geometry.left
 
     def match_at(self, share: float) -> None:
         """Match at this share of `max_width` from the next frame on; depth keeps its size."""
@@ -204,7 +209,7 @@ class StereoSource:
         first = int(np.floor(fb / c.max_depth + rectifier.disparity_offset))
         last = int(np.ceil(fb / c.min_depth + rectifier.disparity_offset))
         width = rectifier.size[0]
-        return first, int(np.clip(np.ceil((last - first) / 16) * 16, 16, width // 32 * 16))
+        return first, int(np.clip(np.ceil((last - first) / 16) * 16, 16, max(width // 32, 1) * 16))
 
     def _matcher(self, first: int, count: int, block: int) -> cv2.StereoSGBM:
         c = self.config

@@ -15,6 +15,8 @@ import numpy as np
 
 from endosfm3d_ros.geometry import se3
 
+SINGULAR = 1e-12  # determinant of a homography whose last entry is 1
+
 
 @dataclass(frozen=True)
 class TwoViewConfig:
@@ -104,6 +106,10 @@ def _homography_share(
     """Share of the homography in both scores (Mur-Artal et al. 2015, section IV)."""
     inverse = np.linalg.inv(K)
     F = inverse.T @ E @ inverse
+    if not (
+        np.isfinite(H).all() and abs(np.linalg.det(H)) > SINGULAR
+    ):  # no map of one image onto another
+        return 0.0
     flat = sum(
         _score(_transfer(M, a, b), config.homography_outlier, config)
         for M, a, b in ((H, first, second), (np.linalg.inv(H), second, first))

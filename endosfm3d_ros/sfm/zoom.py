@@ -110,7 +110,7 @@ class ZoomWatch:
         if len(data.points) < c.points:
             return None
         found = resect(self._pose, data, c.focal_sigma)
-        if found.misfit > c.misfit or (self._ratios is not None and found.sigma > c.useless):
+        if not found.misfit <= c.misfit or (self._ratios is not None and found.sigma > c.useless):
             return None
         self._pose = found.T
         return found.log_factor, found.sigma

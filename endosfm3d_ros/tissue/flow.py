@@ -15,6 +15,8 @@ import numpy as np
 from endosfm3d_ros.tissue.rendering import Rendering
 from endosfm3d_ros.tissue.validity import Observation
 
+LEAST_SIDE = 48  # px of a picture that the flow is computed of
+
 
 @dataclass(frozen=True)
 class FlowConfig:
@@ -51,7 +53,7 @@ class ModelFlow:
         model = cv2.cvtColor(_bytes(view.rgb), cv2.COLOR_RGB2GRAY)
         model = np.where(view.alpha > 0.5, model, seen.grey)
         image = np.where(seen.geometry, seen.grey, model)
-        flow = self._dis.calc(model, image, None)
+        flow = self._calculated(model, image)
         # 2 believed where both ends are tissue, textured, and alike
         grid = np.indices(model.shape[::-1], np.float32).T
         there = grid + flow
@@ -65,6 +67,20 @@ class ModelFlow:
         common = seen.geometry & (view.alpha > 0.5)
         support = float((left[common] < c.confirmed).mean()) if common.any() else 0.0
         return FlowField(flow, good * self._texture(model), support)
+
+    def _calculated(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        """(H, W, 2) float32; small pictures are continued beyond their rim.
+
+        OpenCV's search writes beyond its own pyramid where a side is shorter than that.
+        """
+        height, width = before.shape
+        more = max(0, LEAST_SIDE - height), max(0, LEAST_SIDE - width)
+        if any(more):
+            before, after = (
+                cv2.copyMakeBorder(x, 0, more[0], 0, more[1], cv2.BORDER_REPLICATE)
+                for x in (before, after)
+            )
+        return self._dis.calc(before, after, None)[:height, :width]
 
     def _texture(self, grey: np.ndarray) -> np.ndarray:
         """(H, W) float32 0..1 from the gradient energy around a pixel."""

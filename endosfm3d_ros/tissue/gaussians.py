@@ -97,6 +97,11 @@ class GaussianStore:
             getattr(self, name)[slots] = rows[name][:count] if name in rows else 0
         return slots
 
+    def rescale(self, factor: float) -> None:
+        """Places and sizes become larger by a factor."""
+        self.view("means")[:] *= np.float32(factor)
+        self.view("scales")[:] *= np.float32(factor)
+
     def remove(self, slots: np.ndarray) -> None:
         """Empty slots given by index; those already empty are left alone."""
         slots = np.unique(slots[self.opacities[slots] > 0])

@@ -138,6 +138,15 @@ class DeformationGraph:
         self._positions[: self.count] += displacement
         self._travelled[: self.count] += displacement
 
+    def rescale(self, factor: float) -> None:
+        """All lengths become larger by a factor; shares and what is cut stay."""
+        self.spacing *= factor
+        self._positions *= factor
+        self._velocity *= factor
+        self._travelled *= factor
+        self._rest = factor * self._rest
+        self._carried, self._moved = factor**2 * self._carried, factor**2 * self._moved
+
     def predict(self, dt: float) -> np.ndarray:
         """(M, 3) metres that the nodes are expected to move in `dt` seconds."""
         step = self.persistence * dt * self.velocity
@@ -222,6 +231,7 @@ class DeformationGraph:
         """Edges to the nearest nodes; old ones keep their rest length, cut ones stay cut."""
         wanted = min(self.config.edges + 1, self.count)
         _, index = cKDTree(self.positions).query(self.positions, k=wanted)
+        index = index.reshape(-1, wanted)
         pairs = np.stack([np.repeat(index[:, 0], wanted - 1), index[:, 1:].ravel()], axis=1)
         cut = np.array(sorted(self._cut), np.int64).reshape(-1, 2)
         taken = np.concatenate([self._keys(self.edges), self._keys(cut)])

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.tissue.gaussians import GaussianStore
 from endosfm3d_ros.tissue.graph import DeformationGraph
 
@@ -31,6 +32,11 @@ class History:
         kept = np.flatnonzero(renumbered >= 0)
         for k, (stamp, travelled, T) in enumerate(self._frames):
             self._frames[k] = stamp, travelled[kept[kept < len(travelled)]], T
+
+    def rescale(self, factor: float) -> None:
+        """Ways and poses become larger by a factor."""
+        for k, (stamp, travelled, T) in enumerate(self._frames):
+            self._frames[k] = stamp, travelled * np.float32(factor), se3.scaled(T, factor)
 
     @property
     def stamps(self) -> list[int]:

@@ -97,6 +97,13 @@ class Keyframes:
         """Follow a rigid motion of the whole map, 4x4."""
         self._frames = [replace(f, T_map_camera=T @ f.T_map_camera) for f in self._frames]
 
+    def rescale(self, factor: float) -> None:
+        """Poses and depths become larger by a factor."""
+        self._frames = [
+            replace(f, T_map_camera=se3.scaled(f.T_map_camera, factor), depth=factor * f.depth)
+            for f in self._frames
+        ]
+
     def state(self) -> dict[str, np.ndarray]:
         """Everything by name, for `restore`."""
         poses = [frame.T_map_camera for frame in self._frames]
@@ -136,7 +143,12 @@ def distance(a: Keyframe, b: Keyframe) -> float:
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """-1..1 over the pixels (H, W) that both show; -1 where they share less than a quarter."""
+    """-1..1 over the pixels (H, W) that both show; -1 where they share less than a quarter.
+
+    Pictures of another aspect are of another camera: they share nothing.
+    """
+    if a.shape != b.shape:
+        return -1.0
     both = np.isfinite(a) & np.isfinite(b)
     if both.mean() < 0.25:
         return -1.0

@@ -72,6 +72,11 @@ class Localiser:
         self.keyframes = Keyframes(config.keyframes)
         self._flow = ModelFlow(config.flow)
 
+    def rescale(self, factor: float) -> None:
+        """Map and tracker become larger by a factor, and so does depth: their ratio stays."""
+        self.tie.rescale(factor)
+        self.keyframes.rescale(factor)
+
     def find(
         self, store: GaussianStore, T_expected: np.ndarray, given: Given, clock: StageClock
     ) -> Guess | None:

@@ -13,6 +13,7 @@ from time import perf_counter
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.timing import StageClock
 from endosfm3d_ros.tissue.config import TissueConfig
@@ -70,6 +71,7 @@ class TissueMap:
         self.T_map_camera = np.eye(4)
         self._localiser = Localiser(self.config)
         self.scale = ScaleSource.RELATIVE  # of the positions
+        self._unit: float | None = None  # metres per unit of the stream, that all lengths are in
         self._state = TrackingState.INITIALISING
         self._stamp = 0
         self._interval = 1 / 30
@@ -83,6 +85,7 @@ class TissueMap:
         labels: np.ndarray | None = None,
         budget: float | None = None,
         held_out: bool = False,
+        unit: float | None = None,
     ) -> TissueView:
         """Bring the map to the time of an image.
 
@@ -94,12 +97,15 @@ class TissueMap:
             budget: seconds for the whole call; refinement fills what is left of it. None runs the
                 fixed number of steps of offline processing.
             held_out: predict and track, but learn nothing from this image (for evaluation).
+            unit: metres, as believed now, per unit that the stream began with; where that has
+                changed, everything remembered becomes as much larger. None: as before.
 
         Returns:
             The tissue as the camera would see it without instruments, at the working size.
         """
         start = perf_counter()
         c, clock = self.config, StageClock()
+        self._follow(unit)
         with clock.stage("observe"):
             camera = working_camera(depth.camera, c.width)
             metric = depth.scale != ScaleSource.RELATIVE
@@ -117,6 +123,23 @@ class TissueMap:
         view = self._start(given) if first else self._advance(given, held_out, clock)
         self.milliseconds = clock.milliseconds
         return self._view(view, given)
+
+    def rescale(self, factor: float) -> None:
+        """Everything that is a length becomes larger by a factor, about the origin of the map."""
+        self.store.rescale(factor)
+        if self.graph is not None:
+            self.graph.rescale(factor)
+        self.history.rescale(factor)
+        self._localiser.rescale(factor)
+        self.T_map_camera = se3.scaled(self.T_map_camera, factor)
+
+    def _follow(self, unit: float | None) -> None:
+        """Lengths that were learnt in another unit than the one of now are brought to it."""
+        if unit is None:
+            return
+        if self._unit is not None and unit != self._unit:
+            self.rescale(unit / self._unit)
+        self._unit = unit
 
     def set_width(self, width: int) -> None:
         """Work at another width in px from the next image on; density follows by and by."""

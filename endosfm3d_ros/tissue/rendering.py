@@ -14,6 +14,7 @@ import torch
 
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.runtime.thread_limits import one_torch_thread
 from endosfm3d_ros.splatting.rasterization import rasterization
 from endosfm3d_ros.tissue.gaussians import GaussianStore
 
@@ -49,7 +50,8 @@ def empty_view(camera: PinholeCamera) -> Rendering:
 
 def render(store: GaussianStore, camera: PinholeCamera, T_map_camera: np.ndarray) -> Rendering:
     """Colour and depth of the map from a pose (4x4 camera-to-map)."""
-    with torch.no_grad():
+    # The rasteriser has threads of its own.
+    with one_torch_thread(), torch.no_grad():
         colors = torch.from_numpy(store.view("colors"))
         return _read(*_rasterize(store, colors, camera, T_map_camera))
 
@@ -79,6 +81,22 @@ def back_project(
         The view before the step, (N, 3) float32 mean residuals, (N,) float32 weights that they
         rest on, in pixels.
     """
+    with one_torch_thread():
+        view, gradient = _gradient(store, camera, T_map_camera, target, weight, sharpness)
+    mass = gradient[:, 3]
+    mean = gradient[:, :3] / np.maximum(mass, 1e-3)[:, None]
+    return view, mean, mass
+
+
+def _gradient(
+    store: GaussianStore,
+    camera: PinholeCamera,
+    T_map_camera: np.ndarray,
+    target: np.ndarray,
+    weight: np.ndarray,
+    sharpness: float,
+) -> tuple[Rendering, np.ndarray]:
+    """The view, and (N, 4) sums of residuals and of weights; arguments as in `back_project`."""
     size = store.size
     colors = torch.ones((size, 4))
     colors[:, :3] = torch.from_numpy(store.view("colors"))
@@ -92,10 +110,7 @@ def back_project(
     planes = [plane * share for plane in cv2.split(residual)]
     upstream = torch.from_numpy(cv2.merge([*planes, share, np.zeros_like(share)]))
     (gradient,) = torch.autograd.grad(image, colors, upstream)
-    gradient = gradient.numpy()
-    mass = gradient[:, 3]
-    mean = gradient[:, :3] / np.maximum(mass, 1e-3)[:, None]
-    return view, mean, mass
+    return view, gradient.numpy()
 
 
 def _rasterize(

@@ -34,6 +34,10 @@ class TrackerTie:
         self._correction = T_map_camera @ se3.inverse(T_tracker)
         self._alone = False
 
+    def rescale(self, factor: float) -> None:
+        """Map and tracker become larger by a factor; both know it."""
+        self._correction = se3.scaled(self._correction, factor)
+
     def expect(self, T_tracker: np.ndarray, tracked: bool, T_last: np.ndarray) -> np.ndarray:
         """4x4 where the camera should be in the map.
 

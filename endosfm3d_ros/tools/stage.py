@@ -8,10 +8,8 @@ so a frame never waits for one.
 from __future__ import annotations
 
 import logging
-import os
-import sys
-import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -20,6 +18,7 @@ import numpy as np
 from endosfm3d_ros.engines import EngineSettings
 from endosfm3d_ros.engines.progress import Report
 from endosfm3d_ros.errors import InputError
+from endosfm3d_ros.runtime.thread_limits import one_torch_thread
 from endosfm3d_ros.tools.labels import MARGIN
 from endosfm3d_ros.tools.models import ModelSource, model_source
 from endosfm3d_ros.tools.opjpo import Aligner, make_aligner
@@ -28,7 +27,10 @@ from endosfm3d_ros.tools.tracking.config import TrackerConfig
 from endosfm3d_ros.tools.tracking.tracker import ToolTracker
 from endosfm3d_ros.tools.tracking.types import ToolTracks, TrackedTool
 from endosfm3d_ros.tools.types import ToolModel, ToolObservation, ToolPlacement
+from endosfm3d_ros.tools.workshop import Workshop
 from endosfm3d_ros.types import Frame, ScaleSource, SceneUpdate
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,8 @@ class ToolStage:
             self.config.engine,
         )
         self._tracker = ToolTracker(TrackerConfig(max_tools=self.config.max_tools))
-        initializer = step_back if self.config.in_background else None
-        self._workshop = ThreadPoolExecutor(1, "tool models", initializer)
+        self._workshop = Workshop(self.config.in_background)
+        self._known: dict[int, _Known] = {}
         self.reset()
 
     def backend(self) -> str:
@@ -117,19 +119,22 @@ class ToolStage:
         """Forget all tools; ids start again at 1."""
         self._masks.reset()
         self._tracker.reset()
-        self._known: dict[int, _Known] = {}
+        self._forget(set(self._known))
+        self._unit = 1.0  # metres, as believed, per unit that the stream began with
 
     def close(self) -> None:
         """End the thread that makes models."""
-        self._workshop.shutdown(wait=False, cancel_futures=True)
+        self._workshop.close()
 
     def segment(self, frame: Frame) -> ToolTracks:
         """Instruments in the image of a frame, with their identities."""
         seen = self._masks.segment(frame)
-        if not seen.usable:
-            return self._tracker.hold(seen.mask.shape, frame.stamp, seen.reason)
-        labels = seen.mask if seen.labels is None else seen.labels
-        return self._tracker.update(labels, frame.stamp)
+        if seen.usable:
+            labels = seen.mask if seen.labels is None else seen.labels
+            tracks = self._tracker.update(labels, frame.stamp)
+        else:
+            tracks = self._tracker.hold(seen.mask.shape, frame.stamp, seen.reason)
+        return replace(tracks, source=self._masks.name)
 
     def place(self, tracks: ToolTracks, update: SceneUpdate) -> ToolsView:
         """Models and placements of tracked tools.
@@ -139,10 +144,11 @@ class ToolStage:
             update: depth of the same image, whose labels are those of the tracks.
         """
         alive = {tool.id for tool in tracks.tools}
-        self._known = {i: known for i, known in self._known.items() if i in alive}
+        self._forget(self._known.keys() - alive)
+        self._follow(update.unit)
         placed = tuple(self._place_one(tool, update) for tool in tracks.tools)
         notes = tuple(known.note for known in self._known.values() if known.note)
-        return ToolsView(update.frame.stamp, tracks, placed, self._masks.name, notes)
+        return ToolsView(update.frame.stamp, tracks, placed, tracks.source, notes)
 
     def rehearse(self, update: SceneUpdate, mask: np.ndarray) -> None:
         """Make and place one model of a made-up instrument and forget it; see `rehearsal`.
@@ -168,6 +174,24 @@ class ToolStage:
             known.misfits, known.pause = self.config.remake_frames, 0
         return len(self._known)
 
+    def _follow(self, unit: float) -> None:
+        """Where metres have changed, what was measured in them changes too."""
+        if unit == self._unit:
+            return
+        factor, self._unit = unit / self._unit, unit
+        for known in self._known.values():
+            if known.placement is not None and not known.model.metric:
+                known.placement = known.placement.rescaled(factor)
+        if self.config.models == "capsule" and not self.config.shaft_diameter:
+            self.remake()  # its diameter was measured by depth
+
+    def _forget(self, tools: set[int]) -> None:
+        """What is known of these ids; models that were ordered for them are not wanted any more."""
+        for tool in tools:
+            making = self._known.pop(tool).making
+            if making is not None:
+                self._workshop.cancel(making)
+
     def _place_one(self, tool: TrackedTool, update: SceneUpdate) -> PlacedTool:
         known = self._known.setdefault(tool.id, _Known())
         if tool.lost:
@@ -181,13 +205,19 @@ class ToolStage:
         known.misfits = known.misfits + 1 if bad else 0
         return PlacedTool(tool, known.model, known.placement, known.count)
 
+    def _make(self, observation: ToolObservation) -> ToolModel:
+        """On the thread of the workshop. A slow source runs networks, beside frames on one core."""
+        beside = self._models.slow and self.config.in_background
+        with one_torch_thread() if beside else nullcontext():
+            return self._models.model(observation)
+
     def _supply_model(self, known: _Known, observation: ToolObservation) -> None:
         """Order a model where one is needed, and take it in when it is ready."""
         outworn = known.misfits >= self.config.remake_frames
         known.pause = max(known.pause - 1, 0)
         if known.making is None and not known.pause and (known.model is None or outworn):
             known.misfits = 0
-            known.making = self._workshop.submit(self._models.model, observation)
+            known.making = self._workshop.order(lambda: self._make(observation))
         if known.making is None or not (known.making.done() or not self.config.in_background):
             return
         making, known.making = known.making, None
@@ -197,15 +227,14 @@ class ToolStage:
             known.note = str(error)
             known.pause = self.config.remake_frames if self._models.slow else 0
             return
+        except Exception as error:  # this frame is not to blame for what a job made of another
+            log.exception("a tool model could not be made")
+            known.note = f"no model could be made: {type(error).__name__}: {error}"
+            known.pause = self.config.remake_frames
+            return
         known.aligner = make_aligner(self.config.alignment, known.model)
         known.placement, known.note = None, ""
         known.count += 1
-
-
-def step_back() -> None:
-    """Give this thread, and those that it starts, the lowest priority: frames come first."""
-    if sys.platform == "linux":  # where priorities belong to threads
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
 
 
 def observe(tool: int, update: SceneUpdate) -> ToolObservation:

@@ -6,7 +6,7 @@ and its unit: metres, or the unit of the reconstruction model, whose scale only 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -129,6 +129,14 @@ class ToolPlacement:
         """The answer where no pose can be given."""
         nan = np.full((6, 6), np.nan)
         return cls(np.eye(3), nan[0, :3], np.nan, 0.0, nan, np.inf, False, reason, stamp)
+
+    def rescaled(self, factor: float) -> ToolPlacement:
+        """The same view of a model whose size is not known, in a world larger by a factor."""
+        lengths = np.diag([1.0] * 3 + [factor] * 3)
+        return replace(
+            self, t=factor * self.t, scale=factor * self.scale,
+            covariance=lengths @ self.covariance @ lengths,
+        )  # fmt: skip
 
     @property
     def valid(self) -> bool:

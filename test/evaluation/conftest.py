@@ -75,6 +75,7 @@ def make_update() -> Callable[..., SceneUpdate]:
             IntrinsicsEstimate(CAMERA, np.eye(4), "converged", 5, "estimate"),
             CameraPose(T, np.eye(4), np.eye(6), state, 100),
             {"total": 1.0},
+            lens=CAMERA,
         )
 
     return make

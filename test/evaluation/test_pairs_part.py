@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from endosfm3d_ros.evaluation.pairs_part import PairsPart, direction_angle, rotation_angle
 from endosfm3d_ros.geometry import se3
-from endosfm3d_ros.sfm.endosfm3d import EndoSfM3D, IntrinsicsObservation
-
-
-class Reader(EndoSfM3D):
-    """Answers with the motions that it was given, by stamp."""
-
-    def __init__(self, motions, camera):
-        self.motions, self.camera = motions, camera
-
-    def motion_prior(self, frame):
-        if frame.stamp not in self.motions:
-            return None
-        return self.motions[frame.stamp], IntrinsicsObservation(self.camera, frame.stamp)
-
-
-class Wrapped:
-    """As much of a pipeline as the part looks at."""
-
-    def __init__(self, source):
-        self.sfm = self
-        self.source = source
+from endosfm3d_ros.types import MotionPrior
 
 
 def test_pairs_are_compared_one_by_one(clip, make_update):
@@ -41,9 +23,11 @@ def test_pairs_are_compared_one_by_one(clip, make_update):
     turned = se3.from_vectors(np.array([0, 0, np.radians(2)]), np.zeros(3))
     motions = {frames[k].stamp: turned @ se3.inverse(poses[k]) @ poses[k - 1] for k in (2, 3)}
     camera = sequence.camera.resized(*sequence.camera.size)
-    part = PairsPart(sequence, Wrapped(Reader(motions, camera)))
+    part = PairsPart(sequence, None)  # the answer comes with the update: no pipeline is asked
     for i, frame in enumerate(frames):
-        part.add(i, make_update(frame))
+        motion = motions.get(frame.stamp)
+        prior = None if motion is None else MotionPrior(motion, camera)
+        part.add(i, replace(make_update(frame), motion_prior=prior))
     scores = part.scores()
     assert scores.frames == 2
     assert scores.values["rot_deg"] == pytest.approx(2, rel=1e-3)
@@ -54,7 +38,7 @@ def test_pairs_are_compared_one_by_one(clip, make_update):
 
 def test_without_poses_or_network_there_is_nothing(clip, make_update):
     sequence = clip(3)
-    part = PairsPart(sequence, Wrapped(None))
+    part = PairsPart(sequence, None)
     for i, frame in enumerate(sequence):
         part.add(i, make_update(frame))
     assert part.scores() is None

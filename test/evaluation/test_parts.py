@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from endosfm3d_ros.evaluation.parts import DepthPart, IntrinsicsPart, PosePart, Scores
+from endosfm3d_ros.evaluation.tissue import _region
 from endosfm3d_ros.geometry import se3
+from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.geometry.undistortion import Undistorter
 from endosfm3d_ros.pipeline import Pipeline
-from endosfm3d_ros.types import ScaleSource, TrackingState
+from endosfm3d_ros.types import Frame, ScaleSource, TrackingState
 
 
 def fed(part, sequence, updates):
@@ -164,3 +167,30 @@ def test_pose_and_intrinsics_are_drawn_where_a_folder_is_given(clip, make_update
         picture = cv2.imread(str(tmp_path / name))
         assert picture.shape[0] > 300
         assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 20
+
+
+def test_masks_of_a_bent_image_are_scored_where_the_straight_one_has_them(make_update):
+    """The reference mask is one of the raw image, the picture to be scored is not."""
+    lens = PinholeCamera(320, 256, 240.0, 240.0, 160.0, 128.0, (-0.45, 0.2, 0.0, 0.0, 0.0))
+    image = np.full((256, 320, 3), (170, 80, 60), np.uint8)
+    mask = np.zeros((256, 320), bool)
+    mask[10:60, 10:70] = True
+    image[mask] = 110, 130, 150
+
+    drawn = mask
+
+    class Masked:
+        mask = staticmethod(lambda i: drawn)
+        ignore = staticmethod(lambda i: None)
+        mask_valid = staticmethod(lambda i: True)
+
+    straight = Undistorter().apply(image, lens)
+    depth = np.full((256, 320), 0.05, np.float32)
+    made = make_update(Frame(0, image), depth)
+    made = replace(
+        made, image=straight, lens=lens, depth=replace(made.depth, camera=lens.undistorted())
+    )
+    region = _region(Masked, 0, made)
+    tool = np.abs(straight.astype(int) - (110, 130, 150)).sum(axis=2) < 30
+    assert tool.sum() > 2000 and not (region & tool).any()
+    assert (mask & region).sum() > 300  # where the raw mask was

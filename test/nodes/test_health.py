@@ -35,6 +35,7 @@ def update(state=TrackingState.TRACKING, valid: float = 1.0) -> SceneUpdate:
         DepthMap(depth, np.nan_to_num(depth), camera, "stereo", ScaleSource.STEREO, 0),
         IntrinsicsEstimate(camera, np.zeros((4, 4)), "fixed", 0, "fixed"),
         CameraPose(np.eye(4), np.eye(4), np.zeros((6, 6)), state, 100),
+        lens=camera,
     )
 
 

@@ -33,14 +33,23 @@ def test_a_forgotten_answer_is_not_handed_out():
 
 
 @pytest.mark.parametrize("threaded", [False, True])
-def test_what_a_job_raises_reaches_whoever_takes_the_answer(threaded):
+def test_what_a_job_raises_is_said_and_costs_no_frame(threaded, caplog):
+    """The frame during which an answer is taken is not the one that the job was made of."""
+
     def fail():
         raise ValueError("no parallax")
 
-    jobs = Background(threaded)
-    jobs.submit(fail)
-    with pytest.raises(ValueError, match="no parallax"):
-        waited_for(jobs)
+    jobs = Background(threaded, name="adjustment")
+    for count in (1, 2):
+        assert not jobs.failed
+        jobs.submit(fail)
+        assert waited_for(jobs) is None
+        assert jobs.failed
+        assert jobs.note == f"adjustment failed {count} times, at last by ValueError: no parallax"
+        assert jobs.take() is None
+    assert caplog.text.count("Traceback") == 1
+    jobs.submit(lambda: 7)
+    assert waited_for(jobs) == 7
 
 
 def test_the_interpreter_ends_after_a_running_job():
@@ -73,3 +82,12 @@ def test_a_job_that_had_to_wait_for_a_core_lets_the_frames_go_first(scarce):
     assert jobs.busy == scarce
     time.sleep(0.6 * scarce)
     assert not jobs.busy and jobs.submit(lambda: None)
+
+
+def test_what_is_computed_at_once_does_not_depend_on_the_load_of_the_machine():
+    jobs = Background(threaded=False, rest=1000.0, slack=Slack())
+    assert Slack().scarce
+    for count in range(3):  # each job waits for a core, as on a busy machine
+        assert jobs.submit(lambda count=count: time.sleep(0.01) or count)
+        assert jobs.take() == count
+        assert not jobs.busy

@@ -133,6 +133,18 @@ def test_no_zoom_is_seen_where_there_is_none(moving):
     assert all(estimate.state != "changed" for estimate in moving)
 
 
+def test_a_prior_that_bends_is_taken_into_account(dots):
+    """Points are followed in the image as it is; the camera is solved from straight rays."""
+    lens = replace(TRUTH, distortion=(-0.35, 0.15, 0.0, 0.0))
+    wrong = replace(lens, fx=1.02 * lens.fx, fy=1.02 * lens.fy)
+    intrinsics = IntrinsicsFilter(IntrinsicsConfig("prior", prior_focal_sigma=0.15))
+    for frame, _ in frames(dots, 70, lambda _: lens):
+        estimate = intrinsics.update(replace(frame, camera=wrong))
+    assert estimate.state == "converged"
+    assert estimate.camera.distortion == lens.distortion
+    assert abs(estimate.camera.fx / lens.fx - 1) < 0.03
+
+
 def test_a_prior_is_kept_unless_the_video_says_more(dots):
     wrong = replace(TRUTH, fx=1.01 * TRUTH.fx, fy=1.01 * TRUTH.fy)
     intrinsics = IntrinsicsFilter(IntrinsicsConfig("prior"))

@@ -175,6 +175,22 @@ def test_pose_every_third_frame_still_compares_neighbours(depth_engine, pose_eng
     assert priors == [i in (3, 6) for i in range(8)]
 
 
+def test_who_asks_first_does_not_decide_which_image_is_looked_at(depth_engine, pose_engine):
+    pairs = []
+
+    def record(first, second):
+        pairs.append((round(255 * float(first.max())), round(255 * float(second.max()))))
+        return STILL
+
+    source = EndoSfM3D(depth_engine(ramp), pose_engine(record))
+    for stamp in range(3):
+        bent, straight = (np.full((128, 160, 3), grey + stamp, np.uint8) for grey in (50, 100))
+        source.motion_prior(Frame(stamp, bent))
+        source.estimate(Frame(stamp, straight), CAMERA)
+    assert pairs[1] == (101, 100)
+    assert pairs[-1] == (102, 101)
+
+
 def test_a_stamp_that_goes_back_starts_anew(depth_engine, pose_engine, texture):
     source = EndoSfM3D(depth_engine(ramp), pose_engine(lambda *_: STILL))
     first, second = frames([texture] * 2)

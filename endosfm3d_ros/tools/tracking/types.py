@@ -32,3 +32,4 @@ class ToolTracks:
     stamp: int  # ns
     usable: bool = True
     reason: str = ""  # why the mask could not be used; tools are held
+    source: str = ""  # of the mask
