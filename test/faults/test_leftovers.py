@@ -138,7 +138,7 @@ def test_an_error_keeps_the_old_file_and_nothing_else(tmp_path):
     with pytest.raises(ZeroDivisionError), replacing(path) as scratch:
         scratch.write_text("new")
         _ = 1 // 0
-    assert path.read_text() == "old" and set(tmp_path.iterdir()) == {path, tmp_path / "cache"}
+    assert path.read_text() == "old" and set(tmp_path.iterdir()) - {tmp_path / "cache"} == {path}
 
 
 def test_a_link_is_followed_and_a_pipe_is_refused(tmp_path):
