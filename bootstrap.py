@@ -368,7 +368,15 @@ def colcon(arguments: list[str]) -> None:
     run(command, ENDOSFM3D_PYTHON=str(environment.python))
 
 
+def leave_the_environment() -> None:
+    """Go on with the interpreter that the environment was made with, which may make it anew."""
+    outside = getattr(sys, "_base_executable", sys.executable)
+    if Path(sys.prefix).is_relative_to(ROOT) and outside != sys.executable:
+        os.execv(outside, [outside, *sys.argv])
+
+
 def main() -> None:
+    leave_the_environment()
     verb, *rest = sys.argv[1:] or ["demo"]
     if verb in ("-h", "--help"):
         print(__doc__)

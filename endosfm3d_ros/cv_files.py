@@ -19,7 +19,7 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 import cv2
 import numpy as np
 
-from endosfm3d_ros.errors import ConfigurationError, InputError
+from endosfm3d_ros.errors import InputError
 
 Opened = TypeVar("Opened")
 
@@ -32,19 +32,6 @@ def read_image(path: Path, flags: int) -> np.ndarray | None:
     """
     content = np.frombuffer(path.read_bytes(), np.uint8)
     return cv2.imdecode(content, flags) if content.size else None
-
-
-def write_image(path: Path, image: np.ndarray, options: Sequence[int] = ()) -> None:
-    """What `cv2.imwrite` writes: (H, W) grey or (H, W, 3) in OpenCV's order, by the suffix.
-
-    Raises:
-        ConfigurationError: the file cannot be written.
-    """
-    encoded = cv2.imencode(path.suffix, image, list(options))[1]
-    try:
-        path.write_bytes(encoded.tobytes())
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def open_video(path: Path, *parameters: int) -> cv2.VideoCapture:

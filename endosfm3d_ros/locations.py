@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 def cache_folder() -> Path:
     """Engines and compiled libraries: `$ENDOSFM3D_CACHE`, or the user's cache folder."""
     if chosen := os.environ.get(CACHE_VARIABLE):
-        return Path(chosen).expanduser().absolute()
+        return Path(os.path.abspath(os.path.expanduser(chosen)))
     return _writable(platformdirs.user_cache_path(NAME))
 
 
@@ -33,10 +33,15 @@ def data_folder() -> Path:
     return platformdirs.user_data_path(NAME)
 
 
+def map_folder(chosen: str = "") -> Path:
+    """Where maps are saved and loaded: as chosen (`~` is expanded), or `maps` among the data."""
+    return Path(os.path.expanduser(chosen)) if chosen else _writable(data_folder() / "maps")
+
+
 def mesh_folder() -> Path:
     """Meshes that viewers on this machine read: `$ROS_HOME/endosfm3d`, or `~/.ros/endosfm3d`."""
     home = os.environ.get("ROS_HOME")
-    return _writable(Path(home or Path("~", ".ros").expanduser()) / NAME)
+    return _writable(Path(home or os.path.expanduser("~/.ros")) / NAME)
 
 
 def log_folder() -> Path:
@@ -44,7 +49,7 @@ def log_folder() -> Path:
     if chosen := os.environ.get("ROS_LOG_DIR"):
         return Path(chosen)
     home = os.environ.get("ROS_HOME")
-    return _writable(Path(home or Path("~", ".ros").expanduser()) / "log")
+    return _writable(Path(home or os.path.expanduser("~/.ros")) / "log")
 
 
 @lru_cache(maxsize=16)

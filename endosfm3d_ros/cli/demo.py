@@ -38,8 +38,8 @@ def demo(
     import json
 
     from endosfm3d_ros.cli.main import NOTICE
-    from endosfm3d_ros.cv_files import write_image
     from endosfm3d_ros.nodes.demo_picture import picture
+    from endosfm3d_ros.picture_files import write_picture
 
     console = Console()
     console.print(NOTICE, style="yellow")
@@ -53,7 +53,7 @@ def demo(
             f"nothing came back; the node's log is {out / 'node.log'}", style="red", markup=False
         )
         raise typer.Exit(1)
-    write_image(out / "demo.png", picture(heard, clip)[..., ::-1])
+    write_picture(out / "demo.png", picture(heard, clip))
     console.print(f"picture of the scene: {out / 'demo.png'}", markup=False)
 
 

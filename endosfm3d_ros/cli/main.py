@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import signal
 import sys
 
 import typer
@@ -12,6 +13,7 @@ from rich.markup import escape
 
 import endosfm3d_ros.cli as commands
 from endosfm3d_ros.errors import EndoError
+from endosfm3d_ros.leftovers import sweep
 
 NOTICE = "Research software: not a medical device, not for clinical use."
 
@@ -39,7 +41,12 @@ def build_app() -> typer.Typer:
 
 
 def main() -> None:
-    """Run the command line; an `EndoError` prints its sentence and exits with 1."""
+    """Run the command line; an `EndoError` prints its sentence and exits with 1.
+
+    SIGTERM ends a command as Ctrl-C does, so that it too leaves nothing half-written.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sweep()
     for stream in (sys.stdout, sys.stderr):  # names of files need not be UTF-8
         stream.reconfigure(errors="surrogateescape")
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -41,8 +40,10 @@ def register(app: typer.Typer) -> None:
             raise ConfigurationError(f"--json {json_file}: folder {json_file.parent} is missing")
         results = run_with_progress(folder)
         if json_file is not None:
+            from endosfm3d_ros.evaluation.report import write_json
+
             report = {name: check.as_json() for name, check in results.items()}
-            json_file.write_text(json.dumps(report, indent=1) + "\n")
+            write_json(report, json_file)
         outcomes = [check.ok for check in results.values()]
         console = Console()
         console.print(table_of(results))

@@ -58,8 +58,8 @@ def run(
 
     from rich.console import Console
 
+    from endosfm3d_ros.atomic import atomic_folder
     from endosfm3d_ros.cli.main import NOTICE
-    from endosfm3d_ros.datasets.atomic import atomic_folder
     from endosfm3d_ros.pipeline import Pipeline
     from endosfm3d_ros.tools.stage import ToolsConfig
 

@@ -105,11 +105,11 @@ def write(clip: SimulatedSequence, out: Path, layout: Layout, force: bool) -> No
 def write_sheet(path: Path, seed: int) -> None:
     """A contact sheet as a picture file."""
     from endosfm3d_ros.datasets.simulation.sheet import contact_sheet
-    from endosfm3d_ros.images import encode_compressed
+    from endosfm3d_ros.picture_files import write_picture
 
     if path.suffix.lower() != ".png":
         raise ConfigurationError(f"--sheet {path}: a file name that ends in .png is accepted")
-    path.write_bytes(encode_compressed(contact_sheet(seed), "png"))
+    write_picture(path, contact_sheet(seed))
     Console().print(f"{path}: every scene, and random pictures", highlight=False, markup=False)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from endosfm3d_ros.atomic import write_text
 from endosfm3d_ros.cli.supervised_run import (
     BankFolder,
     Out,
@@ -95,4 +96,4 @@ def train_large(out: Path, steps: int, batch: int, seed: int) -> None:
     rendered = {"height": height, "width": width, "samples": steps * batch, "seed": seed}
     run(task, gpu_schedule(steps, batch, seed), out, rendered, "cuda")
     facts = json.dumps({"input_size": [height, width]})
-    (out / "weights.json").write_text(facts + "\n")
+    write_text(out / "weights.json", facts + "\n")

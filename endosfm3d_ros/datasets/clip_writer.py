@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from endosfm3d_ros.datasets.atomic import atomic_folder
+from endosfm3d_ros.atomic import atomic_folder
 from endosfm3d_ros.datasets.calibration import write_camera_file
 from endosfm3d_ros.datasets.intrinsics_table import CAMERAS, write_cameras
 from endosfm3d_ros.datasets.poses import write_poses

@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from endosfm3d_ros.atomic import atomic_folder
 from endosfm3d_ros.cv_files import open_video_writer
-from endosfm3d_ros.datasets.atomic import atomic_folder
 from endosfm3d_ros.datasets.poses import write_poses
 from endosfm3d_ros.datasets.sequence import Sequence
 from endosfm3d_ros.datasets.stereomis import CALIBRATION

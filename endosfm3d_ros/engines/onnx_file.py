@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from onnx.checker import ValidationError
 
 from endosfm3d_ros.errors import ConfigurationError
@@ -40,12 +41,36 @@ def fixed_onnx(path: Path, input_name: str, shape: tuple[int, ...], output_name:
 
 def _read(path: Path) -> onnx.ModelProto:
     try:
-        model = onnx.load(path)
+        model = onnx.load(path, load_external_data=False)
+        _require_whole(path, model)
         onnx.checker.check_model(model)
     except (OSError, ValueError, DecodeError, ValidationError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigurationError(f"{path} is no readable ONNX file ({reason})") from error
     return model
+
+
+def _require_whole(path: Path, model: onnx.ModelProto) -> None:
+    """Weights in other files are paths that the author of the model chose.
+
+    Raises:
+        ConfigurationError: a tensor lies elsewhere.
+    """
+    for message in _messages(model):
+        if isinstance(message, onnx.TensorProto) and message.data_location:
+            raise ConfigurationError(
+                f"{path} keeps the tensor '{message.name}' in another file: save the model with "
+                "everything inside, which is what is accepted"
+            )
+
+
+def _messages(message: Message) -> Iterator[Message]:
+    """A protobuf message and all within it, whatever their kind."""
+    yield message
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in value if isinstance(value, Iterable) else (value,):
+                yield from _messages(part)
 
 
 def _fix_shape(path: Path, value: onnx.ValueInfoProto, shape: tuple[int, ...]) -> None:

@@ -14,6 +14,7 @@ from time import perf_counter
 import numpy as np
 import psutil
 
+from endosfm3d_ros.atomic import replacing
 from endosfm3d_ros.datasets.simulator import SimulatedSequence
 from endosfm3d_ros.evaluation.plots import new_figure
 from endosfm3d_ros.pipeline import Pipeline, PipelineConfig
@@ -144,7 +145,8 @@ def plot(rows: list[SoakRow], path: Path) -> None:
         axes.set(ylabel=name, ylim=(0, 1.2 * max(values)))
         axes.axvline(max(row.frame for row in rows if row.resets == 0), color="grey", ls=":")
     axes.set(xlabel="frames; resets from the dotted line on")
-    figure.savefig(path, dpi=100)
+    with replacing(path) as scratch:
+        figure.savefig(scratch, dpi=100)
 
 
 def _stream(config: SoakConfig) -> Iterator[Frame]:

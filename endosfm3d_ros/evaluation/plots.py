@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from endosfm3d_ros.atomic import replacing
 from endosfm3d_ros.evaluation.pose import umeyama
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.types import IntrinsicsEstimate
@@ -58,7 +59,8 @@ def plot_trajectory(
         axes.legend()
     errors.plot(numbers, scale * np.linalg.norm(aligned - reference, axis=1), color="tab:blue")
     errors.set(xlabel="frame", ylabel=f"distance in {unit}", ylim=(0, None))
-    figure.savefig(path, dpi=100)
+    with replacing(path) as scratch:
+        figure.savefig(scratch, dpi=100)
 
 
 def plot_focal_length(
@@ -89,4 +91,5 @@ def plot_focal_length(
     axes.set(xlabel="frame", ylabel="focal length fx in px")
     axes.set_ylim(0.5 * true.min(), 1.5 * true.max())
     axes.legend()
-    figure.savefig(path, dpi=100)
+    with replacing(path) as scratch:
+        figure.savefig(scratch, dpi=100)

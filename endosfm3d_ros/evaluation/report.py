@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.atomic import write_text
 from endosfm3d_ros.evaluation.parts import Scores
 
 ORDER = {  # of the measures within a part; others follow
@@ -113,15 +111,7 @@ def write_json(content: dict[str, Any], path: Path) -> None:
     Raises:
         ConfigurationError: the place cannot be written.
     """
-    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    try:
-        handle, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent, text=True)
-        with os.fdopen(handle, "w") as stream:
-            stream.write(text)
-        os.chmod(scratch, 0o644)  # mkstemp makes files that only their owner can read
-        os.replace(scratch, path)
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error
+    write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def scores_table(report: Report) -> Table:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from endosfm3d_ros.cv_files import open_video_writer, write_image
+from endosfm3d_ros.atomic import replacing
+from endosfm3d_ros.cv_files import open_video_writer
 from endosfm3d_ros.evaluation.plots import new_figure
 from endosfm3d_ros.evaluation.tissue_protocol import TissueFrame
+from endosfm3d_ros.picture_files import write_picture
 
 NAMES = {"p1": "predicted (P1)", "p2": "fused (P2)", "hidden": "hidden disc"}
 
@@ -30,6 +33,7 @@ class TissueGallery:
     def __init__(self, folder: Path, fps: float = 10.0, rows: int = 10, width: int = 480) -> None:
         self._folder, self._fps, self._rows, self._width = folder, fps, rows, width
         self._film: cv2.VideoWriter | None = None
+        self._film_file = ExitStack()
         self._kept: list[np.ndarray] = []
         self._count, self._stride = 0, 1
         self._scores: dict[str, list[tuple[int, float]]] = {name: [] for name in NAMES}
@@ -49,8 +53,9 @@ class TissueGallery:
         """Finish the film; write sheet and plot."""
         if self._film is not None:
             self._film.release()
+            self._film_file.close()
         if self._kept:
-            write_image(self._folder / "tissue.png", np.vstack(self._kept))
+            write_picture(self._folder / "tissue.png", np.vstack(self._kept)[..., ::-1])
         self._plot(self._folder / "tissue_psnr.png")
 
     def _side_by_side(self, frame: TissueFrame) -> np.ndarray:
@@ -67,7 +72,7 @@ class TissueGallery:
 
     def _show(self, picture: np.ndarray) -> None:
         if self._film is None:
-            path = self._folder / "tissue.mp4"
+            path = self._film_file.enter_context(replacing(self._folder / "tissue.mp4"))
             self._film = open_video_writer(path, self._fps, picture.shape[1::-1])
         self._film.write(picture)
 
@@ -81,4 +86,5 @@ class TissueGallery:
         axes.grid(alpha=0.3)
         if any(self._scores.values()):
             axes.legend()
-        figure.savefig(path, dpi=110)
+        with replacing(path) as scratch:
+            figure.savefig(scratch, dpi=110)

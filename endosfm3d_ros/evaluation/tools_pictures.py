@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from endosfm3d_ros.cv_files import write_image
 from endosfm3d_ros.evaluation.tools import ToolsFrame
+from endosfm3d_ros.picture_files import write_picture
 
 MASK, SILHOUETTE = (60, 255, 60), (255, 60, 60)  # RGB of the outlines
 
@@ -48,4 +48,4 @@ class ToolsGallery:
         if len(chosen) % 2:
             chosen.append(np.zeros_like(chosen[0]))
         rows = [np.hstack(chosen[k : k + 2]) for k in range(0, len(chosen), 2)]
-        write_image(folder / "tools.png", np.vstack(rows)[..., ::-1])
+        write_picture(folder / "tools.png", np.vstack(rows))

@@ -19,7 +19,7 @@ from rosbags.interfaces import (
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from endosfm3d_ros.datasets.atomic import atomic_folder
+from endosfm3d_ros.atomic import atomic_folder
 from endosfm3d_ros.datasets.bag_layout import METADATA
 from endosfm3d_ros.datasets.mcap_seal import seal
 from endosfm3d_ros.datasets.names import shown

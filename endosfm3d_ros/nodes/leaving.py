@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 from typing import NoReturn
+
+
+def sentence_of(error: Exception) -> str:
+    """One line of an error at the start, without the places in the source of rcl."""
+    text = re.sub(r",? at /\S+:\d+", "", " ".join(str(error).split()))
+    if type(error).__name__ == "UnknownROSArgsError":
+        return f"unknown ROS arguments {text}"
+    return text.removeprefix("failed to initialize rcl: ")
 
 
 def leave(code: int) -> NoReturn:

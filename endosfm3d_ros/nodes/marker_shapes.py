@@ -13,6 +13,9 @@ from abc import ABC, abstractmethod
 from geometry_msgs.msg import Point
 from visualization_msgs.msg import Marker
 
+from endosfm3d_ros.atomic import write_bytes
+from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.leftovers import NOTES, forget, lasting_path
 from endosfm3d_ros.locations import mesh_folder
 from endosfm3d_ros.tools.mesh import decimated
 from endosfm3d_ros.tools.types import ToolModel
@@ -53,8 +56,10 @@ class Triangles(MarkerShape):
 class MeshFile(MarkerShape):
     """A binary STL file in `$ROS_HOME/endosfm3d`, named by URI; removed when it is discarded.
 
+    A file that a killed node left is removed at the next start.
+
     Raises:
-        OSError: it cannot be written.
+        OSError, ConfigurationError: it cannot be written.
     """
 
     def __init__(self, model: ToolModel) -> None:
@@ -62,8 +67,10 @@ class MeshFile(MarkerShape):
 
         folder = mesh_folder()
         folder.mkdir(parents=True, exist_ok=True)
-        self._path = folder / f"tool_{os.getpid()}_{next(NUMBERS)}.stl"
-        trimesh.Trimesh(model.vertices, model.faces, process=False).export(self._path)
+        self._path = lasting_path(folder / f"tool_{os.getpid()}_{next(NUMBERS)}.stl")
+        self._note = NOTES.add(self._path, self._path)
+        mesh = trimesh.Trimesh(model.vertices, model.faces, process=False)
+        write_bytes(self._path, mesh.export(file_type="stl"))
 
     def put_into(self, marker: Marker) -> None:
         """A MESH_RESOURCE."""
@@ -72,6 +79,7 @@ class MeshFile(MarkerShape):
     def discard(self) -> None:
         """Remove the file."""
         self._path.unlink(missing_ok=True)
+        forget(self._note)
 
 
 SHAPES: dict[str, type[MarkerShape]] = {"inline": Triangles, "file": MeshFile}
@@ -81,5 +89,5 @@ def shape_of(model: ToolModel, kind: str) -> MarkerShape:
     """A shape of that kind; triangles where a file cannot be written."""
     try:
         return SHAPES[kind](model)
-    except OSError:
+    except (OSError, ConfigurationError):
         return Triangles(model)

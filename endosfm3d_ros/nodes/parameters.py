@@ -21,7 +21,7 @@ from endosfm3d_ros.inputs.packing import LAYOUTS
 from endosfm3d_ros.nodes.assembler import SECOND, AssemblerConfig
 from endosfm3d_ros.nodes.health import HealthConfig
 from endosfm3d_ros.nodes.marker_shapes import SHAPES
-from endosfm3d_ros.nodes.parameter_names import refuse_unknown
+from endosfm3d_ros.nodes.parameter_values import check_frames, meant, refuse_unknown
 from endosfm3d_ros.pipeline import PipelineConfig
 from endosfm3d_ros.quality import QualityName
 from endosfm3d_ros.sfm.endosfm3d import EndoSfM3DConfig
@@ -29,6 +29,7 @@ from endosfm3d_ros.sfm.estimator import EstimatorConfig
 from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig
 from endosfm3d_ros.sfm.scale import ScaleConfig
 from endosfm3d_ros.sfm.stereo import StereoConfig
+from endosfm3d_ros.sfm.weights import find_weights
 
 if TYPE_CHECKING:
     from endosfm3d_ros.tissue.map import TissueConfig
@@ -111,6 +112,7 @@ SPECS = (
     ),
     Spec("tissue_width", 320, "px; working width of the map", 80, 1920),
     Spec("tissue_capacity", 80_000, "Gaussians in the map at most", 1000, 1_000_000),
+    Spec("map_folder", "", "folder that maps are saved below and loaded from; empty: user data"),
     Spec(
         "tools",
         "auto",
@@ -193,10 +195,31 @@ BY_NAME = {spec.name: spec for spec in SPECS}
 
 
 def declare(node: Node) -> None:
-    """Declare every parameter with its description and range."""
+    """Declare every parameter with its description and range; what was given is taken as meant.
+
+    Raises:
+        ConfigurationError: a parameter was given that is none.
+        ParameterException: of rclpy, where a value is out of range or of another type.
+    """
+    given = node._parameter_overrides  # there is no public way to what the command line named
+    refuse_unknown(given, BY_NAME)
     for spec in SPECS:
+        if spec.name in given:
+            given[spec.name] = as_meant([given[spec.name]])[0]
         node.declare_parameter(spec.name, spec.default, spec.descriptor())
-    refuse_unknown(node)
+    node.add_pre_set_parameters_callback(as_meant)
+
+
+def as_meant(parameters: list[Parameter]) -> list[Parameter]:
+    """The same parameters in the types that they are declared with."""
+    converted = []
+    for parameter in parameters:
+        spec = BY_NAME.get(parameter.name)
+        if spec is not None:
+            value = meant(parameter.value, spec.default, spec.choices)
+            parameter = Parameter(parameter.name, value=value)  # noqa: PLW2901
+        converted.append(parameter)
+    return converted
 
 
 def check(parameters: list[Parameter], configured: bool) -> SetParametersResult:
@@ -226,8 +249,12 @@ def pipeline_config(values: dict[str, Any]) -> PipelineConfig:
     """Settings of the core.
 
     Raises:
-        ConfigurationError: a combination that the core does not accept.
+        ConfigurationError: a combination that the core does not accept, names of frames that TF
+            does not, or weights that are not installed.
     """
+    check_frames(values)
+    if values["weights"]:
+        find_weights(values["weights"])
     stereo = StereoConfig(min_depth=values["min_depth"], max_depth=values["max_depth"])
     network = EndoSfM3DConfig(
         weights=values["weights"],

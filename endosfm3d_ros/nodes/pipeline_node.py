@@ -11,6 +11,7 @@ import gc
 import signal
 import sys
 import threading
+from contextlib import suppress
 from time import monotonic, perf_counter
 from typing import Any
 
@@ -26,23 +27,23 @@ from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import SetBool, Trigger
 
 from endosfm3d_ros.errors import EndoError
+from endosfm3d_ros.leftovers import sweep
 from endosfm3d_ros.live import LivePipeline
 from endosfm3d_ros.msg import PipelineStatus
 from endosfm3d_ros.nodes import parameters, status
 from endosfm3d_ros.nodes.configuring import build_unless
 from endosfm3d_ros.nodes.guard import Guard
 from endosfm3d_ros.nodes.health import Finding, Health, Level
-from endosfm3d_ros.nodes.intrinsics_service import IntrinsicsService
-from endosfm3d_ros.nodes.leaving import leave
-from endosfm3d_ros.nodes.map_services import MapServices
+from endosfm3d_ros.nodes.leaving import leave, sentence_of
 from endosfm3d_ros.nodes.outputs import SceneOutputs
 from endosfm3d_ros.nodes.qos import OUTPUT
 from endosfm3d_ros.nodes.readiness import FirstScene, expectation, ready_pipeline, rehearse_messages
 from endosfm3d_ros.nodes.receiver import FrameReceiver
 from endosfm3d_ros.nodes.scene_messages import FrameNames
+from endosfm3d_ros.nodes.services import offer_services
+from endosfm3d_ros.nodes.shared_memory import sweep_shared_memory
 from endosfm3d_ros.nodes.stage_outputs import stage_outputs
 from endosfm3d_ros.nodes.tf_mode import TfMode
-from endosfm3d_ros.nodes.tool_services import ToolServices
 from endosfm3d_ros.nodes.transport import prepare_environment
 from endosfm3d_ros.types import Frame, SceneUpdate
 
@@ -67,6 +68,7 @@ class PipelineNode(LifecycleNode):
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.add_on_set_parameters_callback(self._check_parameters)
         parameters.declare(self)
+        offer_services(self, lambda: self._live if self._active else None)
         self.get_logger().warning(NOTICE)
 
     # --- lifecycle ---------------------------------------------------------------------------
@@ -100,13 +102,10 @@ class PipelineNode(LifecycleNode):
             self.create_service(Trigger, "~/reset", self._on_reset),
             self.create_service(SetBool, "~/pause", self._on_pause),
         ]
-        running = lambda: self._live if self._active else None  # noqa: E731
-        self._map_services = MapServices(self, running)
-        self._intrinsics_service = IntrinsicsService(self, running)
-        self._tool_services = ToolServices(self, running)
         self._configured = True
         self._report_before = self._pipeline.report()
         # No frame shall wait for a look through all that was imported and built, which takes 0.2 s.
+        gc.unfreeze()
         gc.collect()
         gc.freeze()
         self.get_logger().info(expectation(rehearsed))
@@ -162,6 +161,8 @@ class PipelineNode(LifecycleNode):
             )
             return FAILURE
         self._tear_down()
+        gc.unfreeze()  # what was frozen is never collected: this pipeline's cycles would stay
+        gc.collect()
         return SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -194,9 +195,6 @@ class PipelineNode(LifecycleNode):
             self.destroy_publisher(publisher)
         for service in self._offered:
             self.destroy_service(service)
-        self._map_services.destroy()
-        self._intrinsics_service.destroy()
-        self._tool_services.destroy()
         self._pipeline.close()
         del self._pipeline
 
@@ -339,15 +337,17 @@ class PipelineNode(LifecycleNode):
 def main() -> None:
     """Run the node until it is interrupted; exit code 0 then, 1 when it cannot start."""
     prepare_environment()
-    # Not rclpy's own handlers: they take the context down before the node can say goodbye.
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    sweep()
+    sweep_shared_memory()
     interrupted = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: interrupted.set())
     try:
+        # Not rclpy's own handlers: they take the context down before the node can say goodbye.
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         node = PipelineNode()
-    except ParameterException as error:
-        sys.exit(f"endosfm3d: {error}")
+    except (RuntimeError, ParameterException, EndoError) as error:  # RuntimeError: of rcl
+        sys.exit(f"endosfm3d: {sentence_of(error)}")
     node.interrupted = interrupted
     executor = SingleThreadedExecutor()
     executor.add_node(node)
@@ -356,7 +356,8 @@ def main() -> None:
     )
     while started and not interrupted.is_set():
         executor.spin_once(timeout_sec=0.2)
-    node.trigger_shutdown()
+    with suppress(RuntimeError):  # somebody has shut it down already
+        node.trigger_shutdown()
     node.destroy_node()
     rclpy.shutdown()
     leave(0 if started else 1)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from endosfm3d_ros.locations import log_folder
+from endosfm3d_ros.nodes.parameter_values import boolean
 from endosfm3d_ros.nodes.share import shared_file
-
-VARIABLE = "FASTRTPS_DEFAULT_PROFILES_FILE"
+from endosfm3d_ros.nodes.transport_names import LARGE_MESSAGES, PROFILE_VARIABLES, VARIABLE
 
 
 def use_large_messages() -> None:
@@ -15,8 +15,11 @@ def use_large_messages() -> None:
 
     Without it a segment of 0.5 MB is used, through which an image of 4 MB does not fit.
     """
+    if not boolean(os.environ.get(LARGE_MESSAGES) or "true", LARGE_MESSAGES):
+        return
     profile = shared_file("config/fastdds.xml")
-    if VARIABLE not in os.environ and profile is not None:
+    chosen = any(os.environ.get(name) for name in PROFILE_VARIABLES)
+    if not chosen and profile is not None:
         os.environ[VARIABLE] = str(profile)
 
 

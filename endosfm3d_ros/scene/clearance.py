@@ -67,6 +67,8 @@ def _scene_fault(update: SceneUpdate) -> str:
         return "no tissue map is kept"
     if TrackingState.LOST in (update.pose.state, update.tissue.state):
         return "tracking is lost"
+    if not np.isfinite(scale_sigma(update)):
+        return "the doubt about the scale is not known"
     return ""
 
 
@@ -88,14 +90,33 @@ def _clearance(tool: PlacedTool, tree: cKDTree, tissue: Cloud, update: SceneUpda
         return Clearance.invalid(tool.track.id, "the nearest tissue is inferred")
     if tissue.confidence[row] <= MIN_CONFIDENCE:
         return Clearance.invalid(tool.track.id, "the nearest tissue is not known well enough")
-    sigma = np.hypot(np.sqrt(np.trace(placement.covariance[3:, 3:])), DEPTH_SIGMA * float(point[2]))
+    sigma = doubt(placement.covariance, point, scale_sigma(update))
     distance = float(distances[best])
     missing = overhang(tool, update, float(surface[best, 2]))
     if missing >= distance:
         beyond = f"the tool reaches {1e3 * missing:.0f} mm beyond its model"
         return Clearance.invalid(tool.track.id, beyond)
-    bound = max(0.0, distance - ONE_SIDED_95 * float(sigma) - missing)
+    bound = max(0.0, distance - ONE_SIDED_95 * sigma - missing)
     return Clearance(tool.track.id, point.astype(np.float64), distance, bound, kind, True)
+
+
+def scale_sigma(update: SceneUpdate) -> float:
+    """Standard deviation of the logarithm of the scale; 0 where metres are given, not measured."""
+    return update.scale.sigma if update.scale is not None else 0.0
+
+
+def doubt(covariance: np.ndarray, point: np.ndarray, scale: float) -> float:
+    """Standard deviation in metres of the distance of a tool to a tissue point.
+
+    Args:
+        covariance: (6, 6) of the tool's pose, rotation first.
+        point: (3,) m, on the tissue, camera frame.
+        scale: of the logarithm of the scale. A wrong scale moves tissue along its ray, while a tool
+            whose size is known stays: so all of the way from the camera counts, not the distance.
+    """
+    pose = np.trace(covariance[3:, 3:])
+    depth, reach = DEPTH_SIGMA * float(point[2]), scale * float(np.linalg.norm(point))
+    return float(np.sqrt(pose + depth**2 + reach**2))
 
 
 def overhang(tool: PlacedTool, update: SceneUpdate, depth: float) -> float:

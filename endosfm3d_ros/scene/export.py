@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
+from endosfm3d_ros.atomic import write_bytes
 from endosfm3d_ros.geometry.clouds import grid_triangles, lift
 from endosfm3d_ros.tools.stage import PlacedTool
 from endosfm3d_ros.types import SceneUpdate
@@ -33,12 +34,12 @@ def write_scene(path: Path, update: SceneUpdate) -> None:
             transform = GLTF_AXES @ placement
             scene.add_geometry(mesh, geom_name=name, node_name=name, transform=transform)
     if not scene.is_empty:
-        path.write_bytes(trimesh.exchange.gltf.export_glb(scene))
+        write_bytes(path, trimesh.exchange.gltf.export_glb(scene))
 
 
 def write_tool(path: Path, tool: PlacedTool) -> None:
     """PLY of an instrument's closed mesh in its own frame, at its size in the scene."""
-    path.write_bytes(tool_mesh(tool).export(file_type="ply"))
+    write_bytes(path, tool_mesh(tool).export(file_type="ply"))
 
 
 def shown(tool: PlacedTool) -> bool:

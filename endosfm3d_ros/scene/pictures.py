@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from endosfm3d_ros.cv_files import write_image
+from endosfm3d_ros.picture_files import write_picture
 from endosfm3d_ros.types import SceneUpdate
 
 
@@ -77,7 +77,7 @@ class ContactSheet:
         pictures = [self._pictures[round(k)] for k in chosen]
         near, far = depth_range(np.stack([picture.depth for picture in pictures]))
         sheet = np.vstack([_row(picture, near, far) for picture in pictures])
-        write_image(path, sheet[..., ::-1])
+        write_picture(path, sheet)
 
 
 def _row(picture: _Picture, near: float, far: float) -> np.ndarray:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from plyfile import PlyData, PlyElement
 
+from endosfm3d_ros.atomic import replacing
 from endosfm3d_ros.types import Cloud
 
 FIELDS = [
@@ -25,7 +26,8 @@ def write_cloud(path: Path, cloud: Cloud, comment: str) -> None:
         vertices[colour] = cloud.colors[:, i]
     vertices["confidence"], vertices["label"] = cloud.confidence, cloud.labels
     element = PlyElement.describe(vertices, "vertex")
-    PlyData([element], byte_order="<", comments=[comment]).write(str(path))
+    with replacing(path) as scratch:
+        PlyData([element], byte_order="<", comments=[comment]).write(str(scratch))
 
 
 def read_cloud(path: Path) -> Cloud:

@@ -1,20 +1,19 @@
 """The whole state of a map in one file: a NumPy archive with a version and a checksum.
 
 Everything that the next frame needs is kept bit by bit; only the past frames that the map could
-be rewound to are not.
+be rewound to are not. A file comes from anywhere: what it holds is checked before it is used.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from endosfm3d_ros.errors import ConfigurationError, InputError
+from endosfm3d_ros.archives import read_archive
+from endosfm3d_ros.atomic import replacing
+from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.tissue.config import TissueConfig
 from endosfm3d_ros.tissue.gaussians import FIELDS
 from endosfm3d_ros.tissue.graph import DeformationGraph
@@ -24,6 +23,26 @@ VERSION = 2
 GAUSSIANS = "gaussian_"
 GRAPH = "graph_"
 MAP = "map_"
+# Shapes of what is not a Gaussian; the same letter is the same number.
+SHAPES: dict[str, tuple[int | str, ...]] = {
+    "graph_spacing": (),
+    "graph_positions": ("nodes", 3),
+    "graph_velocity": ("nodes", 3),
+    "graph_travelled": ("nodes", 3),
+    "graph_edges": ("edges", 2),
+    "graph_rest": ("edges",),
+    "graph_stretched": ("edges",),
+    "graph_cut": ("cuts", 2),
+    "graph_persistence": (2,),
+    "map_T_map_camera": (4, 4),
+    "map_frame": (),
+    "map_stamp": (),
+    "map_interval": (),
+    "map_log_bias": (),
+    "map_keyframe_poses": ("views", 4, 4),
+    "map_keyframe_depths": ("views",),
+}
+INDICES = ("gaussian_node_index", "graph_edges", "graph_cut")  # of graph nodes
 
 
 def save_map(path: Path, tissue: TissueMap) -> None:
@@ -33,21 +52,28 @@ def save_map(path: Path, tissue: TissueMap) -> None:
         InputError: the map has not seen a frame yet.
         ConfigurationError: the place cannot be written.
     """
+    write_map(path, map_arrays(tissue))
+
+
+def map_arrays(tissue: TissueMap) -> dict[str, np.ndarray]:
+    """Copies of everything that a file holds, by name.
+
+    Raises:
+        InputError: the map has not seen a frame yet.
+    """
     if tissue.graph is None:
         raise InputError("the tissue map is empty: it can be saved after its first frame")
     alive = tissue.store.alive
     arrays = {GAUSSIANS + name: tissue.store.view(name)[alive] for name in FIELDS}
-    arrays |= {GRAPH + name: value for name, value in tissue.graph.state().items()}
-    arrays |= {MAP + name: value for name, value in tissue.state().items()}
+    arrays |= {GRAPH + name: np.array(value) for name, value in tissue.graph.state().items()}
+    return arrays | {MAP + name: np.array(value) for name, value in tissue.state().items()}
+
+
+def write_map(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write what `map_arrays` returned. Raises ConfigurationError as `save_map`."""
     header = {"version": np.array(VERSION), "checksum": np.array(_checksum(arrays))}
-    try:
-        handle, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as stream:
-            np.savez(stream, **header, **arrays)
-        os.chmod(scratch, 0o644)  # mkstemp makes files that only their owner can read
-        os.replace(scratch, path)
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error
+    with replacing(path) as scratch, scratch.open("wb") as file:
+        np.savez(file, **header, **arrays)
 
 
 def load_map(path: Path, config: TissueConfig | None = None) -> TissueMap:
@@ -56,11 +82,23 @@ def load_map(path: Path, config: TissueConfig | None = None) -> TissueMap:
     Raises:
         InputError: not such a file, of another version, damaged, or larger than the capacity.
     """
-    arrays = _read(path)
-    if int(arrays.pop("version", 0)) != VERSION:
+    try:
+        arrays = read_archive(path)
+    except InputError as error:
+        raise InputError(f"{path} is not a tissue map: {error}") from error
+    version, checksum = arrays.pop("version", np.array(0)), arrays.pop("checksum", np.array(""))
+    if version.size != 1 or str(version.item()) != str(VERSION):
         raise InputError(f"{path} is not a tissue map of version {VERSION}, the one accepted")
-    if str(arrays.pop("checksum")) != _checksum(arrays):
+    if checksum.size != 1 or str(checksum.item()) != _checksum(arrays):
         raise InputError(f"{path} is damaged: its checksum does not match, save the map again")
+    _check(path, arrays)
+    try:
+        return _restored(path, arrays, config)
+    except (KeyError, ValueError, TypeError, IndexError, OverflowError) as error:
+        raise InputError(f"{path} is not a tissue map: {error!r}") from error
+
+
+def _restored(path: Path, arrays: dict[str, np.ndarray], config: TissueConfig | None) -> TissueMap:
     tissue = TissueMap(config)
     rows = _with_prefix(arrays, GAUSSIANS)
     if len(rows["means"]) > tissue.store.capacity:
@@ -74,12 +112,31 @@ def load_map(path: Path, config: TissueConfig | None = None) -> TissueMap:
     return tissue
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise InputError(f"{path} is not a tissue map: {error}") from error
+def _check(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Names, shapes, finite numbers and indices: a checksum proves no origin.
+
+    Raises:
+        InputError: something is missing, or is not what the next frame could use.
+    """
+    shapes = {GAUSSIANS + name: ("count", *shape) for name, (shape, _) in FIELDS.items()} | SHAPES
+    sizes: dict[str, int] = {}
+    for name, axes in shapes.items():
+        value = arrays.get(name)
+        if value is None:
+            raise InputError(f"{path} is not a tissue map: '{name}' is missing")
+        agree = value.ndim == len(axes) and all(
+            sizes.setdefault(axis, size) == size if isinstance(axis, str) else axis == size
+            for axis, size in zip(axes, value.shape)
+        )
+        if not agree or value.dtype.kind not in "fiub" or not np.isfinite(value).all():
+            raise InputError(
+                f"{path} is not a tissue map: '{name}' is {value.dtype} of shape "
+                f"{list(value.shape)}, finite numbers of {list(axes)} are accepted"
+            )
+    for name in INDICES:
+        value = arrays[name]
+        if value.size and not 0 <= value.min() <= value.max() < sizes["nodes"]:
+            raise InputError(f"{path} is not a tissue map: '{name}' names nodes that are not there")
 
 
 def _with_prefix(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from plyfile import PlyData, PlyElement, PlyParseError
 
+from endosfm3d_ros.atomic import replacing
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.tissue.gaussians import GaussianStore
 
@@ -29,7 +30,15 @@ def write_splats(path: Path, store: GaussianStore, unit: str) -> None:
         path: of the file.
         store: the Gaussians.
         unit: of the positions, for people, such as "metre" or "relative".
+
+    Raises:
+        ConfigurationError: the place cannot be written.
     """
+    write_vertices(path, splat_vertices(store), unit)
+
+
+def splat_vertices(store: GaussianStore) -> np.ndarray:
+    """(N,) copies of everything alive, with the fields NAMES."""
     alive = store.alive
     rows = {name: store.view(name)[alive] for name in ("means", "quats", "scales", "colors")}
     opacity = np.minimum(store.view("opacities")[alive], LARGEST_OPACITY)
@@ -44,9 +53,14 @@ def write_splats(path: Path, store: GaussianStore, unit: str) -> None:
         ],
         axis=1,
     ).astype("<f4")
-    vertices = np.ascontiguousarray(columns).view([(name, "<f4") for name in NAMES])[:, 0]
+    return np.ascontiguousarray(columns).view([(name, "<f4") for name in NAMES])[:, 0]
+
+
+def write_vertices(path: Path, vertices: np.ndarray, unit: str) -> None:
+    """Write what `splat_vertices` returned. Raises ConfigurationError as `write_splats`."""
     element = PlyElement.describe(vertices, "vertex")
-    PlyData([element], byte_order="<", comments=[f"unit {unit}"]).write(str(path))
+    with replacing(path) as scratch:
+        PlyData([element], byte_order="<", comments=[f"unit {unit}"]).write(str(scratch))
 
 
 def read_splats(path: Path) -> dict[str, np.ndarray]:

@@ -33,16 +33,26 @@ def decimated(vertices: np.ndarray, faces: np.ndarray, count: int) -> tuple[np.n
 
 def separate_parts(vertices: np.ndarray, faces: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """(v, 3) vertices and (f, 3) faces of each connected part."""
+    _, part = part_of_vertices(len(vertices), faces)
+    label = part[faces[:, 0]]
+    order = np.argsort(label, kind="stable")
+    parts = []
+    for rows in np.split(order, np.flatnonzero(np.diff(label[order])) + 1):
+        used, index = np.unique(faces[rows], return_inverse=True)
+        parts.append((vertices[used], index.reshape(-1, 3)))
+    return parts
+
+
+def part_of_vertices(count: int, faces: np.ndarray) -> tuple[int, np.ndarray]:
+    """How many connected parts `faces` join, and the part of each of `count` vertices.
+
+    Vertices that no face uses are parts of no surface and are not counted.
+    """
     a, b, c = faces.T
     ends = np.concatenate([a, b]), np.concatenate([b, c])
-    graph = coo_array((np.ones(2 * len(faces), np.int8), ends), shape=(len(vertices),) * 2)
-    count, part = connected_components(graph, directed=False)
-    parts = []
-    for k in range(count):
-        used, index = np.unique(faces[part[a] == k], return_inverse=True)
-        if len(used):
-            parts.append((vertices[used], index.reshape(-1, 3)))
-    return parts
+    graph = coo_array((np.ones(2 * len(faces), np.int8), ends), shape=(count, count))
+    part = connected_components(graph, directed=False)[1]
+    return len(np.unique(part[a])), part
 
 
 def surface(vertices: np.ndarray, faces: np.ndarray) -> float:

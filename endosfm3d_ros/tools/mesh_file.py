@@ -8,14 +8,16 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from endosfm3d_ros.errors import ConfigurationError, InputError
-from endosfm3d_ros.tools.mesh import decimated
+from endosfm3d_ros.tools.mesh import decimated, part_of_vertices
 from endosfm3d_ros.tools.opjpo.joint import JointAligner
 from endosfm3d_ros.tools.types import ToolModel, ToolObservation
 
 SUFFIXES = (".stl", ".obj", ".ply", ".dae")
 EXTENTS = (0.001, 2.0)  # m; a diagonal beyond is a file in another unit
 MAX_FACES = 20_000  # kept of larger meshes
-MAX_BYTES = 500 << 20  # of a file
+MAX_BYTES = 200 << 20  # of a file
+MAX_TRIANGLES = 2_500_000  # of a file; so many take about ten seconds
+MAX_PARTS = 1000  # unconnected; a soup of triangles is no surface and cannot be reduced
 GREY = 150
 
 
@@ -68,6 +70,12 @@ def read_model(path: Path) -> ToolModel:
             f"tool mesh {path} has {path.stat().st_size >> 20} MiB, {MAX_BYTES >> 20} are accepted"
         )
     vertices, faces, colors = read_triangles(path)
+    parts = part_of_vertices(len(vertices), faces)[0]
+    if parts > MAX_PARTS:
+        raise InputError(
+            f"tool mesh {path} falls into {parts} unconnected parts, {MAX_PARTS} are accepted: "
+            "join its triangles"
+        )
     extent = float(np.linalg.norm(np.ptp(vertices, axis=0)))
     if not EXTENTS[0] <= extent <= EXTENTS[1]:
         raise InputError(
@@ -98,10 +106,18 @@ def read_triangles(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     try:
         mesh = trimesh.load(path, force="mesh", process=False)
     except Exception as error:  # its readers raise anything for arbitrary bytes
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"tool mesh {path} cannot be read ({reason})") from error
+        raise InputError(f"tool mesh {path} cannot be read ({_reason(error)})") from error
     if not isinstance(mesh, trimesh.Trimesh) or not len(mesh.faces):
         raise InputError(f"tool mesh {path} has no triangles")
+    if len(mesh.faces) > MAX_TRIANGLES:
+        raise InputError(
+            f"tool mesh {path} has {len(mesh.faces)} triangles, {MAX_TRIANGLES} are accepted: "
+            f"reduce it, {MAX_FACES} are kept anyway"
+        )
+    if not 0 <= mesh.faces.min() <= mesh.faces.max() < len(mesh.vertices):
+        raise InputError(
+            f"tool mesh {path} names a vertex {mesh.faces.max()}, it has {len(mesh.vertices)}"
+        )
     if not np.isfinite(mesh.vertices).all():
         raise InputError(f"tool mesh {path} has vertices that are not finite numbers")
     mesh.merge_vertices(merge_tex=True, merge_norm=True)
@@ -112,3 +128,10 @@ def read_triangles(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if mesh.visual.kind in ("vertex", "face"):
         colors = np.asarray(mesh.visual.vertex_colors)[:, :3].astype(np.uint8)
     return mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32), colors
+
+
+def _reason(error: Exception) -> str:
+    """A package that is missing is not the reason: the file is of a kind that nobody needs."""
+    if isinstance(error, ImportError):
+        return "it uses a part of its format that is not supported: save it as binary STL"
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -10,8 +10,8 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from endosfm3d_ros.atomic import replacing
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.training.files import replace_file
 from endosfm3d_ros.training.networks import TrainingNetworks
 from endosfm3d_ros.training.recipes import Recipe
 
@@ -54,7 +54,8 @@ def save_checkpoint(
         "schedulers": {name: one.state_dict() for name, one in trained.schedulers.items()},
         "random": random_state(),
     }
-    replace_file(folder / STATE, lambda path: torch.save(state, path))
+    with replacing(folder / STATE) as scratch, scratch.open("wb") as file:
+        torch.save(state, file)
 
 
 def load_checkpoint(

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from PIL import Image
 
+from endosfm3d_ros.atomic import replacing
 from endosfm3d_ros.datasets.sequence import Sequence
 from endosfm3d_ros.errors import ConfigurationError, InputError
 from endosfm3d_ros.geometry.undistortion import Undistorter
@@ -126,9 +127,8 @@ def _write(
         on_frame(len(stamps), count)
     for plane in planes.values():
         plane.flush()
-    partial = folder / "unfinished.npy"
-    np.save(partial, np.array(stamps, np.int64))
-    partial.replace(folder / STAMPS)
+    with replacing(folder / STAMPS) as scratch, scratch.open("wb") as file:
+        np.save(file, np.array(stamps, np.int64))
 
 
 def _seen(

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 import safetensors.torch
 
-from endosfm3d_ros.datasets.atomic import atomic_folder
+from endosfm3d_ros.atomic import atomic_folder
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.networks.checkpoint_files import read_tensors
 from endosfm3d_ros.networks.checkpoints import POSE_FILES, load_depth_network, load_pose_network

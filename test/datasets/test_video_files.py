@@ -15,6 +15,7 @@ from endosfm3d_ros.datasets.open import SourceOptions, open_sequence
 from endosfm3d_ros.datasets.readers.video import SUFFIXES
 from endosfm3d_ros.datasets.video_file import VideoFile
 from endosfm3d_ros.errors import InputError
+from endosfm3d_ros.picture_files import write_picture
 
 MS = 1_000_000
 
@@ -73,7 +74,7 @@ def test_commands_take_any_name(tmp_path, name):
     folder = tmp_path / os.fsdecode(name)
     (folder / "images").mkdir(parents=True)
     for i in range(2):
-        cv_files.write_image(folder / "images" / f"{i:06d}.png", picture(i))
+        write_picture(folder / "images" / f"{i:06d}.png", picture(i))
     camera = {"image_size": [160, 128], "fx": 130, "fy": 130, "cx": 80, "cy": 64, "fps": 25}
     (folder / "camera.json").write_text(json.dumps(camera))
 
@@ -92,7 +93,7 @@ def test_commands_take_any_name(tmp_path, name):
 def test_pictures_matrices_and_films_of_any_name(tmp_path):
     folder = tmp_path / os.fsdecode(b"\xff%d[x]")
     folder.mkdir()
-    cv_files.write_image(folder / "a.png", picture(3))
+    write_picture(folder / "a.png", picture(3)[..., ::-1])
     np.testing.assert_array_equal(cv_files.read_image(folder / "a.png", 1), picture(3))
     (folder / "empty.png").write_bytes(b"")
     assert cv_files.read_image(folder / "empty.png", 1) is None

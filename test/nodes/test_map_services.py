@@ -27,7 +27,7 @@ def play(probe, frames):
 def test_the_map_is_published_saved_and_loaded_again(start_node, probe, clip, tmp_path):
     from sensor_msgs.msg import PointCloud2
 
-    start_node(tissue_map=True)
+    start_node(tissue_map=True, map_folder=str(tmp_path))
     probe.collect("tissue/gaussians", GaussianMap)
     probe.collect("tissue/points", PointCloud2)
     probe.connect(*STEREO_TOPICS)

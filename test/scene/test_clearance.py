@@ -14,7 +14,7 @@ from endosfm3d_ros.scene.cloud import joined
 from endosfm3d_ros.scene.complete import tool_clouds
 from endosfm3d_ros.tools.stage import PlacedTool
 from endosfm3d_ros.tools.types import ToolModel, ToolPlacement
-from endosfm3d_ros.types import Cloud, CloudLabel, ScaleSource, TrackingState
+from endosfm3d_ros.types import Cloud, CloudLabel, ScaleEstimate, ScaleSource, TrackingState
 
 CAMERA = PinholeCamera(width=320, height=256, fx=300.0, fy=300.0, cx=160.0, cy=128.0)
 RADIUS = 0.004  # m, of the rod
@@ -54,6 +54,7 @@ def an_update(model: ToolModel, cloud: Cloud, trusted=True, **changes):
         ),
         "tools": SimpleNamespace(tools=(tool,)),
         "labels": np.zeros((256, 320), np.uint8),
+        "scale": None,
     }
     return SimpleNamespace(**(parts | changes))
 
@@ -120,3 +121,27 @@ def test_tissue_nearer_than_a_tool_reaches_beyond_its_model_has_no_distance(rod,
         assert not found.valid and "mm beyond its model" in found.reason
     else:
         assert found.valid and found.lower_bound_95 < gap - 0.009
+
+
+@pytest.mark.parametrize("sigma", [0.02, 0.05])
+def test_the_bound_includes_the_doubt_about_scale(rod, sigma):
+    """Row: the clearance bound left out the doubt about scale."""
+    wall = tissue(np.array([[0.0, 0.0, 0.08]]))
+    sure, unsure = (
+        clearances(an_update(rod, wall, scale=ScaleEstimate(1.0, s, ScaleSource.STEREO, 9)))[0]
+        for s in (0.0, sigma)
+    )
+    assert sure.distance == unsure.distance
+    # tissue that is sigma nearer than believed is not beyond the bound in one of 20 cases
+    nearer = sure.distance - 1.645 * sigma * 0.08
+    assert unsure.lower_bound_95 < nearer and unsure.lower_bound_95 < sure.lower_bound_95
+    assert unsure.lower_bound_95 == pytest.approx(
+        max(0.0, sure.distance - 1.645 * np.hypot(0.01 * 0.08, sigma * 0.08)), abs=1e-6
+    )
+
+
+def test_a_scale_whose_doubt_is_unknown_gives_no_clearance(rod):
+    wall = tissue(np.array([[0.0, 0.0, 0.08]]))
+    scale = ScaleEstimate(1.0, float("nan"), ScaleSource.STEREO, 1)
+    (answer,) = clearances(an_update(rod, wall, scale=scale))
+    assert not answer.valid and "scale" in answer.reason

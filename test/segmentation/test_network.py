@@ -87,7 +87,7 @@ def model_file(folder, kind, network, size=SIZE):
 def test_networks_of_others(tmp_path, settings, frame, kind, transposed):
     size = SIZE[::-1] if transposed else SIZE
     model = model_file(tmp_path, kind, RednessNetwork(), size)
-    card = {"model": model, "input_size": SIZE, "transposed": transposed}
+    card = {"model": model, "input_size": SIZE, "transposed": transposed, "runs_code": kind == "ts"}
     source = mask_source("network", write_card(tmp_path, **card), settings)
     image = np.full((128, 192, 3), (200, 60, 60), np.uint8)
     image[:40, 100:] = 150
@@ -144,7 +144,7 @@ def test_a_network_that_returns_other_channels_is_refused(tmp_path, settings):
 def test_files_that_are_no_models(tmp_path, settings, name):
     (tmp_path / name).write_bytes(b"nothing of the kind" * 10)
     with pytest.raises(ConfigurationError, match=name):
-        mask_source("network", write_card(tmp_path, model=name), settings)
+        mask_source("network", write_card(tmp_path, model=name, runs_code=True), settings)
 
 
 def test_weights_of_another_network(tmp_path, settings):

@@ -8,9 +8,11 @@ other one
     {"model": "model.onnx", "input_size": [480, 736], "channels": ["tissue", "tool"],
      "activation": "softmax", "mean": [0, 0, 0], "deviation": [1, 1, 1]}
 
-`.onnx` and TorchScript (`.ts`) files are read; one input (1, 3, height, width), one output
-(1, channels, h, w) of any size. MONAI's endoscopic_tool_segmentation bundle trains on images
-whose axes are swapped (its reader puts the width first), so its card has `"transposed": true`.
+`.onnx` files with everything inside are read, and TorchScript (`.ts`) files where the card says
+`"runs_code": true`: such a file is a program that may do whatever its user may. One input (1, 3,
+height, width), one output (1, channels, h, w) of any size. MONAI's endoscopic_tool_segmentation
+bundle trains on images whose axes are swapped (its reader puts the width first), so its card has
+`"transposed": true`.
 """
 
 from __future__ import annotations
@@ -52,6 +54,7 @@ class ModelCard(BaseModel):
     activation: Literal["softmax", "sigmoid", "none"] = "softmax"  # none: probabilities already
     channels: tuple[str, ...] = ("tissue", TOOL)  # meaning of each output channel
     threshold: float = Field(0.5, gt=0, lt=1)  # of the probability
+    runs_code: bool = False  # the word without which a TorchScript program is not run
     licence: str = ""  # shown where the model is listed
 
     @model_validator(mode="after")
@@ -125,4 +128,13 @@ def read_card(path: Path) -> ModelCard:
     suffixes = (*TENSORS, ONNX, *TORCHSCRIPT)
     if Path(card.model).suffix not in suffixes:
         raise ConfigurationError(f"{path}: model '{card.model}' is none of {', '.join(suffixes)}")
+    if Path(card.model).name != card.model:
+        raise ConfigurationError(
+            f"{path}: model '{card.model}': a file beside the card is accepted"
+        )
+    if Path(card.model).suffix in TORCHSCRIPT and not card.runs_code:
+        raise ConfigurationError(
+            f"{path}: '{card.model}' is a TorchScript program, which may read and write files: "
+            'export it as ONNX, or trust it with "runs_code": true'
+        )
     return card

@@ -24,9 +24,9 @@ import torch
 from numpy.lib.format import open_memmap
 from torch import Tensor
 
+from endosfm3d_ros.atomic import write_text
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.locations import cache_folder
-from endosfm3d_ros.training.files import replace_file
 
 if TYPE_CHECKING:
     from endosfm3d_ros.datasets.simulation.batch import SimulatedBatch
@@ -216,7 +216,7 @@ class Bank:
 
     def _write_facts(self) -> None:
         facts = {"config": asdict(self.config), "rendered": self.rendered}
-        replace_file(self.folder / FACTS, lambda path: path.write_text(json.dumps(facts)))
+        write_text(self.folder / FACTS, json.dumps(facts))
 
 
 def default_bank_folder(name: str) -> Path:

@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from endosfm3d_ros.atomic import write_bytes, write_text
 from endosfm3d_ros.training.supervised.loop import Schedule
 
 LICENCE = "Apache-2.0"
@@ -77,8 +78,8 @@ def export(network: nn.Module, path: Path, card: ModelCard) -> list[Path]:
         ]
     )
     for file, part in zip(files, parts):
-        safetensors.torch.save_file(part, file)
-    path.with_suffix(".json").write_text(json.dumps(asdict(card), indent=2) + "\n")
+        write_bytes(file, safetensors.torch.save(part))
+    write_text(path.with_suffix(".json"), json.dumps(asdict(card), indent=2) + "\n")
     return files
 
 

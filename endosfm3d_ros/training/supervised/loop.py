@@ -20,8 +20,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from endosfm3d_ros.atomic import replacing
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.training.files import replace_file
 from endosfm3d_ros.training.supervised.log_table import LogTable
 
 CHECKPOINT = "checkpoint.pt"
@@ -150,7 +150,8 @@ def fit(
         report(Progress(state.step, schedule.steps, state.seconds, smooth))
         if state.step % schedule.checkpoint_every == 0 or state.step == schedule.steps:
             table.add(state.step, {"seconds": state.seconds} | smooth)
-            replace_file(folder / CHECKPOINT, lambda path: torch.save(state.as_dict(), path))
+            with replacing(folder / CHECKPOINT) as scratch, scratch.open("wb") as file:
+                torch.save(state.as_dict(), file)
     return state.average.eval().to("cpu", memory_format=torch.contiguous_format)
 
 

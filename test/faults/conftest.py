@@ -1,0 +1,7 @@
+"""Faults as consumers see them; many need a real node."""
+
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+
+from node_fixtures import probe, start_node  # noqa: F401

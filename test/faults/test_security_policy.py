@@ -1,0 +1,57 @@
+"""Rows: sockets and services nowhere documented. The policy says exactly what the node opens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from geometry_msgs.msg import PoseStamped
+from node_harness import STEREO_TOPICS
+from sensor_msgs.msg import CompressedImage, Image
+
+ROOT = Path(__file__).resolve().parents[2]
+NODE = "/endosfm3d"
+# Instead of raw images, or with simulated time.
+ELSEWHERE = {"/image_raw/compressed", "/right/image_raw/compressed", "/clock"}
+
+
+def allowed(tag: str, verb: str) -> set[str]:
+    """Full names in the policy."""
+    tree = ElementTree.parse(ROOT / "config" / "security_policy.xml")
+    (profile,) = tree.iter("profile")
+    names = [n.text for block in profile.iter(tag) if verb in block.attrib for n in block]
+    assert len(names) == len(set(names))
+    return {n.replace("~", NODE) if n[0] in "~/" else f"/{n}" for n in names}
+
+
+def test_the_policy_is_what_the_node_opens(start_node, probe):
+    start_node(tissue_map=True, tools="colour", depth_source="stereo")
+    probe.connect(*STEREO_TOPICS)
+    for topic, kind in (("tool_mask", Image), ("depth_in", Image), ("endoscope_pose", PoseStamped)):
+        probe.publisher(topic, kind)
+
+    def opened(what: str) -> set[str]:
+        ask = getattr(probe.node, f"get_{what}_names_and_types_by_node")
+        return {name for name, _ in ask("endosfm3d", "/")}
+
+    assert probe.wait(lambda: opened("subscriber") | ELSEWHERE == allowed("topics", "subscribe"))
+    assert opened("publisher") == allowed("topics", "publish")
+    assert opened("service") == allowed("services", "reply")
+    assert opened("client") == set()
+
+
+NAMES = sorted(allowed("topics", "publish") | allowed("services", "reply"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_the_policy_allows_is_documented(name):
+    text = (ROOT / "docs" / "security.md").read_text() + (ROOT / "README.md").read_text()
+    assert name.replace(NODE, "~") in text or name in text
+
+
+def test_compressed_images_are_inputs(start_node, probe):
+    start_node(depth_source="shading")
+    publisher = probe.publisher("image_raw/compressed", CompressedImage)
+    assert probe.wait(publisher.get_subscription_count, 60.0)
+    assert "/image_raw/compressed" in allowed("topics", "subscribe")
