@@ -70,7 +70,7 @@ def end_with_node(event: ProcessExited, context: LaunchContext) -> list[Action]:
 def bag_when_active(plan: launching.Plan) -> list[Action]:
     """Plays once the node has become active: before, images would only be missed."""
     wait = ExecuteProcess(
-        cmd=[sys.executable, "-m", "endosfm3d_ros.nodes.wait_active", plan.node],
+        cmd=[sys.executable, "-c", launching.WAIT, plan.node],
         name="wait_active",
     )
     play = ExecuteProcess(cmd=plan.bag, output="screen")

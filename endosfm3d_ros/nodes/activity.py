@@ -1,13 +1,21 @@
-"""Waiting for a lifecycle node to be active, which this package's node is when it is ready."""
+"""Waiting for a lifecycle node to be active, which this package's node is when it is ready.
+
+A transition that is announced may go unheard while the two processes still discover each other, so
+the state is asked for.
+"""
 
 from __future__ import annotations
 
+import math
+import signal
+import sys
 from collections.abc import Callable
 from time import monotonic
 
 import rclpy
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
+from rclpy.signals import SignalHandlerOptions
 
 from endosfm3d_ros.errors import EndoError
 
@@ -40,13 +48,12 @@ def wait_until_active(
     client = node.create_client(GetState, f"{name}/get_state")
     begin = monotonic()
     try:
-        _expect(
-            client.service_is_ready,
-            timeout if appears_within is None else appears_within,
-            alive,
-            f"there is no node {name}",
-            lambda: rclpy.spin_once(node, timeout_sec=0.05),
-        )
+        patience = timeout if appears_within is None else appears_within
+        while not client.service_is_ready():
+            if monotonic() - begin > patience or not alive():
+                when = f"after {patience:.0f} s" if alive() else "any more"
+                raise NodeAbsent(f"there is no node {name} {when}")
+            rclpy.spin_once(node, timeout_sec=0.05)
         said = "it does not answer yet"
         while monotonic() - begin < timeout:
             future = client.call_async(GetState.Request())
@@ -64,16 +71,14 @@ def wait_until_active(
         node.destroy_node()
 
 
-def _expect(
-    condition: Callable[[], bool],
-    timeout: float,
-    alive: Callable[[], bool],
-    otherwise: str,
-    pause: Callable[[], None],
-) -> None:
-    end = monotonic() + timeout
-    while not condition():
-        if monotonic() > end or not alive():
-            when = f"after {timeout:.0f} s" if alive() else "any more"
-            raise NodeAbsent(f"{otherwise} {when}")
-        pause()
+def main() -> None:
+    """For launch files: waits for the node that is named, for ever; 130 when interrupted."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        wait_until_active(sys.argv[1], math.inf)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    finally:
+        rclpy.shutdown()

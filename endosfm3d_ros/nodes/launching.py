@@ -39,6 +39,7 @@ ARGUMENTS = {
     "depth_source": ("", "auto, topic, stereo, endosfm3d or shading"),
     "scale_source": ("", "none, stereo, kinematics, tool_shaft or constant"),
     "device": ("", "what networks run on: auto, cuda or cpu"),
+    "quality": ("", "auto, fast, balanced or fine: detail against age"),
     "tissue_map": ("", "keep a deforming map of the tissue"),
     "tools": ("", "off, auto, topic, colour or network: source of masks"),
     "camera_frame_id": ("", "optical frame to use instead of the image's own"),
@@ -47,8 +48,13 @@ ARGUMENTS = {
     "large_messages": ("true", "16 MB of shared memory, unless a DDS profile is chosen already"),
     "respawn": ("false", "start the node again when it ends; else its end is the end of all"),
 }
+# The installed package, whatever lies in the working directory.
+WAIT = (
+    "import sys; sys.path[:] = filter(None, sys.path); "
+    "from endosfm3d_ros.nodes.activity import main; main()"
+)
 BOOLEANS = ("use_sim_time", "tissue_map", "autostart")  # parameters of the node
-WORDS = ("depth_source", "scale_source", "device", "tools", "camera_frame_id")
+WORDS = ("depth_source", "scale_source", "device", "quality", "tools", "camera_frame_id")
 LEVELS = ("debug", "info", "warn", "error", "fatal")
 
 
