@@ -16,7 +16,6 @@ from time import monotonic, perf_counter
 from typing import Any
 
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
@@ -29,14 +28,12 @@ from std_srvs.srv import SetBool, Trigger
 from endosfm3d_ros.errors import EndoError
 from endosfm3d_ros.leftovers import sweep
 from endosfm3d_ros.live import LivePipeline
-from endosfm3d_ros.msg import PipelineStatus
-from endosfm3d_ros.nodes import parameters, status
+from endosfm3d_ros.nodes import parameters
 from endosfm3d_ros.nodes.configuring import build_unless
 from endosfm3d_ros.nodes.guard import Guard
-from endosfm3d_ros.nodes.health import Finding, Health, Level
+from endosfm3d_ros.nodes.health import Health
 from endosfm3d_ros.nodes.leaving import leave, sentence_of
 from endosfm3d_ros.nodes.outputs import SceneOutputs
-from endosfm3d_ros.nodes.qos import OUTPUT
 from endosfm3d_ros.nodes.readiness import FirstScene, expectation, ready_pipeline, rehearse_messages
 from endosfm3d_ros.nodes.receiver import FrameReceiver
 from endosfm3d_ros.nodes.scene_messages import FrameNames
@@ -45,14 +42,13 @@ from endosfm3d_ros.nodes.shared_memory import sweep_shared_memory
 from endosfm3d_ros.nodes.stage_outputs import stage_outputs
 from endosfm3d_ros.nodes.tf_mode import TfMode
 from endosfm3d_ros.nodes.transport import prepare_environment
+from endosfm3d_ros.nodes.watchdog import Watchdog
 from endosfm3d_ros.types import Frame, SceneUpdate
 
 NOTICE = "research software: not a medical device, not for clinical use"
 DISCOVERY_PERIOD = 0.05  # s between looks for publishers
 WATCH_PERIOD = 0.1  # s
 STATUS_PERIOD = 1.0  # s
-LONG = 1.0  # s of one stage of one image, after which it is worth a word
-STUCK = "a thread of the last activation is still computing, since"
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -96,14 +92,13 @@ class PipelineNode(LifecycleNode):
         rehearse_messages(rehearsed.update, names, stage_outputs(self._pipeline, points))
         self._first_scene = FirstScene()
         self._apply_live(self._values)
-        self._status = self.create_publisher(PipelineStatus, "~/status", OUTPUT)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", OUTPUT)
+        before = self._pipeline.report()
+        self._watchdog = Watchdog(self, self._health, self._guard, before)
         self._offered = [
             self.create_service(Trigger, "~/reset", self._on_reset),
             self.create_service(SetBool, "~/pause", self._on_pause),
         ]
         self._configured = True
-        self._report_before = self._pipeline.report()
         # No frame shall wait for a look through all that was imported and built, which takes 0.2 s.
         gc.unfreeze()
         gc.collect()
@@ -115,13 +110,8 @@ class PipelineNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the threads, then listen. Refused while threads of before are still computing."""
-        if self._live is not None and self._live.alive:
-            self.get_logger().error(
-                f"cannot activate: {STUCK} {self._live.state.working_for:.0f} s"
-            )
+        if self._is_stuck("activate"):
             return FAILURE
-        self._known: set[tuple[str, Level]] = set()  # parts and levels that were spoken of
-        self._health.failure = ""
         self._health.restart(monotonic())
         self._pipeline.reset()
         self._live = LivePipeline(self._pipeline, self._on_update, self._on_error)
@@ -138,9 +128,10 @@ class PipelineNode(LifecycleNode):
         periods = {
             self._receiver.discover: DISCOVERY_PERIOD,
             self._watch: WATCH_PERIOD,
-            self._report: STATUS_PERIOD,
+            self._watchdog.report: STATUS_PERIOD,
         }
         self._receiver.assembler.rejected = self._health.rejected
+        self._watchdog.begin(self._live, self._receiver)
         self._active = True
         self._loops = [
             self.create_timer(period, self._guard(callback), clock=self._steady)
@@ -155,10 +146,7 @@ class PipelineNode(LifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the pipeline and take the topics down; not under threads that still use it."""
-        if self._live is not None and self._live.alive:
-            self.get_logger().error(
-                f"cannot clean up: {STUCK} {self._live.state.working_for:.0f} s"
-            )
+        if self._is_stuck("clean up"):
             return FAILURE
         self._tear_down()
         gc.unfreeze()  # what was frozen is never collected: this pipeline's cycles would stay
@@ -170,6 +158,16 @@ class PipelineNode(LifecycleNode):
         self._stop()
         self._tear_down()
         return SUCCESS
+
+    def _is_stuck(self, verb: str) -> bool:
+        """Whether a thread of the last activation still uses the pipeline; said in the log."""
+        stuck = self._live is not None and self._live.alive
+        if stuck:
+            since = self._live.state.working_for
+            self.get_logger().error(
+                f"cannot {verb}: a thread of the last activation is computing since {since:.0f} s"
+            )
+        return stuck
 
     def _stop(self) -> None:
         if not self._active:
@@ -191,8 +189,7 @@ class PipelineNode(LifecycleNode):
         self._configured = False
         self._outputs.destroy()
         self._tf_mode.close()
-        for publisher in (self._status, self._diagnostics):
-            self.destroy_publisher(publisher)
+        self._watchdog.destroy()
         for service in self._offered:
             self.destroy_service(service)
         self._pipeline.close()
@@ -249,73 +246,17 @@ class PipelineNode(LifecycleNode):
         self._health.restart(monotonic())
         self._outputs.withdraw("a new scene starts")
 
-    # --- watching ----------------------------------------------------------------------------
-
     def _watch(self) -> None:
-        """Report at once what is new; give up after too many crashes in a row."""
+        """Withdraw what is old, say what is new, give up after too many crashes in a row."""
         self._outputs.watch(monotonic())
-        self._health.failure = self._live.state.failure
-        findings = self._findings(monotonic())
-        for note in self._health.update.report.notes if self._health.update else ():
-            self._guard.warn_once(note)
-        known, self._known = self._known, {(found.part, found.level) for found in findings}
-        if self._known != known:
-            new = [found for found in findings if (found.part, found.level) not in known]
-            self._say(new, well=not findings)
-            self._report()
+        self._watchdog.look()
         if self._health.crashes >= self._values["max_failures"]:
             self.get_logger().error(
                 f"{self._health.crashes} frames in a row crashed ({self._health.last_error}): "
                 "deactivating; activate again once the cause is mended"
             )
-            self._report()
+            self._watchdog.report()
             self.trigger_deactivate()
-
-    def _findings(self, now: float) -> list[Finding]:
-        """Everything worth saying about inputs and outputs, worst first."""
-        found = [*self._health.findings(now, self._why_silent), *self._receiver.findings()]
-        return sorted(found, key=lambda finding: -finding.level)
-
-    def _why_silent(self) -> str:
-        """What images wait for, if they wait."""
-        computing = self._live.state.working_for
-        if computing > LONG:
-            return f"an image is being computed since {computing:.1f} s"
-        return self._receiver.waiting()
-
-    def _say(self, findings: list[Finding], well: bool) -> None:
-        log = self.get_logger()
-        for finding in findings:
-            sentence = f"{finding.part}: {finding.sentence}"
-            if finding.part == "input":
-                sentence += f"; {self._receiver.describe()}"
-            if finding.level == Level.ERROR:  # two calls: rclpy ties a severity to a line
-                log.error(sentence)
-            else:
-                log.warning(sentence)
-        if well:
-            log.info("all well again")
-
-    def _report(self) -> None:
-        """PipelineStatus and diagnostics."""
-        now = monotonic()
-        findings = self._findings(now)
-        message = status.status_message(
-            self._health, self._report_before, findings, now, self._live.state.dropped
-        )
-        self._status.publish(message)
-        name = self.get_fully_qualified_name().lstrip("/")
-        stamp = self.get_clock().now().nanoseconds
-        self._diagnostics.publish(
-            status.diagnostics_message(
-                name,
-                stamp,
-                self._health.rejected,
-                findings,
-                message,
-                self._receiver.report.entries,
-            )
-        )
 
     # --- services ----------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import yaml
 
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.nodes import launching
-from endosfm3d_ros.nodes.parameters import BY_NAME
+from endosfm3d_ros.nodes.parameter_table import BY_NAME
 
 SHARE = Path(__file__).resolve().parents[2]
 

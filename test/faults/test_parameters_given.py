@@ -9,7 +9,7 @@ import pytest
 from rclpy.parameter import Parameter
 
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.nodes import parameters
+from endosfm3d_ros.nodes import parameter_table, parameters
 from endosfm3d_ros.nodes.parameter_values import check_frames, meant, refuse_unknown
 
 
@@ -64,7 +64,7 @@ def test_frames_that_tf_cannot_use_are_refused(change):
 
 def test_weights_that_are_not_there_are_refused_whatever_the_depth_source():
     """Row: missing `weights` folder was accepted silently."""
-    values = {spec.name: spec.default for spec in parameters.SPECS}
+    values = {spec.name: spec.default for spec in parameter_table.SPECS}
     with pytest.raises(ConfigurationError, match="no such folder"):
         parameters.pipeline_config(
             values | {"weights": "/nowhere", "depth_source": "stereo", "tools": "off"}
