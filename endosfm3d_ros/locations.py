@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def map_folder(chosen: str = "") -> Path:
 def mesh_folder() -> Path:
     """Meshes that viewers on this machine read: `$ROS_HOME/endosfm3d`, or `~/.ros/endosfm3d`."""
     home = os.environ.get("ROS_HOME")
-    return _writable(Path(home or os.path.expanduser("~/.ros")) / NAME)
+    return Path(home or os.path.expanduser("~/.ros")) / NAME
 
 
 def log_folder() -> Path:
@@ -57,9 +58,19 @@ def _writable(folder: Path) -> Path:
     """The folder, or one below the temporary directory where it cannot be written."""
     if folder.is_absolute() and _can_write(folder):
         return folder
-    instead = Path(tempfile.gettempdir(), f"{NAME}-{os.getuid()}", folder.name)
+    instead = _own_temporary() / folder.name
     log.warning("%s cannot be written: %s is used until the machine restarts", folder, instead)
     return instead
+
+
+def _own_temporary() -> Path:
+    """A folder of this account alone: others may write beside it, and could have made it before."""
+    folder = Path(tempfile.gettempdir(), f"{NAME}-{os.getuid()}")
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        folder = Path(tempfile.mkdtemp(prefix=f"{NAME}-"))
+    return folder
 
 
 def _can_write(folder: Path) -> bool:
