@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from endosfm3d_ros.engines.progress import still_working
+from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.pipeline import Pipeline
 from endosfm3d_ros.types import Frame, SceneUpdate, StereoGeometry
@@ -55,12 +56,17 @@ def rehearse(
         pipeline: nothing of the frames stays in it.
         report: hears what is done; may raise to stop it.
         size: (width, height) of the frames, where it is known.
+
+    Raises:
+        ConfigurationError: a library or compiler that a stage needs is missing.
     """
     done = Rehearsed(None, float("nan"), {})
     with still_working(report, "running every stage on made-up images"):
         try:
             for kind in _kinds(pipeline.config.sfm.depth_source):
                 done = measure(pipeline, kind, size)
+        except ConfigurationError:  # something is missing that real frames need as well
+            raise
         except Exception as error:  # real frames may well do better than made-up ones
             log.warning("the stages could not be rehearsed: %r", error)
             pipeline.reset()

@@ -47,6 +47,30 @@ def test_active_comes_after_engines_and_a_run_of_every_stage(
     assert "Better with: the right eye and its calibration" in process.log
 
 
+def test_a_cache_of_damaged_and_foreign_files_is_built_again(start_node, tmp_path, monkeypatch):
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("ENDOSFM3D_CACHE", str(cache))
+    settings = {"depth_source": "shading", "tools": "network", "tissue_map": True}
+
+    def started() -> PipelineProcess:
+        process = start_node(**settings)
+        end = time.monotonic() + 120
+        while "configured:" not in process.log:
+            assert process.running and time.monotonic() < end, process.log
+            time.sleep(0.05)
+        assert process.stop(30) == 0
+        return process
+
+    assert "building engine tools" in started().log
+    assert "building engine tools" not in started().log
+    for path in [path for path in cache.rglob("*") if path.is_file()]:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        path.with_name(f"{path.name}.half").write_bytes(b"left by a process that was killed")
+    (cache / "splatting").mkdir(exist_ok=True)
+    (cache / "splatting" / "foreign.so").write_bytes(b"no library")
+    assert "building engine tools" in started().log
+
+
 def test_quality_is_shown_and_refused_where_it_is_wrong(start_node, probe):
     start_node(quality="fast")
     assert probe.wait(lambda: probe.messages["status"])

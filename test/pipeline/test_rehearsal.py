@@ -10,6 +10,7 @@ import pytest
 
 from endosfm3d_ros.datasets.simulator import SimulatedSequence
 from endosfm3d_ros.engines.progress import Cancelled
+from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.pipeline import Pipeline, PipelineConfig
 from endosfm3d_ros.rehearsal import COUNT, DISTANCE, frames, measure, rehearse
 from endosfm3d_ros.sfm.estimator import EstimatorConfig
@@ -76,6 +77,18 @@ def test_what_made_up_images_break_does_not_stop_the_node(caplog, monkeypatch):
     done = rehearse(broken, size=SMALL)
     assert done.update is None and math.isnan(done.seconds)
     assert "could not be rehearsed: ZeroDivisionError" in caplog.text
+
+
+def test_what_is_missing_for_every_frame_is_an_error_at_once(monkeypatch):
+    """No compiled rasteriser, and no compiler to make one."""
+    lacking = pipeline("shading")
+
+    def no_library(frame):
+        raise ConfigurationError("no C++ compiler among c++, g++, clang++")
+
+    monkeypatch.setattr(lacking, "process", no_library)
+    with pytest.raises(ConfigurationError, match="no C"):
+        rehearse(lacking, size=SMALL)
 
 
 def test_frames_of_any_size():
