@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from endosfm3d_ros.atomic import write_bytes
-from endosfm3d_ros.images import encode_compressed
+from endosfm3d_ros.inputs.compressed import encode_compressed
 
 
 def write_picture(path: Path, image: np.ndarray) -> None:

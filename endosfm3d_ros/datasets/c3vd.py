@@ -14,7 +14,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from endosfm3d_ros import images
 from endosfm3d_ros.cv_files import read_image
 from endosfm3d_ros.datasets.names import shown
 from endosfm3d_ros.datasets.omnidirectional import OmnidirectionalCamera, PinholeView
@@ -22,6 +21,7 @@ from endosfm3d_ros.datasets.references import numbered, require_some
 from endosfm3d_ros.datasets.sequence import LEFT_FRAME, Sequence, stamp_of
 from endosfm3d_ros.datasets.tables import lines_of
 from endosfm3d_ros.errors import InputError
+from endosfm3d_ros.inputs.compressed import decode_compressed
 from endosfm3d_ros.inputs.report import InputReport
 from endosfm3d_ros.types import Frame
 
@@ -78,7 +78,7 @@ class C3VDSequence(Sequence):
         for number in self._numbers:
             path = self._images[number]
             try:
-                image = images.decode_compressed(path.read_bytes())
+                image = decode_compressed(path.read_bytes())
             except (InputError, OSError) as error:
                 raise InputError(f"{path}: {error}") from error
             image = self._view.apply(self._sized(image, path))

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 
-from endosfm3d_ros import images
 from endosfm3d_ros.datasets.calibration import MONO_FILE, PAIR_FILE, read_camera_file
 from endosfm3d_ros.datasets.intrinsics_table import CAMERAS, read_cameras
 from endosfm3d_ros.datasets.names import shown
@@ -29,6 +28,7 @@ from endosfm3d_ros.datasets.tables import lines_of
 from endosfm3d_ros.datasets.tool_truth import ToolMesh, read_tools
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.inputs.compressed import decode_compressed, decode_compressed_plane
 from endosfm3d_ros.inputs.report import InputReport
 from endosfm3d_ros.types import Frame
 
@@ -80,10 +80,10 @@ class ClipSequence(Sequence):
         right = self._right.get(number)
         return Frame(
             stamp=stamp_of(number - self._numbers[0], self.fps, self._start),
-            image=self._read(self._left[number], images.decode_compressed),
+            image=self._read(self._left[number], decode_compressed),
             frame_id=LEFT_FRAME,
             camera=self.camera,
-            right_image=None if right is None else self._read(right, images.decode_compressed),
+            right_image=None if right is None else self._read(right, decode_compressed),
             stereo=self.stereo,
         )
 
@@ -190,7 +190,7 @@ class ClipSequence(Sequence):
     def _plane(self, files: dict[int, Path], i: int) -> np.ndarray | None:
         """A one-channel file of frame `i`, as stored."""
         path = files.get(self._numbers[i])
-        return None if path is None else self._read(path, images.decode_compressed_plane)
+        return None if path is None else self._read(path, decode_compressed_plane)
 
     def _read(self, path: Path, decode: Callable[[bytes], np.ndarray]) -> np.ndarray:
         """An image file of the size that the camera file gives."""

@@ -15,7 +15,7 @@ from endosfm3d_ros.datasets.sequence import PART_STEP, Sequence
 from endosfm3d_ros.datasets.surface_truth import write_surface
 from endosfm3d_ros.datasets.tool_truth import ToolTruth, write_tools
 from endosfm3d_ros.errors import InputError
-from endosfm3d_ros.images import encode_compressed
+from endosfm3d_ros.inputs.compressed import encode_compressed
 from endosfm3d_ros.types import Frame
 
 DEPTH_UNIT = 5e-6  # metres: 0.005 mm steps up to 327 mm, past any endoscopic working distance

@@ -17,7 +17,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from endosfm3d_ros import images
 from endosfm3d_ros.datasets.matching import increasing
 from endosfm3d_ros.datasets.names import shown
 from endosfm3d_ros.datasets.poses import read_poses
@@ -26,6 +25,7 @@ from endosfm3d_ros.datasets.sequence import LEFT_FRAME, Sequence, stamp_of
 from endosfm3d_ros.datasets.stereomis_calibration import read_stereo_calibration
 from endosfm3d_ros.datasets.video_file import VideoFile
 from endosfm3d_ros.errors import InputError
+from endosfm3d_ros.inputs.compressed import decode_compressed_plane
 from endosfm3d_ros.inputs.report import InputReport
 from endosfm3d_ros.types import Frame
 
@@ -96,7 +96,7 @@ class StereoMISSequence(Sequence):
         if path is None:
             return None
         try:
-            valid = images.decode_compressed_plane(path.read_bytes())
+            valid = decode_compressed_plane(path.read_bytes())
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
         return cv2.resize(valid, self._size, interpolation=cv2.INTER_NEAREST) == 0

@@ -16,7 +16,7 @@ from endosfm3d_ros.datasets.stereomis import CALIBRATION
 from endosfm3d_ros.errors import ConfigurationError, InputError
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PINHOLE, PinholeCamera
-from endosfm3d_ros.images import encode_compressed
+from endosfm3d_ros.inputs.compressed import encode_compressed
 from endosfm3d_ros.types import StereoGeometry
 
 

@@ -16,11 +16,11 @@ from rclpy.logging import get_logger
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from endosfm3d_ros import images
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.inputs import encodings
+from endosfm3d_ros.inputs.compressed import encode_compressed
 from endosfm3d_ros.inputs.pixels import PixelReader, layout
 
 NANOSECONDS = 1_000_000_000
@@ -117,7 +117,7 @@ def compressed_message(
 ) -> CompressedImage:
     """CompressedImage of an RGB or grey array; suffix is "jpeg" or "png"."""
     encoded = array.array("B")
-    encoded.frombytes(images.encode_compressed(pixels, suffix))
+    encoded.frombytes(encode_compressed(pixels, suffix))
     return CompressedImage(header=header(stamp, frame_id), format=suffix, data=encoded)
 
 

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from endosfm3d_ros.datasets.camera_info import camera_from_info, stereo_from_infos
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.inputs.cameras import camera_from_info, stereo_from_infos
 
 CAMERA = PinholeCamera(640, 512, 511.7, 511.6, 297.9, 255.3, (0.1, -0.2, 0.0, 0.0, 0.3))
 

@@ -7,7 +7,7 @@ import pytest
 from node_harness import LEFT, STEREO_TOPICS
 
 from endosfm3d_ros.datasets.sequence import open_sequence
-from endosfm3d_ros.images import decode_depth
+from endosfm3d_ros.inputs.encodings import decode_depth
 from endosfm3d_ros.nodes.conversions import matrix_of, nanoseconds
 
 
