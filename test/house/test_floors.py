@@ -1,4 +1,4 @@
-"""The house plan of docs/architecture.md: nothing is imported from a floor above, nor from tests."""
+"""The house plan of docs/architecture.md: nothing is imported from a floor above."""
 
 from __future__ import annotations
 
