@@ -168,14 +168,22 @@ def _check_stamps(sequence: Sequence, stamps: list[int], report: InputReport) ->
     steps, period = np.diff(stamps) * 1e-6, 1e3 / sequence.fps
     if len(steps) < 3:
         return
-    gaps = int((steps > GAP * period).sum())
+    usual = max(period, float(np.median(steps)))
+    if usual > GAP * period:
+        report.assumed(
+            sequence.name,
+            "rate",
+            f"one frame in {usual / period:.0f} of {sequence.fps:.4g} Hz is there: "
+            f"{1e3 / usual:.4g} Hz",
+        )
+    gaps = int((steps > GAP * usual).sum())
     scatter = float(np.median(np.abs(steps - np.maximum(1, np.rint(steps / period)) * period)))
     if gaps:
         report.assumed(
             sequence.name,
             "gaps",
             f"{gaps} gaps in {len(stamps)} frames, the longest of {steps.max():.0f} ms at "
-            f"{period:.0f} ms a frame: stamps are kept as they are",
+            f"{usual:.0f} ms a frame: stamps are kept as they are",
         )
     if scatter > JITTER * period:
         report.assumed(
