@@ -67,7 +67,6 @@ def test_a_killed_builder_leaves_nothing_that_disturbs(tmp_path, log):
     wait_for(lambda: log.read_text() == "loading\n")
     (left_over,) = [path for path in folder.iterdir() if path.suffix == ".lock"]
     engine = left_over.with_suffix("")
-    (folder / f".{engine.name}.{victim.pid}").write_bytes(b"half an engine")
     victim.send_signal(signal.SIGKILL)
     victim.wait()
     victim.stdout.close()

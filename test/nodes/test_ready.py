@@ -88,7 +88,7 @@ def test_quality_is_shown_and_refused_where_it_is_wrong(start_node, probe):
 
 @pytest.mark.parametrize("fault", ["encoding", "right eye"])
 def test_images_that_give_nothing_are_an_error_with_the_reason(start_node, probe, fault):
-    process = start_node()
+    process = start_node(depth_source="stereo" if fault == "right eye" else "auto")
     topics = ("image_raw", "right/image_raw") if fault == "right eye" else ("image_raw",)
     probe.connect(*topics)
     encoding = "rgb8" if fault == "right eye" else "yuv999"
