@@ -99,6 +99,7 @@ def summary(heard: Heard, clip: ClipSequence) -> dict[str, Any]:
 
     counts = {
         "rounds": heard.rounds,
+        "speed": round(heard.speed, 2),  # times the recorded one: what this machine keeps up with
         "frames_sent": len(clip) * heard.rounds,
         "depth_images_received": heard.counts["depth/image"],
         "poses_received": heard.counts["poses"],

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 
@@ -34,6 +35,9 @@ NODE = "/endosfm3d"
 START_TIMEOUT = 600.0  # s until the node is ready; a slow machine builds engines for minutes
 LISTEN_TIMEOUT = 30.0  # s from then until it is connected
 DRAIN = 1.0  # s after the last image
+# Of the rate measured before the first image: player, listener and transport need the rest.
+KEEPS_UP = 0.55
+SLOWEST = 0.25  # times the recorded speed
 SHOWN = 3.0  # s of scene, until which the bag goes round again ...
 ROUNDS = 4  # ... but not more often
 
@@ -51,6 +55,7 @@ class Heard:
     status: PipelineStatus | None = None
     counts: Counter[str] = field(default_factory=Counter)  # messages by topic, of all rounds
     rounds: int = 0  # that the bag was played
+    speed: float = 1.0  # times the recorded speed
 
 
 def play_through_node(
@@ -92,6 +97,8 @@ def play_through_node(
                     raise EndoError(
                         f"the node does not listen to {topic}: {process.last_words} ({log})"
                     )
+            heard.speed = _speed(heard, fps)
+            player.config = replace(player.config, rate=heard.speed)
             while heard.counts["depth/image"] / fps < SHOWN and heard.rounds < ROUNDS:
                 heard.rounds += 1
                 player.play(lambda topic, stamp: on_message())
@@ -107,6 +114,17 @@ def _wait_until_ready(process: PipelineProcess, log: Path) -> None:
         wait_until_active(NODE, START_TIMEOUT, alive=lambda: process.running)
     except EndoError as error:
         raise EndoError(f"{error}: {process.last_words} ({log})") from error
+
+
+def _speed(heard: Heard, fps: float) -> float:
+    """As fast as this machine keeps up with, at most as recorded: a demo shows the whole scene."""
+    end = monotonic() + 3 * DRAIN
+    while heard.status is None and monotonic() < end:
+        threading.Event().wait(0.05)
+    expected = heard.status.expected_rate_hz if heard.status else math.nan
+    if not math.isfinite(expected):
+        return 1.0
+    return min(1.0, max(SLOWEST, KEEPS_UP * expected / fps))
 
 
 def _subscribe(node: rclpy.node.Node, heard: Heard) -> None:

@@ -46,7 +46,7 @@ from endosfm3d_ros.nodes.watchdog import Watchdog
 from endosfm3d_ros.types import Frame, SceneUpdate
 
 NOTICE = "research software: not a medical device, not for clinical use"
-DISCOVERY_PERIOD = 0.05  # s between looks for publishers
+DISCOVERY_PERIOD = 0.1  # s between looks for publishers
 WATCH_PERIOD = 0.1  # s
 STATUS_PERIOD = 1.0  # s
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -93,7 +93,7 @@ class PipelineNode(LifecycleNode):
         self._first_scene = FirstScene()
         self._apply_live(self._values)
         before = self._pipeline.report()
-        self._watchdog = Watchdog(self, self._health, self._guard, before)
+        self._watchdog = Watchdog(self, self._health, self._guard, before, rehearsed.rate)
         self._offered = [
             self.create_service(Trigger, "~/reset", self._on_reset),
             self.create_service(SetBool, "~/pause", self._on_pause),
@@ -103,7 +103,7 @@ class PipelineNode(LifecycleNode):
         gc.unfreeze()
         gc.collect()
         gc.freeze()
-        self.get_logger().info(expectation(rehearsed))
+        self.get_logger().info(expectation(rehearsed, before.quality))
         settings = ", ".join(f"{name}={value!r}" for name, value in self._values.items())
         self.get_logger().info(f"configured: {settings}")
         return SUCCESS

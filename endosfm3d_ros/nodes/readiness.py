@@ -24,8 +24,9 @@ def ready_pipeline(config: PipelineConfig, report: Report) -> tuple[Pipeline, Re
         EndoError: it cannot be made, or `report` stopped it.
     """
     pipeline = Pipeline(config, report)
-    rehearsed = rehearse(pipeline, report)
-    pipeline.quality.begin(rehearsed.seconds)
+    rehearsed, first = rehearse(pipeline, report), pipeline.quality.step
+    if pipeline.quality.begin(rehearsed.seconds) is not first:
+        rehearsed = rehearse(pipeline, report)  # as it will run
     return pipeline, rehearsed
 
 
@@ -53,11 +54,12 @@ def rehearse_messages(
         extra.close()
 
 
-def expectation(rehearsed: Rehearsed) -> str:
-    """What this machine can be expected to do, in one sentence."""
+def expectation(rehearsed: Rehearsed, quality: str) -> str:
+    """What this machine can be expected to do at a quality, in one sentence."""
     if not math.isfinite(rehearsed.seconds):
         return "how many updates a second to expect is not known"
     sentence = f"about {rehearsed.rate:.1f} updates a second can be expected here"
+    sentence += f" with quality {quality}, if nothing else runs"
     if rehearsed.rate < ENOUGH:
         sentence += f"; {advice(rehearsed.stages)}"
     return sentence

@@ -27,10 +27,14 @@ class Watchdog:
         health: what is known of the stream.
         guard: says notes once.
         before: what the stages say of themselves before the first image.
+        expected: updates a second that this machine can be expected to make; NaN where unknown.
     """
 
-    def __init__(self, node: Node, health: Health, guard: Guard, before: StageReport) -> None:
+    def __init__(
+        self, node: Node, health: Health, guard: Guard, before: StageReport, expected: float
+    ) -> None:
         self._node, self._health, self._guard, self._before = node, health, guard, before
+        self._expected = expected
         self._status = node.create_publisher(PipelineStatus, "~/status", OUTPUT)
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", OUTPUT)
 
@@ -64,6 +68,7 @@ class Watchdog:
         message = status.status_message(
             self._health, self._before, findings, now, self._live.state.dropped
         )
+        message.expected_rate_hz = self._expected
         self._status.publish(message)
         self._diagnostics.publish(
             status.diagnostics_message(
