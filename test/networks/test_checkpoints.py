@@ -264,10 +264,10 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path):
     assert not sprung.exists()
 
 
-@pytest.mark.parametrize("name", ["depth.pth", "model.safetensors"])
 NOISE = bytes(range(256)) * 20
 
 
+@pytest.mark.parametrize("name", ["depth.pth", "model.safetensors"])
 @pytest.mark.parametrize("content", [b"", b"not weights", NOISE], ids=["empty", "text", "noise"])
 def test_damaged_files_are_refused(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
