@@ -33,8 +33,6 @@ ROOT = Path(__file__).resolve().parent
 REQUIREMENTS = ROOT / "resource" / "requirements"
 # Wheels of torch without CUDA: about 200 MB instead of several gigabytes.
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-# All tests: those with nodes one after the other, beside them the others (test/conftest.py).
-IN_TWO = ["-n", "2", "--dist", "loadgroup"]
 ROOM = 4  # GB that a fresh environment needs while it is installed
 
 
@@ -389,7 +387,7 @@ def main() -> None:
     elif verb == "test":
         python = set_up().python
         os.chdir(ROOT)
-        os.execv(python, [str(python), "-m", "pytest", *(rest or IN_TWO)])
+        os.execv(python, [str(python), "-m", "pytest", *rest])
     else:
         script = str(set_up().prefix / "bin" / "endosfm3d")
         os.execv(script, [script, verb, *rest])
