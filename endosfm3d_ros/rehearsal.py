@@ -110,6 +110,11 @@ def _kinds(source: str) -> tuple[str, ...]:
     return ("endosfm3d", "stereo") if source == "auto" else (source,)
 
 
+def best_kind(source: str) -> str:
+    """What comes with an image where a depth source gets all that it can use."""
+    return _kinds(source)[-1]
+
+
 def _wall(width: int, height: int) -> np.ndarray:
     """(height, width, 3) uint8: red and blotchy, with detail of all sizes."""
     random = np.random.default_rng(1)

@@ -10,7 +10,7 @@ from endosfm3d_ros.nodes import scene_messages
 from endosfm3d_ros.nodes.outputs import ExtraOutputs, Occasion
 from endosfm3d_ros.nodes.scene_messages import FrameNames
 from endosfm3d_ros.pipeline import Pipeline, PipelineConfig
-from endosfm3d_ros.rehearsal import Rehearsed, rehearse
+from endosfm3d_ros.rehearsal import Rehearsed, best_kind, measure, rehearse
 from endosfm3d_ros.types import ScaleSource, SceneUpdate, StageReport
 
 SETTLED = 2.0  # s of scenes, after which their rate is known
@@ -26,7 +26,7 @@ def ready_pipeline(config: PipelineConfig, report: Report) -> tuple[Pipeline, Re
     pipeline = Pipeline(config, report)
     rehearsed, first = rehearse(pipeline, report), pipeline.quality.step
     if pipeline.quality.begin(rehearsed.seconds) is not first:
-        rehearsed = rehearse(pipeline, report)  # as it will run
+        rehearsed = measure(pipeline, best_kind(config.sfm.depth_source))  # as it will run
     return pipeline, rehearsed
 
 
