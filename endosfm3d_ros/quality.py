@@ -31,6 +31,7 @@ STEPS = (
     Quality("fine", width=1.25, budget=2.0, stereo_width=1.0),
 )
 FAST, BALANCED = STEPS[0], STEPS[1]
+DEARER = 2.0  # what one update costs with `balanced`, in updates with `fast`
 
 
 def quality_named(name: str) -> Quality:
@@ -73,10 +74,15 @@ class QualityControl:
         self._condition = ""
         self._up_after = self.config.up_after
 
-    def begin(self, seconds: float) -> Quality:
-        """Choose the first step by what one update took when the stages were rehearsed."""
-        if self.name == "auto" and seconds > self.config.slow:
+    def try_out(self) -> None:
+        """The step at which the stages are rehearsed: the quickest one that may be taken."""
+        if self.name == "auto":
             self.step = FAST
+
+    def begin(self, seconds: float) -> Quality:
+        """Choose the first step by what one update took at the step that was tried out."""
+        if self.name == "auto":
+            self.step = FAST if DEARER * seconds > self.config.slow else BALANCED
         return self.step
 
     def observe(self, now: float, work: float, saturated: bool) -> Quality:

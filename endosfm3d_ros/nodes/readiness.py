@@ -24,8 +24,9 @@ def ready_pipeline(config: PipelineConfig, report: Report) -> tuple[Pipeline, Re
         EndoError: it cannot be made, or `report` stopped it.
     """
     pipeline = Pipeline(config, report)
-    rehearsed, first = rehearse(pipeline, report), pipeline.quality.step
-    if pipeline.quality.begin(rehearsed.seconds) is not first:
+    pipeline.quality.try_out()
+    tried, rehearsed = pipeline.quality.step, rehearse(pipeline, report)
+    if pipeline.quality.begin(rehearsed.seconds) is not tried and rehearsed.update is not None:
         rehearsed = measure(pipeline, best_kind(config.sfm.depth_source))  # as it will run
     return pipeline, rehearsed
 

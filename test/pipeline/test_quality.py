@@ -53,7 +53,7 @@ def test_work_between_the_two_limits_keeps_the_step():
 
 def test_the_start_is_what_was_measured_and_a_name_is_kept():
     assert QualityControl().begin(0.05) is BALANCED
-    assert QualityControl().begin(0.2) is FAST
+    assert QualityControl().begin(0.1) is FAST
     assert QualityControl().begin(float("nan")) is BALANCED
     for name in get_args(QualityName)[1:]:
         control = QualityControl(name)
