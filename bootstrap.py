@@ -135,10 +135,11 @@ class Alias:
     """
 
     def __init__(self, *folders: Path) -> None:
-        self._names = {}
+        self._names: dict[Path, Path] = {}
+        self._place: Path | None = None  # of the links; None where none are needed
         if not all(str(folder).isascii() for folder in folders):
-            place = Path(tempfile.mkdtemp(prefix="endosfm3d_"))
-            self._names = {folder: place / str(i) for i, folder in enumerate(folders)}
+            self._place = Path(tempfile.mkdtemp(prefix="endosfm3d_"))
+            self._names = {folder: self._place / str(i) for i, folder in enumerate(folders)}
 
     def __enter__(self) -> Alias:
         for folder, name in self._names.items():
@@ -146,9 +147,8 @@ class Alias:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for name in self._names.values():
-            name.unlink()
-            shutil.rmtree(name.parent) if not any(name.parent.iterdir()) else None
+        if self._place is not None:
+            shutil.rmtree(self._place)  # the links, not what they lead to
 
     def of(self, path: Path) -> Path:
         """The path through its folder's link."""
