@@ -16,8 +16,8 @@ FIELDS = [
 ]  # fmt: skip
 
 
-def write_cloud(path: Path, cloud: Cloud, comment: str) -> None:
-    """Binary PLY of N points; positions in the units that the comment names."""
+def write_cloud(path: Path, cloud: Cloud, *comments: str) -> None:
+    """Binary PLY of N points; the comments name frame and units of the positions."""
     vertices = np.zeros(len(cloud.points), FIELDS)
     for i, axis in enumerate("xyz"):
         vertices[axis] = cloud.points[:, i]
@@ -27,7 +27,7 @@ def write_cloud(path: Path, cloud: Cloud, comment: str) -> None:
     vertices["confidence"], vertices["label"] = cloud.confidence, cloud.labels
     element = PlyElement.describe(vertices, "vertex")
     with replacing(path) as scratch:
-        PlyData([element], byte_order="<", comments=[comment]).write(str(scratch))
+        PlyData([element], byte_order="<", comments=list(comments)).write(str(scratch))
 
 
 def read_cloud(path: Path) -> Cloud:
