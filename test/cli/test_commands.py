@@ -46,7 +46,9 @@ def test_run_writes_every_topic_of_every_frame(result):
         counts = {connection.topic: connection.msgcount for connection in bag.connections}
     stages = ("tissue/image", "tissue/depth", "tissue/camera_info", "tissue/points")
     stages += ("tools/models", "tools/markers", "tools/labels")  # no tool, so no clearance
-    assert counts == {"/tf": 6, **{f"/endosfm3d/{topic}": 6 for topic in (*TOPICS, *stages)}}
+    topics = (*TOPICS, *stages, "status")
+    image = "/endoscope/left/image_raw/compressed"
+    assert counts == {"/tf": 6, image: 6, **{f"/endosfm3d/{topic}": 6 for topic in topics}}
 
 
 def test_run_writes_cloud_map_pictures_and_summary(result):

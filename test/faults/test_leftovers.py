@@ -154,7 +154,8 @@ def test_a_link_is_followed_and_a_pipe_is_refused(tmp_path):
 # Modules that write into a folder of `atomic_folder`, append to a log, or are the helper itself.
 MAY_WRITE = {
     "atomic.py", "leftovers.py",
-    "cli/run.py", "nodes/bag_writer.py", "scene/film.py", "weights/installation.py",
+    "cli/run.py", "nodes/bag_writer.py", "run_folder/depth_files.py", "scene/film_file.py",
+    "weights/installation.py",
     "datasets/calibration.py", "datasets/clip_writer.py", "datasets/intrinsics_table.py",
     "datasets/poses.py", "datasets/stereomis_writer.py", "datasets/tool_truth.py",
     "training/adapters.py", "training/exports.py",
