@@ -1,11 +1,11 @@
 """EndoSfM3D and EndoLRMGS as one live ROS 2 package; also a library, which needs no ROS:
 
-    from endosfm3d_ros import Pipeline, open_sequence, save_cloud
+from endosfm3d_ros import Pipeline, open_sequence, save_cloud
 
-    pipeline = Pipeline()
-    for frame in open_sequence("my_clip"):
-        scene = pipeline.process(frame)
-    save_cloud("scene.ply", scene)
+pipeline = Pipeline()
+for frame in open_sequence("my_clip"):
+    scene = pipeline.process(frame)
+save_cloud("scene.ply", scene)
 """
 
 import importlib
@@ -26,8 +26,8 @@ sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 # What the library offers by its short name. Imported when first asked for: nodes and the command
 # line import this package too, and start without what they do not use.
 _HOMES = {
-    "Pipeline": "endosfm3d_ros.pipeline",
-    "PipelineConfig": "endosfm3d_ros.pipeline",
+    "Pipeline": "endosfm3d_ros.pipeline.pipeline",
+    "PipelineConfig": "endosfm3d_ros.pipeline.pipeline",
     "open_sequence": "endosfm3d_ros.datasets.open",
     "save_cloud": "endosfm3d_ros.scene.scene_cloud",
 }

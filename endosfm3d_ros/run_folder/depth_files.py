@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from endosfm3d_ros.atomic import write_text
-from endosfm3d_ros.datasets.calibration import camera_content
+from endosfm3d_ros.datasets.formats.calibration import camera_content
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.picture_files import write_picture
+from endosfm3d_ros.files.atomic import write_text
+from endosfm3d_ros.files.pictures import write_picture
 from endosfm3d_ros.scene.scene_cloud import units_of
 from endosfm3d_ros.types import SceneUpdate
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from endosfm3d_ros.atomic import replacing
-from endosfm3d_ros.evaluation.plots import STATES, new_figure
+from endosfm3d_ros.evaluation.pictures.plots import STATES, new_figure
+from endosfm3d_ros.files.atomic import replacing
 from endosfm3d_ros.run_folder.frame_record import FrameRecord
 from endosfm3d_ros.types import ScaleSource, TrackingState
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from endosfm3d_ros.atomic import write_text
+from endosfm3d_ros.files.atomic import write_text
 from endosfm3d_ros.run_folder.grade import Grade
 from endosfm3d_ros.run_folder.stills import Still
 from endosfm3d_ros.web import asset

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from endosfm3d_ros.atomic import write_text
-from endosfm3d_ros.datasets.calibration import MONO_FILE, camera_content
-from endosfm3d_ros.pipeline import Pipeline
+from endosfm3d_ros.datasets.formats.calibration import MONO_FILE, camera_content
+from endosfm3d_ros.files.atomic import write_text
+from endosfm3d_ros.pipeline.pipeline import Pipeline
 from endosfm3d_ros.run_folder.depth_files import STEP, DepthFiles
 from endosfm3d_ros.run_folder.figures import write_figures
 from endosfm3d_ros.run_folder.frame_record import FrameRecord
@@ -22,9 +22,9 @@ from endosfm3d_ros.run_folder.page import Page, write_page
 from endosfm3d_ros.run_folder.settings import versions, write_settings
 from endosfm3d_ros.run_folder.stills import Stills
 from endosfm3d_ros.run_folder.trajectory import write_trajectory
+from endosfm3d_ros.runtime.timing import LatencyWindow
 from endosfm3d_ros.scene.files import SceneFiles
 from endosfm3d_ros.scene.scene_cloud import T_map_camera, units_of
-from endosfm3d_ros.timing import LatencyWindow
 from endosfm3d_ros.types import Cloud, ScaleSource, SceneUpdate, TrackingState
 
 SUMMARY = "summary.json"

@@ -12,8 +12,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from endosfm3d_ros import __version__
-from endosfm3d_ros.atomic import write_text
 from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.files.atomic import write_text
 
 NAME = "config.yaml"
 PACKAGES = ("numpy", "opencv-python-headless", "torch", "openvino", "onnxruntime", "scipy")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from endosfm3d_ros.atomic import write_text
+from endosfm3d_ros.files.atomic import write_text
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.run_folder.frame_record import FrameRecord
 

@@ -93,8 +93,8 @@ class SceneFiles:
         return self._depths.cloud if update.tissue is None else scene_cloud(update)
 
     def _write_map(self, tissue: TissueMap, frame: str, unit: str) -> None:
-        from endosfm3d_ros.tissue import splat_file
         from endosfm3d_ros.tissue.map_file import save_map
+        from endosfm3d_ros.tissue.store import splat_file
 
         save_map(self._folder / "map.npz", tissue)
         path, scale = self._folder / "map.ply", self._splat_scale

@@ -9,7 +9,7 @@ import numpy as np
 
 from endosfm3d_ros.scene.film_file import FilmFile
 from endosfm3d_ros.scene.pictures import depth_colours, depth_range
-from endosfm3d_ros.tools.silhouette import silhouette
+from endosfm3d_ros.tools.shapes.silhouette import silhouette
 from endosfm3d_ros.types import ScaleSource, SceneUpdate, TrackingState
 
 COLOURS = ((90, 165, 245), (245, 155, 75), (130, 215, 130), (215, 130, 215))  # RGB by tool id

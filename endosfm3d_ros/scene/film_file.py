@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from endosfm3d_ros.cv_files import open_video_writer
+from endosfm3d_ros.files.cv_files import open_video_writer
 
 QUALITY = {"crf": "20", "preset": "veryfast"}  # 20: no visible loss on endoscopic video
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import endosfm3d_ros
-from endosfm3d_ros.datasets.clip_writer import write_clip
-from endosfm3d_ros.datasets.simulator import SimulatedSequence
+from endosfm3d_ros.datasets.clips.writer import write_clip
+from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 from endosfm3d_ros.scene.ply import read_cloud
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -21,11 +21,11 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 import trimesh
 from rosbags.highlevel import AnyReader
 
-from endosfm3d_ros.datasets.calibration import read_camera_file
-from endosfm3d_ros.datasets.clip_writer import write_clip
-from endosfm3d_ros.datasets.simulator import SimulatedSequence
+from endosfm3d_ros.datasets.clips.writer import write_clip
+from endosfm3d_ros.datasets.formats.calibration import read_camera_file
+from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 from endosfm3d_ros.scene.ply import read_cloud
-from endosfm3d_ros.tissue.splat_file import read_splats
+from endosfm3d_ros.tissue.store.splat_file import read_splats
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAMES = 8
