@@ -9,8 +9,8 @@ import numpy as np
 
 from endosfm3d_ros.datasets.formats.calibration import camera_content
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.files.atomic import write_text
-from endosfm3d_ros.files.pictures import write_picture
+from endosfm3d_ros.files.atomic import write_bytes, write_text
+from endosfm3d_ros.inputs.compressed import encode_compressed
 from endosfm3d_ros.scene.scene_cloud import units_of
 from endosfm3d_ros.types import SceneUpdate
 
@@ -41,7 +41,7 @@ class DepthFiles:
         self._folder.mkdir(exist_ok=True)
         path = self._folder / f"{number:06d}.{self._kind}"
         if self._kind == "png":
-            write_picture(path, in_steps(update.depth.depth))
+            write_bytes(path, encode_compressed(in_steps(update.depth.depth), "png"))
         else:
             depth, confidence = update.depth.depth, update.depth.confidence
             np.savez_compressed(path, depth=depth, confidence=confidence)
