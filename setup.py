@@ -51,7 +51,8 @@ setup(
     package_data={"endosfm3d_ros": ["**/*.yaml", "**/*.json", "**/*.safetensors", "web/assets/*"]},
     install_requires=lines(RESOURCE / "requirements" / "base.txt"),
     extras_require={
-        name: lines(RESOURCE / "requirements" / f"{name}.txt") for name in ("ros", "test", "train")
+        name: lines(RESOURCE / "requirements" / f"{name}.txt")
+        for name in ("ros", "film", "test", "train")
     },
     distclass=PlatformDistribution,
     cmdclass={"build_py": BuildWithRasteriser},

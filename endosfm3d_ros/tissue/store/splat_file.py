@@ -9,10 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from plyfile import PlyData, PlyElement, PlyParseError
 
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.files.atomic import replacing, write_bytes
+from endosfm3d_ros.files.ply import read_ply, write_ply
 from endosfm3d_ros.tissue.store.gaussians import GaussianStore
 
 HARMONIC = 0.28209479177387814  # of degree zero: 1 / (2 sqrt(pi))
@@ -94,9 +94,8 @@ def splat_vertices(store: GaussianStore) -> np.ndarray:
 
 def write_vertices(path: Path, vertices: np.ndarray, unit: str, *comments: str) -> None:
     """Write what `splat_vertices` returned. Raises ConfigurationError as `write_splats`."""
-    element = PlyElement.describe(vertices, "vertex")
     with replacing(path) as scratch:
-        PlyData([element], byte_order="<", comments=[*comments, f"unit {unit}"]).write(str(scratch))
+        write_ply(scratch, {"vertex": vertices}, [*comments, f"unit {unit}"])
 
 
 def read_splats(path: Path) -> dict[str, np.ndarray]:
@@ -106,9 +105,9 @@ def read_splats(path: Path) -> dict[str, np.ndarray]:
         InputError: not a PLY file, or one without the properties of Gaussian splats.
     """
     try:
-        vertices = PlyData.read(str(path))["vertex"]
+        vertices = read_ply(path)["vertex"]
         columns = {name: np.asarray(vertices[name], np.float32) for name in NAMES if name[0] != "n"}
-    except (OSError, ValueError, KeyError, PlyParseError) as error:
+    except (InputError, ValueError, KeyError) as error:
         raise InputError(f"{path} is not a PLY file of Gaussian splats: {error}") from error
 
     def stack(prefix: str, count: int) -> np.ndarray:
