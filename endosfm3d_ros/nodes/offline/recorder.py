@@ -11,8 +11,8 @@ from endosfm3d_ros.msg import PipelineStatus
 from endosfm3d_ros.nodes.messages import scene as scene_messages
 from endosfm3d_ros.nodes.messages.conversions import compressed_message, header
 from endosfm3d_ros.nodes.messages.scene import FrameNames
+from endosfm3d_ros.nodes.messages.stage_output import PublishContext
 from endosfm3d_ros.nodes.offline.bag_writer import BagWriter
-from endosfm3d_ros.nodes.outputs.publishers import Occasion
 from endosfm3d_ros.nodes.outputs.stage_outputs import stage_outputs
 from endosfm3d_ros.pipeline.pipeline import Pipeline
 from endosfm3d_ros.types import SceneUpdate, TrackingState
@@ -37,7 +37,7 @@ class Recorder:
         self._bag = bag
         self._live = live
         self._names = FrameNames()
-        self._extras = stage_outputs(pipeline, MAX_POINTS)
+        self._stages = stage_outputs(pipeline, MAX_POINTS)
         self._count = 0
 
     def add(self, update: SceneUpdate) -> None:
@@ -63,9 +63,9 @@ class Recorder:
     def _write_stages(self, update: SceneUpdate, names: FrameNames) -> None:
         """What the optional stages say, as if somebody listened to all of it."""
         age = update.timings.get("total", 0.0) * 1e-3 if self._live else 0.0
-        for extra in self._extras:
-            occasion = Occasion(names, frozenset(extra.topics) - LARGE, clouds=True, age=age)
-            for topic, message in extra.messages(update, occasion):
+        for stage in self._stages:
+            context = PublishContext(names, frozenset(stage.topics) - LARGE, clouds=True, age=age)
+            for topic, message in stage.messages(update, context):
                 self._bag.write(f"{NODE}/{topic}", message, update.frame.stamp)
 
     def _status(self, update: SceneUpdate) -> PipelineStatus:
