@@ -251,14 +251,15 @@ class McapFile:
         stored = struct.unpack("<Q", self._bytes(start + CHUNK_HEAD.size + name, 8))[0]
         if stored > self._size:
             raise InputError(f"{self.path}: a chunk of {stored} bytes in {self._size}")
-        content = _unpacked(codec, self._bytes(start + CHUNK_HEAD.size + name + 8, stored), size)
+        content = unpacked(codec, self._bytes(start + CHUNK_HEAD.size + name + 8, stored), size)
         if len(content) != size or (crc and zlib.crc32(content) != crc):
             raise InputError(f"{self.path}: the chunk at {at} does not have its checksum")
         self.unchecked += crc == 0
         return content
 
 
-def _unpacked(codec: bytes, content: bytes, size: int) -> bytes:
+def unpacked(codec: bytes, content: bytes, size: int) -> bytes:
+    """The `size` bytes of a chunk; InputError where they cannot be had."""
     try:
         if codec == b"zstd":
             return zstandard.ZstdDecompressor().decompress(content, max_output_size=size)

@@ -67,6 +67,16 @@ def write_camera_file(
     depth_unit: float,
 ) -> Path:
     """Write `calibration.json` (pair) or `camera.json` (one eye); returns its path."""
+    content = camera_content(camera, stereo, fps, depth_unit)
+    path = folder / (PAIR_FILE if stereo else MONO_FILE)
+    path.write_text(json.dumps(content, indent=1) + "\n")
+    return path
+
+
+def camera_content(
+    camera: PinholeCamera, stereo: StereoGeometry | None, fps: float, depth_unit: float
+) -> dict[str, Any]:
+    """What a camera file says; `depth_unit` is metres per unit of a depth image."""
     content: dict[str, Any] = {
         "image_size": list(camera.size),
         "fx": camera.fx,
@@ -78,11 +88,7 @@ def write_camera_file(
         "fps": fps,
         "depth_unit_mm": depth_unit * 1e3,
     }
-    if stereo is not None:
-        content |= _pair_content(stereo)
-    path = folder / (PAIR_FILE if stereo else MONO_FILE)
-    path.write_text(json.dumps(content, indent=1) + "\n")
-    return path
+    return content if stereo is None else content | _pair_content(stereo)
 
 
 def resized_pair(stereo: StereoGeometry, size: tuple[int, int]) -> StereoGeometry:
