@@ -17,7 +17,7 @@ from endosfm3d_ros.datasets.names import shown
 from endosfm3d_ros.datasets.sequence import LEFT_FRAME, Sequence
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.inputs import packing
-from endosfm3d_ros.inputs.compressed import decode_compressed_depth
+from endosfm3d_ros.inputs.compressed_depth import decode_compressed_depth
 from endosfm3d_ros.inputs.contract import ASKED, CameraContract, EyeTopics
 from endosfm3d_ros.inputs.encodings import decode_depth
 from endosfm3d_ros.inputs.pixels import PixelReader, is_compressed, layout

@@ -12,6 +12,7 @@ import numpy as np
 
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.inputs import compressed, encodings
+from endosfm3d_ros.inputs.compressed_depth import decode_compressed_depth
 from endosfm3d_ros.inputs.plausibility import require_depth
 from endosfm3d_ros.inputs.report import InputReport
 
@@ -85,7 +86,7 @@ class PixelReader:
 
     def _depth(self, message: Any) -> np.ndarray:
         if is_compressed(message):
-            depth = compressed.decode_compressed_depth(message.data, message.format)
+            depth = decode_compressed_depth(message.data, message.format)
         else:
             depth = encodings.decode_depth(**layout(message))
             if message.encoding == "mono16":

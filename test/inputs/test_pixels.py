@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import zlib
@@ -10,10 +11,11 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from depth_combinations import depth_message, rvl_of
 from plane_scene import compressed_message, raw_message
 
 from endosfm3d_ros.errors import InputError
-from endosfm3d_ros.inputs import compressed
+from endosfm3d_ros.inputs import compressed, rvl
 from endosfm3d_ros.inputs.pixels import PixelReader
 from endosfm3d_ros.inputs.report import Action, InputReport, Severity
 
@@ -208,9 +210,14 @@ def packed_depth(kind: str) -> SimpleNamespace:
     if kind == "16UC1":
         body = struct.pack("<iff", 0, 0.0, 0.0) + png((DEPTH * 1e3).round().astype(np.uint16))
         return compressed_message(body, "16UC1; compressedDepth png")
-    a, b = 600.0, 1.0  # depth is a / (value - b)
+    a, b = 60.0, 1.0  # depth is a / (value - b)
     body = struct.pack("<iff", 0, a, b) + png((a / DEPTH + b).astype(np.uint16))
     return compressed_message(body, "32FC1; compressedDepth png")
+
+
+def wrapped_depth() -> SimpleNamespace:
+    """With the parameters that the transport has by default."""
+    return depth_message(DEPTH, "32FC1; compressedDepth png", quantisation=100)
 
 
 @pytest.mark.parametrize(
@@ -222,12 +229,41 @@ def packed_depth(kind: str) -> SimpleNamespace:
         plane_message((DEPTH * 1e3).round().astype(np.uint16), "mono16"),
         packed_depth("16UC1"),
         packed_depth("32FC1"),
+        depth_message(DEPTH, "16UC1; compressedDepth rvl"),
+        depth_message(DEPTH, "32FC1; compressedDepth rvl"),
         compressed_message(png((DEPTH * 1e3).round().astype(np.uint16)), "16UC1; png compressed "),
     ],
-    ids=["32FC1", "64FC1", "16UC1", "mono16", "packed 16UC1", "packed 32FC1", "png"],
+    ids=["32FC1", "64FC1", "16UC1", "mono16", "packed 16UC1", "packed 32FC1", "RVL 16UC1",
+         "RVL 32FC1", "png"],
 )
 def test_depth_is_in_metres_whatever_carries_it(message):
     np.testing.assert_allclose(PixelReader("/depth").depth(message), DEPTH, atol=6e-4)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0], ids=["full", "holes", "empty"])
+def test_rvl_gives_back_every_value(share):
+    """Runs of any length, steps of any size, and the end in the middle of a word."""
+    rng = np.random.default_rng(1)
+    for width, height in ((1, 1), (7, 3), (64, 48)):
+        values = rng.integers(0, 65536, (height, width), np.uint16)
+        values[: height // 2] = 40000 + rng.integers(-9, 9, (height // 2, width))
+        values[rng.random(values.shape) < share] = 0
+        packed = rvl_of(values)
+        np.testing.assert_array_equal(rvl.unpack(packed, width, height), values)
+        np.testing.assert_array_equal(rvl.unpack(packed + b"more", width, height), values)
+
+
+def test_damaged_rvl_is_one_sentence_or_a_picture_of_its_size():
+    rng = np.random.default_rng(2)
+    packed = rvl_of((rng.random((24, 32)) * 300).astype(np.uint16))
+    for length in range(0, len(packed) - 8, 7):
+        with pytest.raises(InputError, match="RVL"):
+            rvl.unpack(packed[:length], 32, 24)
+    for _ in range(200):
+        content = bytearray(packed)
+        content[rng.integers(len(packed))] ^= 1 << rng.integers(8)
+        with contextlib.suppress(InputError):
+            assert rvl.unpack(bytes(content), 32, 24).shape == (24, 32)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +274,8 @@ def test_depth_is_in_metres_whatever_carries_it(message):
         (plane_message(np.full((48, 64), np.inf, np.float32), "32FC1"), "valid in 0.0%"),
         (plane_message(np.zeros((48, 64), np.uint16), "16UC1"), "valid in 0.0%"),
         (compressed_message(jpeg(PATCH[..., 0]), "16UC1; jpeg compressed "), "as JPEG"),
-        (compressed_message(b"123", "32FC1; compressedDepth rvl"), "only PNG is read"),
+        (compressed_message(b"123", "32FC1; compressedDepth rvl"), "cut off"),
+        (wrapped_depth(), r"down to 153.9 mm.*depth_quantization to 7"),
     ],
 )
 def test_depth_that_no_endoscope_sees_is_refused_with_numbers(message, sentence):
