@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
-from combinations import generated, of_slow
+from combinations import few_or_all, generated, tally
 from depth_combinations import (
     HEIGHT,
     WIDTH,
@@ -29,9 +27,8 @@ def outcome(case: DepthCase) -> str:
     return require_right_depth(case, *depth_error(case.picture(), case.camera, depth, case))
 
 
-@pytest.mark.parametrize("count", of_slow(60))
+@pytest.mark.parametrize("count", few_or_all(60))
 def test_depth_is_of_the_pixels_of_the_picture_or_refused(count):
     made = generated(depth_cases, count)
-    outcomes = Counter(outcome(case) for case in made)
-    print(outcomes)
+    outcomes = tally("depth, messages", (outcome(case) for case in made))
     assert outcomes["right"] >= sum(case.must_be_read for case in made) > count / 4, outcomes

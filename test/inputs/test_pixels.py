@@ -233,8 +233,17 @@ def wrapped_depth() -> SimpleNamespace:
         depth_message(DEPTH, "32FC1; compressedDepth rvl"),
         compressed_message(png((DEPTH * 1e3).round().astype(np.uint16)), "16UC1; png compressed "),
     ],
-    ids=["32FC1", "64FC1", "16UC1", "mono16", "packed 16UC1", "packed 32FC1", "RVL 16UC1",
-         "RVL 32FC1", "png"],
+    ids=[
+        "32FC1",
+        "64FC1",
+        "16UC1",
+        "mono16",
+        "packed 16UC1",
+        "packed 32FC1",
+        "RVL 16UC1",
+        "RVL 32FC1",
+        "png",
+    ],
 )
 def test_depth_is_in_metres_whatever_carries_it(message):
     np.testing.assert_allclose(PixelReader("/depth").depth(message), DEPTH, atol=6e-4)

@@ -6,12 +6,16 @@ from the analytic plane. What cannot be read has to be refused with a reason.
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from plane_scene import (
@@ -202,9 +206,13 @@ def require_right(error: float, case: Case, said: list) -> str:
     return "right"
 
 
-def of_slow(count: int) -> list:
-    """The counts of examples for `pytest.mark.parametrize`: a few always, all with --slow."""
-    import pytest
+def tally(way: str, outcomes: Iterable[str]) -> Counter[str]:
+    """How often each outcome came; in the log, for `--log-cli-level=INFO`."""
+    counts = Counter(outcomes)
+    logging.getLogger(__name__).info("%s: %s", way, dict(counts))
+    return counts
 
-    slow = [pytest.mark.slow, pytest.mark.timeout(3600)]
-    return [count, pytest.param(ALL, marks=slow)]
+
+def few_or_all(count: int) -> list:
+    """Arguments of `pytest.mark.parametrize`: a few examples at every run, all with --slow."""
+    return [count, pytest.param(ALL, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]

@@ -71,6 +71,7 @@ class DepthCase:
         return self.unit == 1 and self.size in SIZES[:3] and whole
 
 
+# Not of thousandths of metres quantised: they wrap around at the sender, before anybody sees them.
 depth_cases = st.builds(
     DepthCase,
     st.sampled_from(LENSES),
@@ -80,7 +81,6 @@ depth_cases = st.builds(
     st.builds(Plane, st.floats(0.06, 0.2), st.tuples(st.floats(-0.3, 0.3), st.floats(-0.3, 0.3))),
     st.sampled_from((7, 7, 100)),
 ).filter(lambda case: not (case.unit < 1 and case.encoding.startswith("32FC1; compressedDepth")))
-# (That would be thousandths of metres, which wrap around at the sender before anybody sees them.)
 
 
 def depth_message(depth: np.ndarray, encoding: str, quantisation: int = 7) -> SimpleNamespace:
@@ -148,12 +148,13 @@ def rvl_of(values: np.ndarray) -> bytes:
     return words.sum(axis=1).astype("<u4").tobytes()
 
 
-def depth_error(image: np.ndarray, camera: PinholeCamera, depth: np.ndarray, case: DepthCase):
+def depth_error(
+    image: np.ndarray, camera: PinholeCamera, depth: np.ndarray, case: DepthCase
+) -> tuple[float, float]:
     """(median error of the depth that a stream gets, share of pixels that have any)."""
     config = EstimatorConfig(depth_source="topic", intrinsics=IntrinsicsConfig(mode="fixed"))
-    found = Estimator(config).estimate(
-        Frame(1, image, camera=camera, depth=depth), StageClock()
-    ).depth
+    frame = Frame(1, image, camera=camera, depth=depth)
+    found = Estimator(config).estimate(frame, StageClock()).depth
     truth = depth_of(found.camera, case.plane)
     return float(np.nanmedian(np.abs(found.depth / truth - 1))), found.coverage
 
