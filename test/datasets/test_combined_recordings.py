@@ -23,7 +23,7 @@ from depth_combinations import DepthCase, depth_cases, depth_error, require_righ
 from plane_scene import raw_message
 from recorded import recorded, write_bag
 
-from endosfm3d_ros.datasets.clip_writer import write_clip
+from endosfm3d_ros.datasets.clips.writer import write_clip
 from endosfm3d_ros.datasets.open import open_sequence
 from endosfm3d_ros.datasets.sequence import Sequence
 from endosfm3d_ros.errors import InputError

@@ -31,11 +31,11 @@ from plane_scene import raw_message
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from endosfm3d_ros.nodes import parameters
-from endosfm3d_ros.nodes.conversions import byte_array, time_message
-from endosfm3d_ros.nodes.guard import Guard
-from endosfm3d_ros.nodes.health import Health
-from endosfm3d_ros.nodes.receiver import FrameReceiver
+from endosfm3d_ros.nodes.health.health import Health
+from endosfm3d_ros.nodes.inputs.receiver import FrameReceiver
+from endosfm3d_ros.nodes.messages.conversions import byte_array, time_message
+from endosfm3d_ros.nodes.node import parameters
+from endosfm3d_ros.nodes.system.guard import Guard
 from endosfm3d_ros.types import Frame
 
 START, STEP = 100 * 10**9, 10**8

@@ -30,7 +30,7 @@ from plane_scene import (
 
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import FISHEYE, PINHOLE, PinholeCamera
-from endosfm3d_ros.sfm.stereo import StereoSource
+from endosfm3d_ros.sfm.depth.stereo import StereoSource
 from endosfm3d_ros.types import DepthMap, Frame, StereoGeometry
 
 WIDTH, HEIGHT = 320, 256
