@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from endosfm3d_ros.datasets.container_ends import is_cut, lacks_index
+from endosfm3d_ros.datasets.videos.ending import is_cut, lacks_index
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.files.cv_files import open_video
 from endosfm3d_ros.geometry.camera import PinholeCamera

@@ -9,7 +9,7 @@ import numpy as np
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.inputs.epipolar import pair_fit
 from endosfm3d_ros.inputs.judging import rows_limit
-from endosfm3d_ros.sfm.frozen_eye import FrozenEye
+from endosfm3d_ros.sfm.depth.frozen_eye import FrozenEye
 
 PERIOD = 1_000_000_000  # ns between looks while all is well
 FORWARD = 0.3  # share of matches in front of the camera below which the eyes are exchanged
