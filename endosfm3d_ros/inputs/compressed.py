@@ -118,10 +118,13 @@ def decode_compressed_plane(data: bytes | np.ndarray) -> np.ndarray:
     A colour file whose channels are equal counts as one.
 
     Raises:
-        InputError: empty, cut off, not an image, or with colours.
+        InputError: empty, cut off, not an image, one that changes its values, or with colours.
     """
     content = bytes(memoryview(data))
-    plane = _decoded(content, read_head(content), cv2.IMREAD_UNCHANGED)
+    head = read_head(content)
+    if head.kind == "jpeg":
+        raise InputError("depth or labels as JPEG: it changes the values; PNG is accepted")
+    plane = _decoded(content, head, cv2.IMREAD_UNCHANGED)
     if plane.ndim == 3 and (plane[..., :3] == plane[..., :1]).all():
         plane = np.ascontiguousarray(plane[..., 0])
     if plane.ndim != 2:

@@ -16,7 +16,6 @@ from endosfm3d_ros.inputs.compressed import (
     FileHead,
     check_head,
     decode_compressed_plane,
-    read_head,
 )
 from endosfm3d_ros.inputs.encodings import metric_depth
 from endosfm3d_ros.inputs.plausibility import DEPTH
@@ -40,8 +39,6 @@ def decode_compressed_depth(data: bytes | np.ndarray, format: str) -> np.ndarray
     encoding, _, compression = format.partition(";")
     content = bytes(memoryview(data))
     if "compressedDepth" not in format:
-        if read_head(content).kind == "jpeg":
-            raise InputError("depth as JPEG: it changes the values; PNG is accepted")
         return metric_depth(decode_compressed_plane(content), 1e-3)
     if len(content) < HEADER.size:
         raise InputError(f"depth of format {format!r} has {len(content)} bytes: it is cut off")

@@ -169,7 +169,7 @@ def require_invertible(camera: PinholeCamera) -> None:
 
 
 def require_depth(depth: np.ndarray) -> np.ndarray:
-    """The depth image, if an endoscope can have seen it.
+    """The depth image, if an endoscope can have seen it; single values outside are NaN.
 
     Raises:
         InputError: too few valid pixels, or a median outside `DEPTH`, with what it looks like.
@@ -180,12 +180,13 @@ def require_depth(depth: np.ndarray) -> np.ndarray:
         raise InputError(f"depth valid in {share:.1%} of the pixels: {DEPTH_VALID:.0%} are needed")
     median = float(np.median(depth[valid])) * 1e3
     if DEPTH.holds(median):
-        return depth
+        inside = (depth >= DEPTH.low * 1e-3) & (depth <= DEPTH.high * 1e-3)
+        return np.where(inside, depth, np.float32(np.nan))
     looks = ""
     if DEPTH.holds(median * 1e-3):
-        looks = "; this looks like millimetres in 32FC1, which holds metres (REP 118)"
+        looks = "; as if millimetres came for metres: 32FC1 holds metres, 16UC1 mm (REP 118)"
     elif DEPTH.holds(median * 1e3):
-        looks = "; this looks like metres in 16UC1, which holds millimetres (REP 118)"
+        looks = "; as if metres came for millimetres: 16UC1 holds millimetres (REP 118)"
     raise InputError(f"depth with a median of {median:g} mm: {DEPTH} are accepted{looks}")
 
 

@@ -249,6 +249,35 @@ def test_depth_is_in_metres_whatever_carries_it(message):
     np.testing.assert_allclose(PixelReader("/depth").depth(message), DEPTH, atol=6e-4)
 
 
+def test_what_senders_use_for_unknown_and_what_no_endoscope_sees_is_invalid():
+    """65535 of 16 bits, not a number, below zero, beyond half a metre: of single pixels."""
+    millimetres = (DEPTH * 1e3).round().astype(np.uint16)
+    millimetres[:30] = 65535
+    metres = DEPTH.copy()
+    metres[:5], metres[5:10], metres[10:15] = -1, np.inf, 1e4
+    for message, rows in ((plane_message(millimetres, "16UC1"), 30),
+                          (depth_message(DEPTH, "32FC1; compressedDepth png"), 0),
+                          (plane_message(metres, "32FC1"), 15)):  # fmt: skip
+        depth = PixelReader("/depth").depth(message)
+        assert np.isnan(depth[:rows]).all()
+        np.testing.assert_allclose(depth[rows:], DEPTH[rows:], atol=6e-4)
+
+
+@pytest.mark.parametrize("encoding", ["mono16", "rgb16", "bayer_rggb16"])
+def test_bytes_of_the_wrong_order_are_refused(encoding):
+    """A sensor of 12 bits; a driver that swaps bytes and says nothing is no rare thing."""
+    noise = np.random.default_rng(3).normal(0, 9, (48, 64))
+    values = np.clip(RAMP * 0.8 + 200 + noise, 0, 4095).astype(np.uint16)
+    plane = np.repeat(values[..., None], 3, axis=-1) if encoding == "rgb16" else values
+    right, wrong = (plane_message(np.ascontiguousarray(order), encoding)
+                    for order in (plane, plane.byteswap()))  # fmt: skip
+    assert read(right).std() > 30
+    with pytest.raises(InputError, match="bytes were exchanged .* is_bigendian"):
+        read(wrong)
+    wrong.is_bigendian = 1
+    np.testing.assert_array_equal(read(wrong), read(right))
+
+
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0], ids=["full", "holes", "empty"])
 def test_rvl_gives_back_every_value(share):
     """Runs of any length, steps of any size, and the end in the middle of a word."""
@@ -309,11 +338,14 @@ def test_labels_of_every_integer(encoding, kind):
 
 def test_labels_in_colour_and_in_files():
     reader, grey = PixelReader("/mask"), np.repeat(LABELS.astype(np.uint8)[..., None], 3, axis=-1)
-    np.testing.assert_array_equal(reader.labels(raw_message(grey, "bgr8")), LABELS)
+    for encoding in ("rgb8", "bgr8", "rgba8", "bgra8", "8UC3", "8UC4"):
+        np.testing.assert_array_equal(reader.labels(raw_message(grey, encoding)), LABELS)
     for plane in (LABELS.astype(np.uint8), LABELS.astype(np.uint16), grey):
         np.testing.assert_array_equal(
             reader.labels(compressed_message(png(plane), "mono8; png compressed ")), LABELS
         )
+    with pytest.raises(InputError, match="labels as JPEG: it changes the values"):
+        reader.labels(compressed_message(jpeg(LABELS.astype(np.uint8)), "mono8; jpeg compressed "))
     with pytest.raises(InputError, match="with colours"):
         reader.labels(raw_message(PATCH, "rgb8"))
     with pytest.raises(InputError, match="label -3"):
