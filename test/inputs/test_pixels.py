@@ -272,7 +272,7 @@ def test_bytes_of_the_wrong_order_are_refused(encoding):
     right, wrong = (plane_message(np.ascontiguousarray(order), encoding)
                     for order in (plane, plane.byteswap()))  # fmt: skip
     assert read(right).std() > 30
-    with pytest.raises(InputError, match="bytes were exchanged .* is_bigendian"):
+    with pytest.raises(InputError, match=r"bytes were exchanged .* is_bigendian"):
         read(wrong)
     wrong.is_bigendian = 1
     np.testing.assert_array_equal(read(wrong), read(right))
