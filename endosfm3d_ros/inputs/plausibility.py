@@ -104,6 +104,23 @@ def require_matrix(K: np.ndarray) -> None:
         )
 
 
+def require_camera(camera: PinholeCamera) -> None:
+    """Refuse a camera of a file, perhaps of a crop, that no endoscope has.
+
+    Raises:
+        InputError: its field of view, principal point or distortion, with value and limit.
+    """
+    require_view(camera)
+    for place, length in ((camera.cx, camera.width), (camera.cy, camera.height)):
+        if not 0 < place < length - 1:
+            raise InputError(
+                f"principal point {camera.cx:.1f}, {camera.cy:.1f} px outside the picture of "
+                f"{camera.width}x{camera.height}"
+            )
+    require_tangential(camera)
+    require_invertible(camera)
+
+
 def require_tangential(camera: PinholeCamera) -> None:
     """Refuse tangential distortion that no lens has: another order of the coefficients.
 
