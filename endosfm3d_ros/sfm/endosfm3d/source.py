@@ -18,6 +18,7 @@ from endosfm3d_ros.engines import Engine, EngineSettings, obtain_engine
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.sfm.endosfm3d.answers import IntrinsicsObservation, NetworkDepth, NetworkMotion
 from endosfm3d_ros.sfm.endosfm3d.arrays import (
     camera_belief,
     camera_of,
@@ -56,41 +57,6 @@ class EndoSfM3DConfig:
     def __post_init__(self) -> None:
         if self.pose_every < 1:
             raise ConfigurationError(f"pose_every {self.pose_every}: 1 or more is accepted")
-
-
-@dataclass(frozen=True)
-class NetworkDepth:
-    """Answer of the depth network at the size of the image."""
-
-    inverse_depth: np.ndarray  # (H, W) float32, 1 / units; NaN where the network failed
-    confidence: np.ndarray  # (H, W) float32 0..1, 0 where invalid
-
-    @property
-    def depth(self) -> np.ndarray:
-        """(H, W) float32 units, NaN invalid (REP 117)."""
-        return 1 / self.inverse_depth
-
-    @property
-    def invalid_share(self) -> float:
-        """Share of pixels without a depth, 0..1."""
-        return float(np.isnan(self.inverse_depth).mean())
-
-
-@dataclass(frozen=True)
-class IntrinsicsObservation:
-    """What the pose network read from one pair of frames; noisy, to be filtered."""
-
-    camera: PinholeCamera  # at the size of the frame, without distortion
-    stamp: int  # of the later frame
-    independent: bool = True  # False: it began from a camera that was told, which it repeats
-
-
-@dataclass(frozen=True)
-class NetworkMotion:
-    """Answer of the pose network for two frames."""
-
-    T_current_previous: np.ndarray  # 4x4, translation in the unit of the depth
-    camera: PinholeCamera | None  # at the size of the image; None where implausible
 
 
 @dataclass
