@@ -11,11 +11,11 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from endosfm3d_ros.nodes.health.guard import Guard
 from endosfm3d_ros.nodes.health.health import Health
 from endosfm3d_ros.nodes.inputs.receiver import FrameReceiver
 from endosfm3d_ros.nodes.messages.conversions import byte_array, time_message
 from endosfm3d_ros.nodes.node import parameters
-from endosfm3d_ros.nodes.system.guard import Guard
 from endosfm3d_ros.types import Frame
 
 PATIENCE = 20.0  # s for what comes in milliseconds on a machine that does nothing else
