@@ -11,6 +11,7 @@ from endosfm3d_ros.errors import ConfigurationError, InputError
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.sfm.depth.pair_watch import PairWatch
 from endosfm3d_ros.sfm.depth.rectifier import Rectifier, within_surfaces
+from endosfm3d_ros.sfm.depth.source import DepthSource
 from endosfm3d_ros.types import DepthMap, Frame, ScaleSource
 
 
@@ -40,11 +41,12 @@ class StereoConfig:
             )
 
 
-class StereoSource:
+class StereoSource(DepthSource):
     """Metric depth from semi-global matching (Hirschmueller 2008, as in OpenCV)."""
 
     name = "stereo"
     takes_raw = True
+    reads_calibration = True
 
     def __init__(self, config: StereoConfig | None = None) -> None:
         self.config = config or StereoConfig()

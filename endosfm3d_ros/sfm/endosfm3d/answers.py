@@ -28,15 +28,6 @@ class NetworkDepth:
 
 
 @dataclass(frozen=True)
-class IntrinsicsObservation:
-    """What the pose network read from one pair of frames; noisy, to be filtered."""
-
-    camera: PinholeCamera  # at the size of the frame, without distortion
-    stamp: int  # of the later frame
-    independent: bool = True  # False: it began from a camera that was told, which it repeats
-
-
-@dataclass(frozen=True)
 class NetworkMotion:
     """Answer of the pose network for two frames."""
 

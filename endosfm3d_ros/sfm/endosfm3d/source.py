@@ -18,7 +18,8 @@ from endosfm3d_ros.engines import Engine, EngineSettings, obtain_engine
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.sfm.endosfm3d.answers import IntrinsicsObservation, NetworkDepth, NetworkMotion
+from endosfm3d_ros.sfm.depth.source import DepthSource, IntrinsicsObservation
+from endosfm3d_ros.sfm.endosfm3d.answers import NetworkDepth, NetworkMotion
 from endosfm3d_ros.sfm.endosfm3d.arrays import (
     camera_belief,
     camera_of,
@@ -71,17 +72,17 @@ class _Seen:
     inverse_depth: np.ndarray | None = None  # at network size
 
 
-class EndoSfM3D:
+class EndoSfM3D(DepthSource):
     """A depth source made of one or two engines. Use it from one thread at a time.
 
     Confidence is the product of three factors in 0..1: whether the pixel carries an image
     (black and highlights do not), how well the two finest scales of the network agree, and how
     well the depth agrees with that of the last frame where the motion is known. See
-    `network_confidence`; nothing of it is fitted to errors.
+    `confidence`; nothing of it is fitted to errors.
     """
 
     name = "endosfm3d"
-    takes_raw = False
+    foresees_motion = True
 
     def __init__(
         self,
@@ -125,13 +126,20 @@ class EndoSfM3D:
 
     @property
     def notes(self) -> list[str]:
-        """What the user should know about the weights."""
+        """What the user should know about the weights, and back ends that were not taken."""
         note = self.weights.note if self.weights else ""
-        return [f"weights '{self.weights.name}': {note}"] if note else []
+        notes = [f"weights '{self.weights.name}': {note}"] if note else []
+        return notes + [
+            f"{engine.info.network} runs on {engine.info.backend}, not on {reason}"
+            for engine in self.engines
+            for reason in engine.info.refused
+        ]
 
-    def lens(self, frame: Frame, believed: PinholeCamera) -> PinholeCamera:
-        """The camera that is believed in: nothing else is known of it."""
-        return believed
+    @property
+    def backend(self) -> str:
+        """Weights, and what runs them."""
+        weights = f"{self.weights.name}: " if self.weights else ""
+        return weights + ", ".join(str(engine.info) for engine in self.engines)
 
     def reset(self) -> None:
         """Forget the frames seen so far."""
