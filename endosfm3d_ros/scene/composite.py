@@ -32,22 +32,23 @@ class CompositeConfig:
     ring: float = 0.08  # of tissue around it, whose exposure the map is brought to
     exposure: float = 1.5  # factor on the map's brightness at most
     evidence: float = 0.02  # ring pixels per window pixel that outweigh "exposure is the same"
-    mark_inferred: bool = True
 
 
 class Compositor:
     """Makes the picture of every update that somebody looks at.
 
     Args:
-        config: lengths, and whether inferred parts are marked.
+        config: lengths.
     """
 
     def __init__(self, config: CompositeConfig | None = None) -> None:
         self.config = config or CompositeConfig()
         self._undistorter = Undistorter()
 
-    def picture(self, update: SceneUpdate) -> np.ndarray:
+    def picture(self, update: SceneUpdate, mark_inferred: bool = True) -> np.ndarray:
         """(H, W, 3) uint8 RGB of the size of the input, without lens distortion.
+
+        `mark_inferred` tints what was never seen. What instruments hide is told by the labels.
 
         Where the camera is lost, the map does not know what is hidden now: the image alone.
         """
@@ -55,7 +56,9 @@ class Compositor:
         if view is None or view.state == TrackingState.LOST or update.labels is None:
             return image
         hidden = labels_at(update.labels, view.camera.size) > 0
-        return see_through(image, view, hidden, self.config) if hidden.any() else image
+        if not hidden.any():
+            return image
+        return see_through(image, view, hidden, mark_inferred, self.config)
 
     def _present(self, update: SceneUpdate) -> np.ndarray:
         if update.image.shape == update.frame.image.shape:
@@ -64,7 +67,11 @@ class Compositor:
 
 
 def see_through(
-    image: np.ndarray, view: TissueView, hidden: np.ndarray, config: CompositeConfig
+    image: np.ndarray,
+    view: TissueView,
+    hidden: np.ndarray,
+    mark_inferred: bool,
+    config: CompositeConfig,
 ) -> np.ndarray:
     """The image with the map where instruments hide tissue.
 
@@ -72,6 +79,7 @@ def see_through(
         image: (H, W, 3) uint8 RGB, undistorted, of any size.
         view: the map at the time of the image.
         hidden: (h, w) bool of the map's pixels, True on instruments.
+        mark_inferred: tint what was never seen.
         config: widths of the seam.
 
     Returns:
@@ -80,7 +88,7 @@ def see_through(
     """
     share = seam(hidden, config) * view.covered
     tissue = view.image
-    if config.mark_inferred:
+    if mark_inferred:
         tissue = marked(tissue, inferred_share(view))
     factor = exposure(view.image, image, share, config)
     here, there = _boxes(share, image)

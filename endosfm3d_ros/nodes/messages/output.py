@@ -33,6 +33,7 @@ class PublishContext:
     clouds: bool  # whether clouds are due
     age: float  # s since the image came
     max_points: int = 40_000  # of one cloud
+    mark_inferred: bool = True  # in pictures for people
 
 
 class Output(ABC):

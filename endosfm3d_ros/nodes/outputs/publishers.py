@@ -34,6 +34,7 @@ class ScenePublishers:
     ) -> None:
         self.names = names
         self.max_points = 40_000
+        self.mark_inferred = True
         self.cloud_rate = 10.0
         self._node = node
         self._tf_mode = tf_mode
@@ -76,7 +77,9 @@ class ScenePublishers:
                 name for name, topic in output.topics.items() if topic.always or self._heard(name)
             )
             age = monotonic() - arrival
-            context = PublishContext(names, wanted, clouds, age, self.max_points)
+            context = PublishContext(
+                names, wanted, clouds, age, self.max_points, self.mark_inferred
+            )
             for name, message in output.messages(update, context):
                 self._publishers[name].publish(message)
 

@@ -20,8 +20,8 @@ def cracks_of(view: Rendering) -> np.ndarray:
     covered = np.isfinite(view.depth).astype(np.uint8)
     side = 2 * max(1, round(CRACK * covered.shape[1] / 2)) + 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    # beyond the edge of the view nothing is covered: a gap there is no crack
-    around = cv2.copyMakeBorder(covered, side, side, side, side, cv2.BORDER_CONSTANT, value=0)
+    # a crack may run out of the view; a strip along the edge of the view is none
+    around = cv2.copyMakeBorder(covered, side, side, side, side, cv2.BORDER_REPLICATE)
     closed = cv2.morphologyEx(around, cv2.MORPH_CLOSE, disc)[side:-side, side:-side]
     return closed > covered
 
