@@ -22,7 +22,8 @@ from endosfm3d_ros.runtime.thread_limits import one_torch_thread
 from endosfm3d_ros.tools.belief import Belief, BeliefConfig, Believer, cues_of
 from endosfm3d_ros.tools.belief.belief import UNKNOWN
 from endosfm3d_ros.tools.labels import MARGIN
-from endosfm3d_ros.tools.models import ModelSource, model_source
+from endosfm3d_ros.tools.models.source import ModelSource, model_source
+from endosfm3d_ros.tools.models.workshop import Workshop
 from endosfm3d_ros.tools.opjpo import Aligner, make_aligner
 from endosfm3d_ros.tools.segmentation.sources import mask_source
 from endosfm3d_ros.tools.segmentation.topic import TopicSource
@@ -31,7 +32,6 @@ from endosfm3d_ros.tools.tracking.config import TrackerConfig
 from endosfm3d_ros.tools.tracking.tracker import ToolTracker
 from endosfm3d_ros.tools.tracking.types import ToolTracks, TrackedTool
 from endosfm3d_ros.tools.types import ToolModel, ToolObservation, ToolPlacement
-from endosfm3d_ros.tools.workshop import Workshop
 from endosfm3d_ros.types import Frame, ScaleSource, SceneUpdate
 
 log = logging.getLogger(__name__)
