@@ -1,7 +1,8 @@
 """How sure it is that a tracked region is an instrument, image by image, with the reason in words.
 
-Cues become log odds that add up and are averaged over the last images; a few images prove little. The weights were chosen so that generated scenes with instruments, and generated and
-real ones without, fall on their sides with room between them; see docs/hazards.md.
+Cues become log odds that add up and are averaged over the last images; a few images prove little.
+The weights were chosen so that generated scenes with instruments, and generated and real ones
+without, fall on their sides with room between them; see docs/hazards.md.
 """
 
 from __future__ import annotations
