@@ -34,7 +34,7 @@ class Line:
 class BeliefConfig:
     """What each cue is worth."""
 
-    measured_step: Line = Line(0.06, 0.02, -6.0, 4.0)  # of depth from two eyes or a sensor
+    measured_step: Line = Line(0.05, 0.005, -12.0, 4.0)  # of depth from two eyes or a sensor
     guessed_step: Line = Line(0.03, 0.03, -3.0, 1.0)  # of a network that may guess steps too
     redness: Line = Line(0.1, 0.1, -1.0, 1.0)
     black: Line = Line(0.08, -0.02, -6.0, 0.0)
