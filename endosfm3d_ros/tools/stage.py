@@ -44,7 +44,7 @@ class ToolsConfig:
     """What the stage is made of, and when a model that does not fit is made anew."""
 
     masks: str = "colour"  # auto | topic | colour | network
-    models: str = "capsule"  # capsule | mesh | lrm
+    models: str = "capsule"  # articulated | capsule | mesh | lrm
     model_path: str = ""  # mesh file or weights folder
     alignment: str = "joint"  # joint | paper | none
     shaft_diameter: float = 0.008  # m, of capsules (da Vinci); 0: by metric depth
@@ -220,6 +220,8 @@ class ToolStage:
             doubt = f"it may be no instrument: {belief.reason}"
             placement = replace(placement, trusted=False, reason=doubt)
         model = known.model if known.aligner is not None else None
+        if placement is not None and placement.valid:
+            model = model.at(placement.joints)
         return PlacedTool(tool, model, placement, known.count, belief)
 
     def _believe(

@@ -6,7 +6,7 @@ and its unit: metres, or the unit of the reconstruction model, whose scale only 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import cv2
@@ -63,6 +63,10 @@ class ToolModel:
     def extent(self) -> float:
         """Diagonal of the bounding box in model units."""
         return float(np.linalg.norm(np.ptp(self.vertices, axis=0)))
+
+    def at(self, joints: np.ndarray) -> ToolModel:
+        """What it is at joint angles (J,), rad; a rigid model is always the same."""
+        return self
 
     @cached_property
     def surface(self) -> SurfacePoints:
@@ -123,6 +127,8 @@ class ToolPlacement:
     trusted: bool
     reason: str = ""  # why not trusted
     stamp: int = 0  # ns
+    joints: np.ndarray = field(default_factory=lambda: np.empty(0))  # (J,) rad; none of rigid ones
+    full_covariance: np.ndarray | None = None  # (6 + J, 6 + J): as `covariance`, then the joints
 
     @classmethod
     def nowhere(cls, reason: str, stamp: int = 0) -> ToolPlacement:
