@@ -36,6 +36,7 @@ from endosfm3d_ros.types import Frame, ScaleSource, SceneUpdate
 
 log = logging.getLogger(__name__)
 
+COMPARED_AFTER = (6, 12, 24, 48, 96)  # frames, between comparisons of a model with others
 MEASURED_DEPTH = ("stereo", "topic")  # sources whose depth steps are seen, not guessed
 
 
@@ -90,6 +91,8 @@ class _Known:
     misfits: int = 0
     pause: int = 0  # frames until a source that failed slowly is asked again
     note: str = ""
+    age: int = 0  # frames since the model was last compared with others
+    compared: int = 0  # how often it was
     believer: Believer = field(default_factory=Believer)
 
 
@@ -256,14 +259,19 @@ class ToolStage:
         """Order a model where one is needed, and take it in when it is ready."""
         outworn = known.misfits >= self.config.remake_frames
         known.pause = max(known.pause - 1, 0)
+        known.age += 1
         if known.making is None and not known.pause and (known.model is None or outworn):
             known.misfits = 0
             known.making = self._workshop.order(lambda: self._make(observation))
+        elif known.making is None and self._to_compare(known):
+            known.age, known.compared = 0, known.compared + 1
+            model, placement = known.model, known.placement
+            known.making = self._workshop.order(lambda: self._better(observation, model, placement))
         if known.making is None or not (known.making.done() or not self.config.in_background):
             return
         making, known.making = known.making, None
         try:
-            known.model = making.result()
+            made = making.result()
         except InputError as error:
             known.note = str(error)
             known.pause = self.config.remake_frames if self._models.slow else 0
@@ -273,9 +281,25 @@ class ToolStage:
             known.note = f"no model could be made: {type(error).__name__}: {error}"
             known.pause = self.config.remake_frames
             return
-        known.aligner = make_aligner(self.config.alignment, known.model)
+        if made is None:  # the present one is still the best
+            return
+        known.model, known.aligner = made, make_aligner(self.config.alignment, made)
         known.placement, known.note = None, ""
         known.count += 1
+
+    def _to_compare(self, known: _Known) -> bool:
+        """Whether other models should be tried, of sources that have several: ever more rarely."""
+        if not hasattr(self._models, "better") or known.placement is None:
+            return False
+        due = COMPARED_AFTER[min(known.compared, len(COMPARED_AFTER) - 1)]
+        return known.placement.valid and known.age >= due
+
+    def _better(
+        self, observation: ToolObservation, model: ToolModel, placement: ToolPlacement
+    ) -> ToolModel | None:
+        """On the thread of the workshop."""
+        with one_torch_thread() if self.config.in_background else nullcontext():
+            return self._models.better(observation, model, placement)
 
 
 def with_probabilities(tracks: ToolTracks, seen: ToolMask) -> ToolTracks:

@@ -43,6 +43,7 @@ class JointedConfig:
     settled: float = 0.08  # px
     bounds: tuple[float, float, float] = (0.2, 0.15, 0.35)  # of one step: rad, distance, rad
     depth_cost: float = 2.0  # of overlap, for gaps of the whole depth
+    hidden_cost: float = 0.3  # of overlap, for as much behind other tools as the mask has
     capped: float = 0.1  # of the depth: larger gaps count as this
     hidden: float = 0.002  # m behind the nearest point of a cell, from which a point is hidden
     cell: int = 3  # px
@@ -195,7 +196,14 @@ class JointedRefiner:
         mask = filled(contours, 1, *self.camera.size)
         iou = float(self.target.overlaps(mask)[0])
         gaps = self.gaps(pose) if self.depth else None
-        return _Seen(points, contours, mask, iou, gaps, iou - self.cost(gaps))
+        merit = iou - self.cost(gaps) - self.config.hidden_cost * self.hidden(mask[0])
+        return _Seen(points, contours, mask, iou, gaps, merit)
+
+    def hidden(self, solid: np.ndarray) -> float:
+        """Share of the mask that the silhouette has behind other tools, where nothing speaks."""
+        if not self.target.hides:
+            return 0.0
+        return np.count_nonzero(solid & ~self.target.known) / max(1, self.target.area)
 
     def gaps(self, pose: JointedPose) -> Gaps:
         """To the measured depth, of points that nothing of the model hides."""

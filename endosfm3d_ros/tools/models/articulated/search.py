@@ -72,9 +72,11 @@ def searched(
     ]
     target = MaskTarget.of(observation, config.resolution)
     points = np.stack([prepared.vertices(start) for start in starts])
-    overlaps = target.overlaps(
-        silhouettes(prepared.mesh, points, observation.camera, target.window)
-    )
+    solid = silhouettes(prepared.mesh, points, observation.camera, target.window)
+    overlaps = target.overlaps(solid)
+    if target.hides:
+        behind = (solid & ~target.known).sum(axis=(1, 2)) / max(1, target.area)
+        overlaps = overlaps - config.refine.hidden_cost * behind
     refiner = JointedRefiner(prepared, observation, config.refine_resolution, config.refine)
     merits = overlaps - [refiner.cost(refiner.gaps(s)) if refiner.depth else 0.0 for s in starts]
     best = np.argsort(-merits, kind="stable")[: config.kept]

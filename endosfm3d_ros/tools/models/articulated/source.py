@@ -17,7 +17,7 @@ from endosfm3d_ros.tools.opjpo.jointed import (
     JointedRefiner,
     Prepared,
 )
-from endosfm3d_ros.tools.types import ToolModel, ToolObservation
+from endosfm3d_ros.tools.types import ToolModel, ToolObservation, ToolPlacement
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class SelectionConfig:
     stretched: int = 3  # kinds of which other lengths of the jaws are tried
     plausible: float = 0.06  # of merit below the best: such kinds are not excluded
     unusual: float = 0.02  # of merit, that jaws of another length must gain
+    hysteresis: float = 0.015  # of merit, that another model must gain
     resolution: int = 160  # px of the window's larger side
     reach: int = 12  # points along what another kind would reach
     search: SearchConfig = field(default_factory=SearchConfig)
@@ -61,19 +62,41 @@ class ArticulatedSource:
         Raises:
             InputError: the mask is too small, or fills the image.
         """
+        return self._chosen(observation)[0]
+
+    def _chosen(self, observation: ToolObservation) -> tuple[JointedModel, float]:
+        """The best model and its merit."""
         ranked = self.candidates(observation)
         best = ranked[0]
         others = [c for c in ranked[1:] if c.fit.merit > best.fit.merit - self.config.plausible]
         T = np.eye(4)
         T[:3, :3], T[:3, 3] = best.fit.pose.R, best.fit.pose.position
         color = np.full(best.model.vertices.shape, mean_color(observation), np.uint8)
-        return replace(
+        model = replace(
             best.model,
             birth=T,
             birth_joints=best.fit.pose.joints,
             maybe=self._reaches(best, others),
             colors=color,
         )
+        return model, best.fit.merit
+
+    def better(
+        self, observation: ToolObservation, model: JointedModel, placement: ToolPlacement
+    ) -> ToolModel | None:
+        """Another model that fits clearly better than the present one, or None.
+
+        Args:
+            observation: of now.
+            model: the present one.
+            placement: of it, in this or the last image.
+        """
+        refiner = JointedRefiner(
+            Prepared(model), observation, self.config.resolution, self.config.refine
+        )
+        now = refiner.run(JointedPose(placement.R, placement.t, placement.joints))
+        found = self._chosen(observation)
+        return found[0] if found[1] > now.merit + self.config.hysteresis else None
 
     def candidates(self, observation: ToolObservation) -> list[Candidate]:
         """All kinds with their best fits, best first."""
