@@ -34,6 +34,8 @@ class ToolModel:
     birth: np.ndarray | None = None  # (4, 4) model to the camera it was made from, model units
     pivot: np.ndarray | None = None  # (3,) about which it is turned; the box's middle if None
     approximate: bool = False  # True: only roughly the tool's shape, so its outline may mislead
+    end: np.ndarray | None = None  # (E, 3) points of the working end; None where it is not known
+    possible: np.ndarray | None = None  # (M, 3) points that it would have if it were another kind
 
     def __post_init__(self) -> None:
         vertices, faces = self.vertices, self.faces

@@ -24,6 +24,8 @@ from endosfm3d_ros.tools.types import ToolModel
 SOURCE = "articulated"
 STEEL = (150, 150, 155)  # RGB, where no image has shown it
 BEND, YAW = 1.5, 1.4  # rad, limits of wrist and jaws
+LAST = 0.01  # m of a shaft without jaws that are its working end
+ENOUGH = 200  # points of a working end
 LINKS = (SHAFT, WRIST, JAW, OTHER_JAW)
 
 
@@ -48,6 +50,14 @@ class JointedModel(ToolModel):
         face = self.surface.faces
         return self.links[self.faces[face, 0]]
 
+    @cached_property
+    def end_points(self) -> np.ndarray:
+        """(E,) surface points of the jaws, or of the last of a shaft without."""
+        rows = np.nonzero(self.surface_links >= JAW)[0]
+        if not len(rows):
+            rows = np.nonzero(self.surface.points[:, 2] > -LAST)[0]
+        return rows[:ENOUGH]
+
     def moved(self, points: np.ndarray, links: np.ndarray, joints: np.ndarray) -> np.ndarray:
         """(N, 3) points of links at rest, at joint angles, tool frame."""
         turns, moves = self.linkage.links(joints)
@@ -64,12 +74,18 @@ class JointedModel(ToolModel):
         points = self.moved(self.surface.points, self.surface_links, joints)
         surface = replace(self.surface, points=points, normals=normals.astype(np.float32))
         model = ToolModel(
-            self.moved(self.vertices, self.links, joints), self.faces, self.colors, SOURCE, True
+            self.moved(self.vertices, self.links, joints),
+            self.faces,
+            self.colors,
+            SOURCE,
+            True,
+            end=points[self.end_points],
+            possible=self.reached(joints),
         )
         model.__dict__["surface"] = surface  # instead of sampling anew
         return model
 
-    def possible(self, joints: np.ndarray) -> np.ndarray:
+    def reached(self, joints: np.ndarray) -> np.ndarray:
         """(M, 3) points that it may reach, tool frame, m."""
         turns, moves = self.linkage.links(joints)
         return self.maybe @ turns[JAW].T + moves[JAW]
