@@ -98,9 +98,10 @@ def _clearance(tool: PlacedTool, tree: cKDTree, tissue: Cloud, update: SceneUpda
     if missing >= distance:
         beyond = f"the tool reaches {1e3 * missing:.0f} mm beyond its model"
         return Clearance.invalid(tool.track.id, beyond)
+    metal, doubted = _metal_distance(tool, surface, tree, update, distance)
     bound = min(
         _surface_bound(tool, surface, distances, update) - missing,
-        _metal_bound(tool, surface, tree, update, distance),
+        metal - ONE_SIDED_95 * doubted,
         _possible_bound(tool, tree, distance),
     )
     return Clearance(
@@ -131,19 +132,19 @@ def _surface_bound(
     return float((distances[near] - ONE_SIDED_95 * sigma).min())
 
 
-def _metal_bound(
+def _metal_distance(
     tool: PlacedTool, surface: np.ndarray, tree: cKDTree, update: SceneUpdate, distance: float
-) -> float:
-    """By the metal that depth shows nearer to tissue than the model is, beside the model."""
+) -> tuple[float, float]:
+    """Metres, and their deviation, of metal that depth shows beside the model, nearer to tissue."""
     metal = metal_points(tool, update)
     apart = tree.query(metal, distance_upper_bound=distance)[0]
     nearer = np.isfinite(apart)
     metal, apart = metal[nearer], apart[nearer]
     apart = np.sort(apart[beside_model(metal, surface)])
     if len(apart) < FEWEST:
-        return np.inf
+        return np.inf, 0.0
     sigma = doubt(np.zeros(1), metal[:1], scale_sigma(update))[0]
-    return float(apart[FEWEST - 1] - ONE_SIDED_95 * sigma)
+    return float(apart[FEWEST - 1]), float(sigma)
 
 
 def _possible_bound(tool: PlacedTool, tree: cKDTree, distance: float) -> float:

@@ -24,6 +24,7 @@ from endosfm3d_ros.tools.types import ToolObservation
 
 DOF = 9  # rotation, translation over the distance, three joints
 SAMPLES = (140, 90, 110, 110)  # surface points of each link that are compared with depth
+MOVED = np.array([[link in MOVES[j] for j in MOVES] for link in range(4)])  # (links, joints)
 NEAR_WRIST = 0.05  # m of the shaft from its end, where it is compared
 
 
@@ -334,13 +335,20 @@ def chained(
     prepared: Prepared,
 ) -> np.ndarray:
     """(N, 9) change with pose and joints of quantities whose (N, 3) change with points is known."""
-    arms = points - pose.position
+    moments = _cross(points.T, forces.T)  # (3, N), about the camera
     rows = np.empty((len(points), DOF))
-    rows[:, :3] = np.cross(arms, forces)
+    rows[:, :3] = (moments - _cross(pose.position[:, None], forces.T)).T
     rows[:, 3:6] = forces * pose.position[2]
     axes, pivots = prepared.model.linkage.axes(pose.joints)
     axes, pivots = axes @ pose.R.T, pivots @ pose.R.T + pose.position
-    for joint, moved in MOVES.items():
-        turned = np.cross(points - pivots[joint], forces) @ axes[joint]
-        rows[:, 6 + joint] = np.where(np.isin(links, moved), turned, 0.0)
+    # axis . ((point - pivot) x force) = axis . moment - (axis x pivot) . force
+    turned = moments.T @ axes.T - forces @ _cross(axes.T, pivots.T)
+    rows[:, 6:] = turned * MOVED[links]
     return rows
+
+
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(3, N) products of (3, N) vectors; several times as quick as `numpy.cross`."""
+    return np.stack(
+        [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
+    )
