@@ -86,6 +86,7 @@ def _clearance(tool: PlacedTool, tree: cKDTree, tissue: Cloud, update: SceneUpda
     if end_in_sight(tool, update) < SEEN_SHARE:
         return Clearance.invalid(tool.track.id, "its working end is hidden or out of the picture")
     surface, distances, nearest = _apart(tool, tree)
+    nearest = np.minimum(nearest, len(tissue.points) - 1)  # no neighbour: the distance is infinite
     best = int(np.argmin(distances))
     row = nearest[best]
     point, kind = tissue.points[row], KINDS[CloudLabel(int(tissue.labels[row]))]
@@ -100,13 +101,11 @@ def _clearance(tool: PlacedTool, tree: cKDTree, tissue: Cloud, update: SceneUpda
         return Clearance.invalid(tool.track.id, beyond)
     metal, doubted = _metal_distance(tool, surface, tree, update, distance)
     bound = min(
-        _surface_bound(tool, surface, distances, update) - missing,
+        _surface_bound(tool, surface, distances, tissue.points[nearest], update) - missing,
         metal - ONE_SIDED_95 * doubted,
         _possible_bound(tool, tree, distance),
     )
-    return Clearance(
-        tool.track.id, point.astype(np.float64), distance, max(0.0, bound), kind, True
-    )
+    return Clearance(tool.track.id, point.astype(np.float64), distance, max(0.0, bound), kind, True)
 
 
 def _apart(tool: PlacedTool, tree: cKDTree) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -123,12 +122,17 @@ def _apart(tool: PlacedTool, tree: cKDTree) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def _surface_bound(
-    tool: PlacedTool, surface: np.ndarray, distances: np.ndarray, update: SceneUpdate
+    tool: PlacedTool,
+    surface: np.ndarray,
+    distances: np.ndarray,
+    tissue: np.ndarray,
+    update: SceneUpdate,
 ) -> float:
-    """Over all points of the surface: farther ones may be known less well."""
+    """Over all points of the surface, with the tissue nearest to each: farther ones may be known
+    less well."""
     near = np.flatnonzero(np.isfinite(distances))
     near = near[np.argsort(distances[near])][:: max(1, len(near) // CHECKED)]
-    sigma = doubt(point_variances(tool, surface[near]), surface[near], scale_sigma(update))
+    sigma = doubt(point_variances(tool, surface[near]), tissue[near], scale_sigma(update))
     return float((distances[near] - ONE_SIDED_95 * sigma).min())
 
 
@@ -185,7 +189,7 @@ def doubt(variances: np.ndarray, points: np.ndarray, scale: float) -> np.ndarray
 
     Args:
         variances: (N,) m^2 of the points.
-        points: (N, 3) m, camera frame; the tissue is beside them.
+        points: (N, 3) m, on the tissue, camera frame.
         scale: of the logarithm of the scale. A wrong scale moves tissue along its ray, while a tool
             whose size is known stays: so all of the way from the camera counts, not the distance.
     """

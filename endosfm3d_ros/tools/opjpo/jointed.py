@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.tools.models.articulated.linkage import MOVES
 from endosfm3d_ros.tools.models.articulated.model import JointedModel
 from endosfm3d_ros.tools.opjpo.measured import DepthConfig, Gaps, MeasuredDepth
@@ -147,7 +146,7 @@ class JointedRefiner:
         self.sees_depth = False
         if observation.tool_depth is not None:
             seen = sampled(observation.tool_depth, self.target.window)
-            self.sees_depth = np.count_nonzero(seen > 0) > 0.3 * self.target.area
+            self.sees_depth = np.count_nonzero(seen > 0) > 0.1 * self.target.area
             self.depth = MeasuredDepth(
                 prepared.samples, prepared.normals, self.camera, seen, config.depth
             )

@@ -76,7 +76,7 @@ class MeasuredDepth:
         shown = np.nonzero(towards > self._config.facing * np.linalg.norm(points, axis=1))[0]
         column, row, inside = pixels_of(points[shown], self._camera)
         depth = self._depth[row[inside], column[inside]]
-        known = depth > 0
+        known = (depth > 0) & np.isfinite(depth)
         chosen, depth = shown[inside][known], depth[known]
         if len(chosen) < self._config.min_points:
             return Gaps(np.empty((0, 3)), np.empty(0), np.empty(0, np.intp))

@@ -18,7 +18,6 @@ from endosfm3d_ros.tools.models.articulated.family import (
 )
 from endosfm3d_ros.tools.models.articulated.linkage import Linkage
 from endosfm3d_ros.tools.models.articulated.solids import Solid
-from endosfm3d_ros.tools.shapes.surface_points import SurfacePoints
 from endosfm3d_ros.tools.types import ToolModel
 
 SOURCE = "articulated"

@@ -129,9 +129,7 @@ class ArticulatedSource:
         prepared = Prepared(model)
         if start is None:
             start = searched(prepared, observation, diameter, self.config.search).pose
-        refiner = JointedRefiner(
-            prepared, observation, self.config.resolution, self.config.refine
-        )
+        refiner = JointedRefiner(prepared, observation, self.config.resolution, self.config.refine)
         return Candidate(model, refiner.run(start))
 
     def _reaches(self, best: Candidate, others: list[Candidate]) -> np.ndarray:
