@@ -78,13 +78,8 @@ def _scene_fault(update: SceneUpdate) -> str:
 
 
 def _clearance(tool: PlacedTool, tree: cKDTree, tissue: Cloud, update: SceneUpdate) -> Clearance:
-    placement = tool.placement
-    if placement is None or not placement.valid:
-        return Clearance.invalid(tool.track.id, "the tool has no pose in this image")
-    if not placement.trusted:
-        return Clearance.invalid(tool.track.id, f"the pose is not trusted: {placement.reason}")
-    if end_in_sight(tool, update) < SEEN_SHARE:
-        return Clearance.invalid(tool.track.id, "its working end is hidden or out of the picture")
+    if reason := _tool_fault(tool, update):
+        return Clearance.invalid(tool.track.id, reason)
     surface, distances, nearest = _apart(tool, tree)
     nearest = np.minimum(nearest, len(tissue.points) - 1)  # no neighbour: the distance is infinite
     best = int(np.argmin(distances))
@@ -106,6 +101,18 @@ def _clearance(tool: PlacedTool, tree: cKDTree, tissue: Cloud, update: SceneUpda
         _possible_bound(tool, tree, distance),
     )
     return Clearance(tool.track.id, point.astype(np.float64), distance, max(0.0, bound), kind, True)
+
+
+def _tool_fault(tool: PlacedTool, update: SceneUpdate) -> str:
+    """Why no distance of this tool can be believed; empty where it can."""
+    placement = tool.placement
+    if placement is None or not placement.valid:
+        return "the tool has no pose in this image"
+    if not placement.trusted:
+        return f"the pose is not trusted: {placement.reason}"
+    if end_in_sight(tool, update) < SEEN_SHARE:
+        return "its working end is hidden or out of the picture"
+    return ""
 
 
 def _apart(tool: PlacedTool, tree: cKDTree) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -42,7 +42,7 @@ def model_source(
         name: articulated, lrm, mesh or capsule.
         path: the folder of the reconstruction model's weights (by default where `find_lrm` looks),
             or the mesh file; a capsule needs none.
-        shaft_diameter: m, of a capsule or of jointed models; 0 to measure it by depth where that is metric.
+        shaft_diameter: m, of a capsule or of jointed models; 0: measured by depth (capsule).
         engine: of the reconstruction network; None: the defaults.
 
     Raises:

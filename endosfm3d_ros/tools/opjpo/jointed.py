@@ -290,12 +290,12 @@ class Prepared:
     def __init__(self, model: JointedModel) -> None:
         self.model = model
         self.mesh = SilhouetteMesh(model.vertices, model.faces)
-        self.edge_links = model.links[self.mesh.edges.vertices[:, 0]]
+        self.edge_links = model.owners[self.mesh.edges.vertices[:, 0]]
         chosen = self._chosen()
         surface = model.surface
         self.samples, self.normals = surface.points[chosen], surface.normals[chosen]
         self.sample_links = model.surface_links[chosen]
-        self._vertex_rows = [model.links == link for link in range(4)]
+        self._vertex_rows = [model.owners == link for link in range(4)]
         self._sample_rows = [self.sample_links == link for link in range(4)]
 
     def _chosen(self) -> np.ndarray:

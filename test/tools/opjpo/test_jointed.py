@@ -10,7 +10,14 @@ from scipy.spatial.transform import Rotation
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.tools.models.articulated.family import FAMILY
 from endosfm3d_ros.tools.models.articulated.model import jointed_model
-from endosfm3d_ros.tools.opjpo.jointed import JointedConfig, JointedPose, JointedRefiner, Prepared
+from endosfm3d_ros.tools.models.articulated.source import ArticulatedSource
+from endosfm3d_ros.tools.opjpo.jointed import (
+    JointedConfig,
+    JointedPose,
+    JointedRefiner,
+    Prepared,
+    chained,
+)
 from endosfm3d_ros.tools.opjpo.jointed_aligner import JointedAligner
 from endosfm3d_ros.tools.shapes.silhouette import overlap, silhouette
 from endosfm3d_ros.tools.types import ToolObservation, ToolPlacement
@@ -51,13 +58,11 @@ def tip_of(model: Prepared, pose) -> np.ndarray:
 
 @pytest.mark.parametrize("joint", range(9))
 def test_what_the_fit_believes_of_a_step_is_what_happens(joint):
-    """Rows of the equations against finite differences, in the image and in depth."""
-    from endosfm3d_ros.tools.opjpo.jointed import chained
-
+    """Rows of the equations against finite differences."""
     model, step = prepared(), np.zeros(9)
     step[joint] = 1e-5
     links = np.repeat(np.arange(4), 20)
-    rows = np.concatenate([np.flatnonzero(model.model.links == k)[:20] for k in range(4)])
+    rows = np.concatenate([np.flatnonzero(model.model.owners == k)[:20] for k in range(4)])
     before, after = (_double(model, pose)[rows] for pose in (TRUTH, TRUTH.moved(step)))
     forces = np.random.default_rng(0).normal(size=(len(rows), 3))
     change = ((after - before) / 1e-5 * forces).sum(axis=1)
@@ -69,7 +74,7 @@ def _double(model: Prepared, pose: JointedPose) -> np.ndarray:
     """(V, 3) float64 vertices."""
     turns, moves = model.model.linkage.links(pose.joints)
     local = model.model.vertices.astype(float)
-    own = model.model.links
+    own = model.model.owners
     return (np.einsum("nij,nj->ni", turns[own], local) + moves[own]) @ pose.R.T + pose.position
 
 
@@ -78,8 +83,8 @@ def test_joints_are_found_from_a_start_beside_them():
     observation = seen(model, TRUTH)
     start = JointedPose(
         Rotation.from_rotvec([0.04, -0.05, 0.03]).as_matrix() @ TRUTH.R,
-        TRUTH.position + (0.001, -0.001, 0.003),
-        TRUTH.joints + (-0.15, 0.15, -0.15),
+        TRUTH.position + np.array([0.001, -0.001, 0.003]),
+        TRUTH.joints + np.array([-0.15, 0.15, -0.15]),
     )
     config = JointedConfig(iterations=12, rotation=0.3, translation=0.3, joint=0.5)
     fit = JointedRefiner(model, observation, 256, config).run(start)
@@ -94,7 +99,7 @@ def test_a_jaw_that_opens_is_followed():
     aligner = JointedAligner(model.model)
     placement = _placed(TRUTH)
     for i in range(8):
-        joints = TRUTH.joints + (0.0, 0.035 * i, 0.0)
+        joints = TRUTH.joints + np.array([0.0, 0.035 * i, 0.0])
         truth = JointedPose(TRUTH.R, TRUTH.position, joints)
         placement = aligner.place(seen(model, truth, depth=False), placement)
     assert placement.trusted and placement.iou > 0.93
@@ -120,7 +125,7 @@ def test_a_part_that_is_not_seen_is_known_less_well():
     model = prepared()
     aligner = JointedAligner(model.model)
     whole = aligner.place(seen(model, TRUTH), _placed(TRUTH))
-    away = JointedPose(TRUTH.R, TRUTH.position + (0.032, 0, 0), TRUTH.joints)
+    away = JointedPose(TRUTH.R, TRUTH.position + np.array([0.032, 0, 0]), TRUTH.joints)
     cut = aligner.place(seen(model, away), _placed(away))
     doubts = [np.diag(p.full_covariance)[7:].max() for p in (whole, cut)]
     assert doubts[1] > 1.5 * doubts[0]
@@ -130,15 +135,13 @@ def test_the_model_of_a_moment_has_its_surface_where_its_jaws_are():
     model = prepared().model
     posed = model.at(np.array([0.0, 0.6, -0.6]))
     jaw = posed.surface.points[model.surface_links == 2]
-    vertices = posed.vertices[model.links == 2]
+    vertices = posed.vertices[model.owners == 2]
     assert np.abs(jaw.mean(axis=0) - vertices.mean(axis=0)).max() < 0.003
     assert jaw[:, 0].max() > 0.008 and len(posed.surface.points) == len(model.surface.points)
 
 
 @pytest.mark.parametrize("name", ["needle driver", "spatula"])
 def test_the_kind_is_chosen_by_its_fit(name):
-    from endosfm3d_ros.tools.models.articulated.source import ArticulatedSource
-
     model = prepared(name)
     observation = seen(model, TRUTH)
     chosen = ArticulatedSource().model(observation)

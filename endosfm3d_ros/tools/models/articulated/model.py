@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.tools.models.articulated.family import (
     JAW,
     OTHER_JAW,
@@ -32,9 +33,8 @@ LINKS = (SHAFT, WRIST, JAW, OTHER_JAW)
 class JointedModel(ToolModel):
     """A model at rest whose vertices belong to links; `at` gives what it is at joint angles."""
 
-    kind: str = ""
     linkage: Linkage | None = None
-    links: np.ndarray = field(default_factory=lambda: np.empty(0, np.intp))  # (V,) of the vertices
+    owners: np.ndarray = field(default_factory=lambda: np.empty(0, np.intp))  # (V,) their links
     tips: tuple[tuple[int, np.ndarray], ...] = ()  # link and (3,) point of each working end
     thick: float | None = None  # m along the jaw, beyond which it is too thin to be segmented
     birth_joints: np.ndarray = field(default_factory=lambda: np.zeros(3))  # rad, with `birth`
@@ -47,7 +47,7 @@ class JointedModel(ToolModel):
     def surface_links(self) -> np.ndarray:
         """(S,) link of each surface point."""
         face = self.surface.faces
-        return self.links[self.faces[face, 0]]
+        return self.owners[self.faces[face, 0]]
 
     @cached_property
     def end_points(self) -> np.ndarray:
@@ -68,21 +68,38 @@ class JointedModel(ToolModel):
 
     def at(self, joints: np.ndarray) -> ToolModel:
         """The rigid model of one moment, with the surface points of this one."""
-        turns, _ = self.linkage.links(joints)
+        turns, moves = self.linkage.links(joints)
         normals = np.einsum("nij,nj->ni", turns[self.surface_links], self.surface.normals)
         points = self.moved(self.surface.points, self.surface_links, joints)
         surface = replace(self.surface, points=points, normals=normals.astype(np.float32))
         model = ToolModel(
-            self.moved(self.vertices, self.links, joints),
+            self.moved(self.vertices, self.owners, joints),
             self.faces,
             self.colors,
             SOURCE,
             True,
             end=points[self.end_points],
             possible=self.reached(joints),
+            kind=self.kind,
+            links=tuple(
+                (part, se3.from_rotation(turns[link], moves[link]))
+                for link, part in self.parts.items()
+            ),
         )
         model.__dict__["surface"] = surface  # instead of sampling anew
         return model
+
+    @cached_property
+    def parts(self) -> dict[int, ToolModel]:
+        """Each link that there is as a rigid model, in its own frame."""
+        owner = self.owners[self.faces[:, 0]]
+        made = {}
+        for link in np.unique(owner):
+            used, faces = np.unique(self.faces[owner == link], return_inverse=True)
+            faces = faces.reshape(-1, 3).astype(np.int32)
+            shape = self.vertices[used], faces, self.colors[used]
+            made[int(link)] = ToolModel(*shape, SOURCE, True)
+        return made
 
     def reached(self, joints: np.ndarray) -> np.ndarray:
         """(M, 3) points that it may reach, tool frame, m."""
@@ -134,7 +151,7 @@ def jointed_model(
         True,
         kind=kind.name,
         linkage=_linkage(kind, size),
-        links=np.concatenate(links),
+        owners=np.concatenate(links),
         tips=_tips(kind, size, stretch),
         diameter=diameter,
         half_turn=kind.half_turn,
