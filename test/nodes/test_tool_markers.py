@@ -15,8 +15,8 @@ from visualization_msgs.msg import Marker
 from endosfm3d_ros.nodes.messages.marker_shapes import MAX_TRIANGLES
 from endosfm3d_ros.nodes.messages.scene import FrameNames
 from endosfm3d_ros.nodes.messages.tools import ToolMarkers
-from endosfm3d_ros.tools.models.articulated.family import FAMILY
-from endosfm3d_ros.tools.models.articulated.model import jointed_model
+from endosfm3d_ros.tools.articulated.family import FAMILY
+from endosfm3d_ros.tools.articulated.model import jointed_model
 from endosfm3d_ros.tools.stage import PlacedTool
 from endosfm3d_ros.tools.types import ToolModel, ToolPlacement
 

@@ -18,7 +18,7 @@ from endosfm3d_ros.nodes.messages.conversions import header, image_message, pose
 from endosfm3d_ros.nodes.messages.marker_shapes import MarkerShape, shape_of
 from endosfm3d_ros.nodes.messages.scene import FrameNames
 from endosfm3d_ros.nodes.outputs.publishers import ExtraOutputs, Occasion
-from endosfm3d_ros.tools.models.articulated.linkage import NAMES as JOINT_NAMES
+from endosfm3d_ros.tools.articulated.linkage import NAMES as JOINT_NAMES
 from endosfm3d_ros.tools.stage import PlacedTool
 from endosfm3d_ros.tools.types import ToolModel
 from endosfm3d_ros.types import SceneUpdate

@@ -56,7 +56,7 @@ def model_source(
         config = ReconstructionConfig(engine=engine or EngineSettings())
         return LrmSource(find_lrm(path), config)
     if name == "articulated":
-        from endosfm3d_ros.tools.models.articulated.source import ArticulatedSource, SelectionConfig
+        from endosfm3d_ros.tools.models.jointed import ArticulatedSource, SelectionConfig
 
         return ArticulatedSource(SelectionConfig(diameter=shaft_diameter or 0.008))
     if name == "mesh":

@@ -7,7 +7,7 @@ placement = aligner.place(observation, previous_placement)
 from typing import Protocol
 
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.tools.models.articulated.model import JointedModel
+from endosfm3d_ros.tools.articulated.model import JointedModel
 from endosfm3d_ros.tools.opjpo.joint import JointAligner
 from endosfm3d_ros.tools.opjpo.jointed_aligner import JointedAligner
 from endosfm3d_ros.tools.opjpo.published import BirthAligner, PaperAligner

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from endosfm3d_ros.tools.models.articulated.linkage import MOVES
-from endosfm3d_ros.tools.models.articulated.model import JointedModel
+from endosfm3d_ros.tools.articulated.linkage import MOVES
+from endosfm3d_ros.tools.articulated.model import JointedModel
 from endosfm3d_ros.tools.opjpo.measured import DepthConfig, Gaps, MeasuredDepth
 from endosfm3d_ros.tools.opjpo.outline import Outline, outline_of
 from endosfm3d_ros.tools.opjpo.refine import MIN_POINTS, closest

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from endosfm3d_ros.errors import InputError
-from endosfm3d_ros.tools.models.articulated.model import JointedModel
-from endosfm3d_ros.tools.models.articulated.search import SearchConfig, searched
+from endosfm3d_ros.tools.articulated.model import JointedModel
 from endosfm3d_ros.tools.opjpo.jointed import (
     DOF,
     JointedConfig,
@@ -17,6 +16,7 @@ from endosfm3d_ros.tools.opjpo.jointed import (
     JointedRefiner,
     Prepared,
 )
+from endosfm3d_ros.tools.opjpo.jointed_search import SearchConfig, searched
 from endosfm3d_ros.tools.opjpo.scale import Scale
 from endosfm3d_ros.tools.opjpo.trust import TrustConfig, contradiction, doubts, unusable
 from endosfm3d_ros.tools.types import ToolObservation, ToolPlacement

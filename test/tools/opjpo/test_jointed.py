@@ -8,9 +8,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.tools.models.articulated.family import FAMILY
-from endosfm3d_ros.tools.models.articulated.model import jointed_model
-from endosfm3d_ros.tools.models.articulated.source import ArticulatedSource
+from endosfm3d_ros.tools.articulated.family import FAMILY
+from endosfm3d_ros.tools.articulated.model import jointed_model
+from endosfm3d_ros.tools.models.jointed import ArticulatedSource
 from endosfm3d_ros.tools.opjpo.jointed import (
     JointedConfig,
     JointedPose,
@@ -156,3 +156,19 @@ def test_an_unusable_mask_gives_a_placement_that_says_so():
     aligner = JointedAligner(prepared().model)
     placement = aligner.place(ToolObservation(np.zeros((256, 320), bool), CAMERA))
     assert not placement.valid and "mask of 0 pixels" in placement.reason
+
+
+def test_without_depth_or_where_no_kind_fits_the_model_is_a_capsule():
+    source, observation = ArticulatedSource(), seen(prepared(), TRUTH, depth=False)
+    assert source.model(observation).source == "capsule"
+    blob = np.zeros((256, 320), np.uint8)
+    cv2.circle(blob, (150, 20), 60, 1, -1)
+    flat = np.where(blob > 0, 0.06, np.nan).astype(np.float32)
+    assert source.model(ToolObservation(blob > 0, CAMERA, tool_depth=flat)).source == "capsule"
+
+
+def test_a_model_gives_way_only_to_one_that_fits_clearly_better():
+    source, right, wrong = ArticulatedSource(), prepared("needle driver"), prepared("hook")
+    observation = seen(right, TRUTH)
+    assert source.better(observation, right.model, _placed(TRUTH)) is None
+    assert source.better(observation, wrong.model, _placed(TRUTH)).kind == "needle driver"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from endosfm3d_ros.tools.models.articulated.family import JAW, OTHER_JAW, WRIST
+from endosfm3d_ros.tools.articulated.family import JAW, OTHER_JAW, WRIST
 
 PITCH, FIRST, SECOND = range(3)  # joints
 NAMES = ("wrist_pitch", "jaw_1", "jaw_2")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from endosfm3d_ros.tools.models.articulated.solids import Box, Point, Rod, Solid
+from endosfm3d_ros.tools.articulated.solids import Box, Point, Rod, Solid
 
 SHAFT, WRIST, JAW, OTHER_JAW = range(4)  # links
 SHAFT_LENGTH = 110.0  # mm that a model shows

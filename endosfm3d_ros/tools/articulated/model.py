@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from endosfm3d_ros.geometry import se3
-from endosfm3d_ros.tools.models.articulated.family import (
+from endosfm3d_ros.tools.articulated.family import (
     JAW,
     OTHER_JAW,
     REFERENCE,
@@ -17,8 +17,8 @@ from endosfm3d_ros.tools.models.articulated.family import (
     Kind,
     mirrored,
 )
-from endosfm3d_ros.tools.models.articulated.linkage import Linkage
-from endosfm3d_ros.tools.models.articulated.solids import Solid
+from endosfm3d_ros.tools.articulated.linkage import Linkage
+from endosfm3d_ros.tools.articulated.solids import Solid
 from endosfm3d_ros.tools.types import ToolModel
 
 SOURCE = "articulated"

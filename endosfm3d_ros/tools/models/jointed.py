@@ -6,10 +6,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from endosfm3d_ros.tools.models.articulated.family import FAMILY, JAW, REFERENCE, Kind
-from endosfm3d_ros.tools.models.articulated.model import SOURCE, JointedModel, jointed_model
-from endosfm3d_ros.tools.models.articulated.search import SearchConfig, searched
-from endosfm3d_ros.tools.models.capsule import mean_color
+from endosfm3d_ros.tools.articulated.family import FAMILY, JAW, REFERENCE, Kind
+from endosfm3d_ros.tools.articulated.model import SOURCE, JointedModel, jointed_model
+from endosfm3d_ros.tools.models.capsule import CapsuleSource, mean_color
 from endosfm3d_ros.tools.opjpo.jointed import (
     JointedConfig,
     JointedFit,
@@ -17,6 +16,8 @@ from endosfm3d_ros.tools.opjpo.jointed import (
     JointedRefiner,
     Prepared,
 )
+from endosfm3d_ros.tools.opjpo.jointed_search import SearchConfig, searched
+from endosfm3d_ros.tools.shapes.capsule_fit import CapsuleConfig
 from endosfm3d_ros.tools.types import ToolModel, ToolObservation, ToolPlacement
 
 
@@ -28,6 +29,7 @@ class SelectionConfig:
     stretched: int = 3  # kinds of which other lengths of the jaws are tried
     plausible: float = 0.06  # of merit below the best: such kinds are not excluded
     unusual: float = 0.02  # of merit, that jaws of another length must gain
+    least: float = 0.7  # merit of the best kind, below which it is none of them
     hysteresis: float = 0.015  # of merit, that another model must gain
     resolution: int = 160  # px of the window's larger side
     reach: int = 12  # points along what another kind would reach
@@ -48,21 +50,29 @@ class Candidate:
 
 
 class ArticulatedSource:
-    """Makes a jointed model of any mask of a shaft with a working end."""
+    """Makes a jointed model of a mask of a shaft with a working end, where metric depth shows it.
+
+    Without depth a silhouette says too little of so many joints: a capsule covers it better. It is
+    also the answer where no kind fits.
+    """
 
     name = SOURCE
     slow = True
 
     def __init__(self, config: SelectionConfig | None = None) -> None:
         self.config = config or SelectionConfig()
+        self._capsule = CapsuleSource(CapsuleConfig(diameter=self.config.diameter))
 
     def model(self, observation: ToolObservation) -> ToolModel:
-        """The kind that fits best, with the pose in which it does.
+        """The kind that fits best, with the pose in which it does, or a capsule.
 
         Raises:
             InputError: the mask is too small, or fills the image.
         """
-        return self._chosen(observation)[0]
+        if observation.tool_depth is None:
+            return self._capsule.model(observation)
+        model, merit = self._chosen(observation)
+        return model if merit > self.config.least else self._capsule.model(observation)
 
     def _chosen(self, observation: ToolObservation) -> tuple[JointedModel, float]:
         """The best model and its merit."""
@@ -82,7 +92,45 @@ class ArticulatedSource:
         return model, best.fit.merit
 
     def better(
-        self, observation: ToolObservation, model: JointedModel, placement: ToolPlacement
+        self, observation: ToolObservation, model: ToolModel, placement: ToolPlacement
+    ) -> ToolModel | None:
+        """Another model that fits clearly better than the present one, or None.
+
+        Args:
+            observation: of now.
+            model: the present one.
+            placement: of it, in this or the last image.
+        """
+        if observation.tool_depth is None:
+            return None
+        found, merit = self._chosen(observation)
+        now = self.config.least
+        if isinstance(model, JointedModel):
+            refiner = JointedRefiner(
+                Prepared(model), observation, self.config.resolution, self.config.refine
+            )
+            now = refiner.run(JointedPose(placement.R, placement.t, placement.joints)).merit
+        return found if merit > now + self.config.hysteresis else None
+
+    def _chosen(self, observation: ToolObservation) -> tuple[JointedModel, float]:
+        """The best model and its merit."""
+        ranked = self.candidates(observation)
+        best = ranked[0]
+        others = [c for c in ranked[1:] if c.fit.merit > best.fit.merit - self.config.plausible]
+        T = np.eye(4)
+        T[:3, :3], T[:3, 3] = best.fit.pose.R, best.fit.pose.position
+        color = np.full(best.model.vertices.shape, mean_color(observation), np.uint8)
+        model = replace(
+            best.model,
+            birth=T,
+            birth_joints=best.fit.pose.joints,
+            maybe=self._reaches(best, others),
+            colors=color,
+        )
+        return model, best.fit.merit
+
+    def better(
+        self, observation: ToolObservation, model: ToolModel, placement: ToolPlacement
     ) -> ToolModel | None:
         """Another model that fits clearly better than the present one, or None.
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.tools.models.articulated.family import JAW
-from endosfm3d_ros.tools.models.articulated.model import JointedModel
+from endosfm3d_ros.tools.articulated.family import JAW
+from endosfm3d_ros.tools.articulated.model import JointedModel
 from endosfm3d_ros.tools.opjpo.jointed import (
     JointedConfig,
     JointedFit,
