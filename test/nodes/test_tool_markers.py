@@ -107,7 +107,7 @@ def test_each_link_of_a_jointed_model_is_a_marker_whose_shape_stays():
     moved = [a.pose != b.pose for a, b in zip(first, second)]
     assert moved == [False, False, True, True]
     corners = np.concatenate([_corners(marker) for marker in second])
-    whole = model.at(np.array([0.2, 0.5, -0.5])).vertices + (0, 0, 0.06)
+    whole = model.at(np.array([0.2, 0.5, -0.5])).vertices + np.array([0, 0, 0.06])
     assert np.ptp(corners, axis=0) == pytest.approx(np.ptp(whole, axis=0), abs=1e-4)
     gone = markers.array(seen(), NAMES).markers
     assert {(m.ns, m.id, m.action) for m in gone} == {
@@ -119,4 +119,5 @@ def _corners(marker: Marker) -> np.ndarray:
     """(N, 3) corners of a marker's triangles in its header's frame."""
     q, p = marker.pose.orientation, marker.pose.position
     turn = Rotation.from_quat([q.x, q.y, q.z, q.w])
-    return turn.apply([(c.x, c.y, c.z) for c in marker.points]) + (p.x, p.y, p.z)
+    corners = turn.apply([(c.x, c.y, c.z) for c in marker.points])
+    return corners + np.array([p.x, p.y, p.z])

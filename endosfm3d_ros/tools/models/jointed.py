@@ -129,23 +129,6 @@ class ArticulatedSource:
         )
         return model, best.fit.merit
 
-    def better(
-        self, observation: ToolObservation, model: ToolModel, placement: ToolPlacement
-    ) -> ToolModel | None:
-        """Another model that fits clearly better than the present one, or None.
-
-        Args:
-            observation: of now.
-            model: the present one.
-            placement: of it, in this or the last image.
-        """
-        refiner = JointedRefiner(
-            Prepared(model), observation, self.config.resolution, self.config.refine
-        )
-        now = refiner.run(JointedPose(placement.R, placement.t, placement.joints))
-        found = self._chosen(observation)
-        return found[0] if found[1] > now.merit + self.config.hysteresis else None
-
     def candidates(self, observation: ToolObservation) -> list[Candidate]:
         """All kinds with their best fits, best first."""
         found = []
