@@ -36,6 +36,7 @@ class ToolModel:
     approximate: bool = False  # True: only roughly the tool's shape, so its outline may mislead
     end: np.ndarray | None = None  # (E, 3) points of the working end; None where it is not known
     possible: np.ndarray | None = None  # (M, 3) points that it would have if it were another kind
+    tip: np.ndarray | None = None  # (3,) middle of the ends of the jaws; None where not known
     kind: str = ""  # of instrument, where the model knows
     links: tuple[tuple[ToolModel, np.ndarray], ...] = ()  # rigid parts and their (4, 4) in it
 

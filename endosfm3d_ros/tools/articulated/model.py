@@ -80,6 +80,7 @@ class JointedModel(ToolModel):
             True,
             end=points[self.end_points],
             possible=self.reached(joints),
+            tip=self.tip_at(joints),
             kind=self.kind,
             links=tuple(
                 (part, se3.from_rotation(turns[link], moves[link]))
@@ -106,7 +107,7 @@ class JointedModel(ToolModel):
         turns, moves = self.linkage.links(joints)
         return self.maybe @ turns[JAW].T + moves[JAW]
 
-    def tip(self, joints: np.ndarray) -> np.ndarray:
+    def tip_at(self, joints: np.ndarray) -> np.ndarray:
         """(3,) middle of the working ends at joint angles, tool frame, m."""
         turns, moves = self.linkage.links(joints)
         return np.mean([turns[link] @ point + moves[link] for link, point in self.tips], axis=0)

@@ -50,7 +50,9 @@ class CapsuleSource:
         colors = np.full(vertices.shape, mean_color(observation), np.uint8)
         birth, pivot = pose_along(axis[0], axis[-1]), np.array([middle, 0.0, 0.0])
         end = np.linspace(0, END, 8)[:, None] * [1.0, 0.0, 0.0]
-        return ToolModel(vertices, faces, colors, self.name, True, birth, pivot, True, end)
+        return ToolModel(
+            vertices, faces, colors, self.name, True, birth, pivot, True, end, tip=np.zeros(3)
+        )
 
 
 def capsule_mesh(

@@ -158,7 +158,7 @@ def _joints(model: JointedModel, config: SearchConfig) -> list[np.ndarray]:
 
 def _ends(model: JointedModel, joints: np.ndarray) -> list[np.ndarray]:
     """(3,) points in the tool frame that may be the tip of the mask."""
-    tip = model.tip(joints)
+    tip = model.tip_at(joints)
     if model.thick is None:
         return [tip]
     turns, moves = model.linkage.links(joints)

@@ -53,7 +53,7 @@ def seen(model: Prepared, pose: JointedPose, depth: bool = True) -> ToolObservat
 
 
 def tip_of(model: Prepared, pose) -> np.ndarray:
-    return pose.R @ model.model.tip(pose.joints) + pose.position
+    return pose.R @ model.model.tip_at(pose.joints) + pose.position
 
 
 @pytest.mark.parametrize("joint", range(9))
@@ -148,7 +148,7 @@ def test_the_kind_is_chosen_by_its_fit(name):
     placement = JointedAligner(chosen).place(observation)
     solid = silhouette(placement.points(chosen.at(placement.joints).vertices), chosen.faces, CAMERA)
     assert overlap(solid, observation.mask) > 0.93
-    tip = placement.R @ chosen.tip(placement.joints) + placement.t
+    tip = placement.R @ chosen.tip_at(placement.joints) + placement.t
     assert np.linalg.norm(tip - tip_of(model, TRUTH)) < 0.002
 
 
