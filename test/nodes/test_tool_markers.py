@@ -12,8 +12,8 @@ import trimesh
 from scipy.spatial.transform import Rotation
 from visualization_msgs.msg import Marker
 
+from endosfm3d_ros.nodes.messages.frames import FrameNames
 from endosfm3d_ros.nodes.messages.marker_shapes import MAX_TRIANGLES
-from endosfm3d_ros.nodes.messages.scene import FrameNames
 from endosfm3d_ros.nodes.messages.tools import ToolMarkers
 from endosfm3d_ros.tools.articulated.family import FAMILY
 from endosfm3d_ros.tools.articulated.model import jointed_model
