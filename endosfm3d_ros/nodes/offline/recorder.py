@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sensor_msgs.msg import CompressedImage
 from tf2_msgs.msg import TFMessage
 
 from endosfm3d_ros.msg import PipelineStatus
-from endosfm3d_ros.nodes.messages import scene as scene_messages
 from endosfm3d_ros.nodes.messages.conversions import compressed_message, header
-from endosfm3d_ros.nodes.messages.scene import FrameNames
-from endosfm3d_ros.nodes.messages.stage_output import PublishContext
+from endosfm3d_ros.nodes.messages.frames import FrameNames
+from endosfm3d_ros.nodes.messages.output import PublishContext
+from endosfm3d_ros.nodes.messages.scene import transforms
 from endosfm3d_ros.nodes.offline.bag_writer import BagWriter
-from endosfm3d_ros.nodes.outputs.stage_outputs import stage_outputs
+from endosfm3d_ros.nodes.outputs.catalogue import scene_outputs
 from endosfm3d_ros.pipeline.pipeline import Pipeline
 from endosfm3d_ros.types import SceneUpdate, TrackingState
 
 NODE = "/endosfm3d"  # the private topics of the node by that name
 INPUT = "/endoscope/left/image_raw/compressed"
-MAX_POINTS = 40_000  # of one cloud message
-LARGE = {"tissue/gaussians"}  # not recorded: the file of the map says the same once
 
 
 class Recorder:
@@ -37,36 +33,23 @@ class Recorder:
         self._bag = bag
         self._live = live
         self._names = FrameNames()
-        self._stages = stage_outputs(pipeline, MAX_POINTS)
+        self._outputs = scene_outputs(pipeline)
         self._count = 0
 
     def add(self, update: SceneUpdate) -> None:
-        """The result of one frame."""
-        names = scene_messages.named(self._names, update.frame.frame_id)
-        stamp = update.frame.stamp
+        """The result of one frame: all that the scene says, as if somebody listened to it."""
+        names, stamp = self._names.at(update.frame.frame_id), update.frame.stamp
         self._count += 1
-        messages: dict[str, Any] = {
-            **scene_messages.pose_messages(update, names),
-            **scene_messages.camera_messages(update, names),
-            **scene_messages.depth_messages(update, names),
-            "points": scene_messages.points_message(update, names, MAX_POINTS),
-            "status": self._status(update),
-        }
         self._bag.write(INPUT, _image(update, names), stamp)
-        self._bag.write(
-            "/tf", TFMessage(transforms=scene_messages.transforms(update, names)), stamp
-        )
-        for topic, message in messages.items():
-            self._bag.write(f"{NODE}/{topic}", message, stamp, latched=topic == "intrinsics")
-        self._write_stages(update, names)
-
-    def _write_stages(self, update: SceneUpdate, names: FrameNames) -> None:
-        """What the optional stages say, as if somebody listened to all of it."""
+        self._bag.write("/tf", TFMessage(transforms=transforms(update, names)), stamp)
+        self._bag.write(f"{NODE}/status", self._status(update), stamp)
         age = update.timings.get("total", 0.0) * 1e-3 if self._live else 0.0
-        for stage in self._stages:
-            context = PublishContext(names, frozenset(stage.topics) - LARGE, clouds=True, age=age)
-            for topic, message in stage.messages(update, context):
-                self._bag.write(f"{NODE}/{topic}", message, update.frame.stamp)
+        for output in self._outputs:
+            recorded = frozenset(name for name, t in output.topics.items() if t.recorded)
+            context = PublishContext(names, recorded, clouds=True, age=age)
+            for name, message in output.messages(update, context):
+                latched = output.topics[name].latched
+                self._bag.write(f"{NODE}/{name}", message, stamp, latched=latched)
 
     def _status(self, update: SceneUpdate) -> PipelineStatus:
         """What is known of one frame; rates and latencies belong to a live node."""
