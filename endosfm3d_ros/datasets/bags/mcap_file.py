@@ -166,8 +166,10 @@ class McapFile:
         schema = struct.unpack_from("<H", content, 2)[0]
         topic, at = _string(content, 4)
         encoding, at = _string(content, at)
+        kind = self._schemas.get(schema, "")
+        topic = of_one_type(topic, kind, self.types)
         if topic not in self.types:
-            self.types[topic] = self._schemas.get(schema, "")
+            self.types[topic] = kind
             self.encodings[topic] = encoding.lower()
             self.names.append(topic)
         self._channels[number] = self.names.index(topic)
@@ -289,3 +291,9 @@ def _metadata(content: bytes, at: int) -> dict[str, str]:
         key, at = _string(content, at)
         pairs[key], at = _string(content, at)
     return pairs
+
+
+def of_one_type(topic: str, kind: str, types: dict[str, str]) -> str:
+    """The name itself, or, where it stands for another message type already, one with its type."""
+    known = types.get(topic, kind)
+    return topic if known == kind or not kind else f"{topic} ({kind})"

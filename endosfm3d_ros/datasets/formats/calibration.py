@@ -16,7 +16,7 @@ import numpy as np
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry.camera import PINHOLE, PinholeCamera
 from endosfm3d_ros.inputs.cameras import rescaled
-from endosfm3d_ros.inputs.plausibility import require_baseline
+from endosfm3d_ros.inputs.plausibility import require_baseline, require_camera
 from endosfm3d_ros.types import StereoGeometry
 
 # of text that is no JSON, or JSON of other things
@@ -44,6 +44,8 @@ def read_camera_file(path: Path) -> CameraFile:
     try:
         content = json.loads(path.read_text())
         stereo = _pair(content) if "P2" in content else None
+        for camera in (stereo.left, stereo.right) if stereo else (_camera(content),):
+            require_camera(camera)
         return CameraFile(
             camera=stereo.left if stereo else _camera(content),
             stereo=stereo,
