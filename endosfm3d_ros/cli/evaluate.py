@@ -54,7 +54,9 @@ def register(app: typer.Typer) -> None:
                 "the clip's own are given to it."
             ),
         ] = "auto",
-        tool_models: Annotated[str, typer.Option(help="capsule, mesh or lrm.")] = "capsule",
+        tool_models: Annotated[
+            str, typer.Option(help="articulated, capsule, mesh or lrm.")
+        ] = "capsule",
         tool_model_path: Annotated[
             str,
             typer.Option(

@@ -58,7 +58,9 @@ def run(
     tools: Annotated[
         str, typer.Option(help="off, auto, topic, colour or network: where masks come from.")
     ] = "auto",
-    tool_models: Annotated[str, typer.Option(help="capsule, mesh or lrm.")] = "capsule",
+    tool_models: Annotated[
+        str, typer.Option(help="articulated, capsule, mesh or lrm.")
+    ] = "capsule",
     tool_model_path: Annotated[
         str, typer.Option(help="Mesh file in metres, or folder of reconstruction weights.")
     ] = "",

@@ -104,7 +104,7 @@ SPECS = (
         "tool_models",
         "capsule",
         "where the shape of an instrument comes from",
-        choices=("capsule", "mesh", "lrm"),
+        choices=("articulated", "capsule", "mesh", "lrm"),
     ),
     Spec("tool_model_path", "", "mesh file in metres, or folder of reconstruction weights"),
     Spec(
