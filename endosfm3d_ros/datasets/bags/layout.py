@@ -89,7 +89,10 @@ def open_storages(path: Path, scratch: Path, listed: Listed) -> tuple[list[Any],
     folder = path.parent if path.is_file() else path
     files = [folder / name for name in names]
     if not files:
-        reason = "; ".join(faults) or "it holds no .mcap or .db3 file"
+        reason = (
+            "; ".join(faults)
+            or "it holds no .mcap or .db3 file (`endosfm3d convert` makes a bag of any recording)"
+        )
         raise InputError(f"{path} is no bag, or cut off or damaged: {reason}")
     storages: list[Any] = []
     for file in files:

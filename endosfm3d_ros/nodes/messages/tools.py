@@ -14,6 +14,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.msg import Tool, ToolArray, ToolClearance
 from endosfm3d_ros.nodes.messages.clearance import ClearanceReports
+from endosfm3d_ros.nodes.messages.clearance_markers import ClearanceMarkers
 from endosfm3d_ros.nodes.messages.conversions import header, image_message, pose_message
 from endosfm3d_ros.nodes.messages.frames import FrameNames
 from endosfm3d_ros.nodes.messages.marker_shapes import MarkerShape, shape_of
@@ -163,11 +164,15 @@ class ToolOutput(Output):
         "tools/markers": Topic(MarkerArray, "finite lifetime, DELETE on leaving"),
         "tools/labels": Topic(Image, "mono8 of the image's size: 0 tissue, else the tool's id"),
         "tools/clearance": Topic(ToolClearance, "distance to tissue; only where `valid`"),
+        "tools/clearance_markers": Topic(
+            MarkerArray, "valid distances as lines with millimetres; red below 5 mm"
+        ),
     }
 
     def __init__(self, marker_meshes: str) -> None:
         self._markers = ToolMarkers(marker_meshes)
         self._clearance = ClearanceReports()
+        self._lines = ClearanceMarkers()
 
     def messages(
         self, update: SceneUpdate, context: PublishContext
@@ -182,14 +187,22 @@ class ToolOutput(Output):
             yield "tools/markers", self._markers.array(update, names)
         if "tools/labels" in wanted:
             yield "tools/labels", label_image(update, names)
-        heard = "tools/clearance" in wanted
-        for message in self._clearance.of_update(update, names, context.age, heard):
-            yield "tools/clearance", message
+        kinds = {"tools/clearance", "tools/clearance_markers"} & set(wanted)
+        found = self._clearance.of_update(update, names, context.age, bool(kinds))
+        if "tools/clearance" in kinds:
+            yield from (("tools/clearance", message) for message in found)
+        if "tools/clearance_markers" in kinds:
+            yield "tools/clearance_markers", self._lines.array(update, found)
 
     def withdrawals(self, reason: str, age: float) -> Iterator[tuple[str, object]]:
         """No clearance is valid any more."""
+        head = Header()
         for message in self._clearance.withdrawn(reason, age):
+            head = message.header
             yield "tools/clearance", message
+        gone = self._lines.withdrawn(head)
+        if gone is not None:
+            yield "tools/clearance_markers", gone
 
     def close(self) -> None:
         """Discard what markers refer to."""
