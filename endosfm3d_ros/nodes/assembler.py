@@ -70,13 +70,16 @@ class FrameAssembler:
         self._on_jump = on_jump
         self._camera: PinholeCamera | None = None
         self._stereo: StereoGeometry | None = None
+        self._pending: OrderedDict[int, Parts] = OrderedDict()
         self.poses = StampedPoses()  # from outside, 4x4 camera-to-base
         self.sync = {name: EyeSync(self.config.slop) for name in MEASURED}
         self.clear()
 
     def clear(self) -> None:
         """Forget all parts and the time of the last frame; calibration stays."""
-        self._pending: OrderedDict[int, Parts] = OrderedDict()
+        if self._pending:
+            self.rejected["of a scene that was given up"] += len(self._pending)
+        self._pending = OrderedDict()
         self._companions: dict[str, OrderedDict[int, np.ndarray]] = {}
         self._last: int | None = None
         self._had: dict[str, int] = {}  # stamp of the last frame with each part

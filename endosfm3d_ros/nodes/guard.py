@@ -21,17 +21,23 @@ class Guard:
         self._health = health
         self._said: set[str] = set()
 
-    def __call__(self, callback: Callable[..., None]) -> Callable[..., None]:
-        """The callback with every exception caught."""
+    def __call__(self, callback: Callable[..., None], image: bool = False) -> Callable[..., None]:
+        """The callback with every exception caught.
+
+        Args:
+            callback: of a subscription or a timer.
+            image: whether each call is about one image, which counts as rejected then.
+        """
+        counts = self._health.rejected if image else self._health.refused
 
         def call(*arguments: Any) -> None:
             try:
                 callback(*arguments)
             except InputError as error:
-                self._health.rejected["unusable message"] += 1
+                counts["unusable message"] += 1
                 self.warn_once(f"rejected: {error}")
             except Exception as error:
-                self._health.rejected["failed callback"] += 1
+                counts["failed callback"] += 1
                 log = self._node.get_logger()
                 log.error(f"callback failed: {error!r}", throttle_duration_sec=2.0)
 

@@ -10,6 +10,8 @@ from time import monotonic
 from rclpy.node import Node
 from tf2_msgs.msg import TFMessage
 
+from endosfm3d_ros.gates.limits import MAX_AGE
+from endosfm3d_ros.gates.scenes import Judgement
 from endosfm3d_ros.nodes import scene_messages as messages
 from endosfm3d_ros.nodes.qos import LATCHED, OUTPUT, TF, overridable
 from endosfm3d_ros.nodes.scene_messages import TOPICS, FrameNames
@@ -17,7 +19,6 @@ from endosfm3d_ros.nodes.tf_mode import TfMode
 from endosfm3d_ros.types import SceneUpdate
 
 SUBSCRIBER_POLL = 0.2  # s; asking the middleware who listens costs more than it looks
-MAX_AGE = 0.5  # s of an image, after which nothing computed from it may steer anything
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,9 @@ class Occasion:
     names: FrameNames
     wanted: frozenset[str]  # topics that somebody listens to
     clouds: bool  # whether clouds are due
-    age: float  # s since the image came
+    age: float  # s since what the image shows was taken
+    doubt: str = ""  # why no distance may be said; empty where one may be
+    stale_mask: str = ""  # why its masks are not of this image
 
 
 class ExtraOutputs(ABC):
@@ -78,7 +81,7 @@ class SceneOutputs:
         }
         self._tf = node.create_publisher(TFMessage, "/tf", TF)
         self._next_cloud = 0.0
-        self._arrival: float | None = None  # of the last image published, steady clock
+        self._taken: float | None = None  # of the last image published, steady clock
         self._listened: dict[str, tuple[float, bool]] = {}
 
     def destroy(self) -> None:
@@ -89,14 +92,15 @@ class SceneOutputs:
             self._node.destroy_publisher(publisher)
         self._publishers = {}
 
-    def publish(self, update: SceneUpdate, arrival: float) -> None:
+    def publish(self, update: SceneUpdate, taken: float, judgement: Judgement) -> None:
         """One update on every topic: poses first, then images, then the cloud.
 
         Args:
             update: of one image.
-            arrival: when that image came, s of the steady clock.
+            taken: when what it shows was taken, s of the steady clock.
+            judgement: of the update, which is not held back.
         """
-        self._arrival = arrival
+        self._taken = taken
         names = messages.named(self.names, update.frame.frame_id)
         self._publish_transforms(update, names)
         light = messages.pose_messages(update, names) | messages.camera_messages(update, names)
@@ -107,7 +111,14 @@ class SceneOutputs:
         heavy = self._clouds_due()
         for extra in self._extras:
             wanted = frozenset(topic for topic in extra.topics if self._heard(topic))
-            occasion = Occasion(names, wanted, heavy, monotonic() - arrival)
+            occasion = Occasion(
+                names,
+                wanted,
+                heavy,
+                monotonic() - taken,
+                judgement.no_clearance,
+                judgement.stale_mask,
+            )
             for topic, message in extra.messages(update, occasion):
                 self._publishers[topic].publish(message)
         if heavy and self._heard("points"):
@@ -116,8 +127,8 @@ class SceneOutputs:
 
     def watch(self, now: float) -> None:
         """Withdraw what is older than it may be; called by a timer."""
-        if self._arrival is not None and now - self._arrival > MAX_AGE:
-            age = now - self._arrival
+        if self._taken is not None and now - self._taken > MAX_AGE.value:
+            age = now - self._taken
             self.withdraw(f"the newest processed image is {age:.1f} s old", age)
 
     def withdraw(self, reason: str, age: float = 0.0) -> None:

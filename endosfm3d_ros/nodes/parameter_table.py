@@ -9,6 +9,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 
 from endosfm3d_ros.engines.device import DEVICES
 from endosfm3d_ros.engines.settings import PRECISIONS
+from endosfm3d_ros.gates.delay import CHOICES
 from endosfm3d_ros.inputs.packing import LAYOUTS
 from endosfm3d_ros.nodes.marker_shapes import SHAPES
 from endosfm3d_ros.quality import QualityName
@@ -161,12 +162,20 @@ SPECS = (
         "what to do when stamps jump: start the scene anew, or skip frames until they are newer",
         choices=("reset", "skip"),
     ),
+    Spec(
+        "image_clock",
+        "auto",
+        "clock of the images' stamps: shared with this machine, or other; auto takes delays of "
+        "minutes for another clock and shorter ones for what they are",
+        choices=CHOICES,
+    ),
+    Spec("still_pictures", False, "accept pictures that do not change, for trying out with stills"),
     Spec("min_depth", 0.018, "m; nearer stereo depth is not searched", 0.005, 1.0),
     Spec("max_depth", 0.30, "m; farther stereo depth is invalid", 0.02, 10.0),
     Spec("max_points", 40_000, "points in one cloud", 100, 5_000_000, live=True),
     Spec("cloud_rate", 10.0, "Hz at which clouds are published at most", 0.1, 120.0, live=True),
-    Spec("stale_warn", 0.5, "s without an image before a warning", 0.05, 60.0),
-    Spec("stale_error", 2.0, "s without an image before an error", 0.1, 600.0),
+    Spec("stale_warn", 0.5, "s without an image, or of delay, before a warning", 0.05, 60.0),
+    Spec("stale_error", 2.0, "s of the same before an error", 0.1, 600.0),
     Spec("max_failures", 3, "failed frames in a row that deactivate the node", 1, 1000),
 )
 BY_NAME = {spec.name: spec for spec in SPECS}

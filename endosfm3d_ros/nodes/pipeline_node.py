@@ -26,6 +26,7 @@ from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import SetBool, Trigger
 
 from endosfm3d_ros.errors import EndoError
+from endosfm3d_ros.gates.scenes import SceneGate
 from endosfm3d_ros.leftovers import sweep
 from endosfm3d_ros.live import LivePipeline
 from endosfm3d_ros.nodes import parameters
@@ -91,6 +92,7 @@ class PipelineNode(LifecycleNode):
         self._outputs = SceneOutputs(self, names, self._tf_mode, extras)
         rehearse_messages(rehearsed.update, names, stage_outputs(self._pipeline, points))
         self._first_scene = FirstScene()
+        self._gate = SceneGate()
         self._apply_live(self._values)
         before = self._pipeline.report()
         self._watchdog = Watchdog(self, self._health, self._guard, before, rehearsed.rate)
@@ -182,6 +184,7 @@ class PipelineNode(LifecycleNode):
         else:
             self.get_logger().error("the pipeline's threads have not ended within 2 s")
         self._outputs.withdraw("the node is not active")
+        self._watchdog.end("the node is not active")
 
     def _tear_down(self) -> None:
         if not self._configured:
@@ -211,23 +214,31 @@ class PipelineNode(LifecycleNode):
 
     def _on_update(self, update: SceneUpdate) -> None:
         start, total = perf_counter(), update.timings["total"]
-        arrival = self._receiver.arrival(update.frame.stamp)
+        gate, stamp = self._receiver.gate, update.frame.stamp
+        judgement = self._gate.judge(update, gate.stale_mask(stamp))
+        if judgement.held:
+            self._outputs.withdraw(judgement.held)
+            self._health.scene_failed(judgement.held, crashed=False, count="held back")
+            return
+        arrival, taken = gate.arrival(stamp), gate.taken(stamp)
         known = arrival is not None
-        self._outputs.publish(update, arrival if known else monotonic() - total * 1e-3)
+        taken = taken if known else monotonic() - total * 1e-3
+        self._outputs.publish(update, taken, judgement)
         publish_ms = (perf_counter() - start) * 1e3
         now = monotonic()
         milliseconds = {"publish": publish_ms}
         if known:
             latency = (now - arrival) * 1e3
             milliseconds |= {"latency": latency, "overhead": latency - total}
-        self._health.scene_updated(update, milliseconds, now)
+        self._health.scene_updated(update, milliseconds, now, judgement, taken)
         if sentence := self._first_scene.sentence(update, now):
             self.get_logger().info(sentence)
 
     def _on_error(self, frame: Frame | None, error: Exception) -> None:
         expected = isinstance(error, EndoError)
         sentence = str(error) if expected else repr(error)
-        self._health.scene_failed(sentence, crashed=not expected)
+        counted = "" if frame is None else "failed"
+        self._health.scene_failed(sentence, crashed=not expected, count=counted)
         what = "what was to be done between frames" if frame is None else f"frame {frame.stamp}"
         self.get_logger().error(f"{what} failed: {sentence}", throttle_duration_sec=2.0)
 
@@ -243,6 +254,7 @@ class PipelineNode(LifecycleNode):
     def _restart_scene(self) -> None:
         """A barrier: nothing of the scene before comes after the withdrawal."""
         self._live.reset()
+        self._gate.clear()
         self._health.restart(monotonic())
         self._outputs.withdraw("a new scene starts")
 
