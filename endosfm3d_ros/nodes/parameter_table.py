@@ -92,6 +92,8 @@ SPECS = (
     Spec("tissue_width", 320, "px; working width of the map", 80, 1920),
     Spec("tissue_capacity", 80_000, "Gaussians in the map at most", 1000, 1_000_000),
     Spec("map_folder", "", "folder that maps are saved below and loaded from; empty: user data"),
+    Spec("map_snapshots", 0.0, "s from one saved copy of the map to the next; 0: none", 0.0, 3600.0),
+    Spec("map_reload", False, "go on with the last copy of the map after a restart"),
     Spec(
         "tools",
         "auto",
@@ -176,6 +178,23 @@ SPECS = (
     Spec("cloud_rate", 10.0, "Hz at which clouds are published at most", 0.1, 120.0, live=True),
     Spec("stale_warn", 0.5, "s without an image, or of delay, before a warning", 0.05, 60.0),
     Spec("stale_error", 2.0, "s of the same before an error", 0.1, 600.0),
+    Spec(
+        "memory_limit",
+        0.0,
+        "MB of the process, near which detail is given up; 0: 80 % of the machine or container",
+        0.0,
+        1e6,
+    ),
+    Spec(
+        "flight_recorder",
+        0.0,
+        "s of inputs, outputs and status that are kept, and written as a bag when an error begins "
+        "or ~/save_flight is called; 0: off",
+        0.0,
+        120.0,
+    ),
+    Spec("flight_memory", 256.0, "MB that these may take", 1.0, 16_384.0),
+    Spec("flight_folder", "", "folder of flights, of which ten are kept; empty: user data"),
     Spec("max_failures", 3, "failed frames in a row that deactivate the node", 1, 1000),
 )
 BY_NAME = {spec.name: spec for spec in SPECS}

@@ -33,7 +33,9 @@ from endosfm3d_ros.nodes import parameters
 from endosfm3d_ros.nodes.configuring import build_unless
 from endosfm3d_ros.nodes.guard import Guard
 from endosfm3d_ros.nodes.health import Health
+from endosfm3d_ros.nodes.heartbeat import Heartbeat
 from endosfm3d_ros.nodes.leaving import leave, sentence_of
+from endosfm3d_ros.nodes.memory_watch import MemoryWatch
 from endosfm3d_ros.nodes.outputs import SceneOutputs
 from endosfm3d_ros.nodes.readiness import FirstScene, expectation, ready_pipeline, rehearse_messages
 from endosfm3d_ros.nodes.receiver import FrameReceiver
@@ -133,12 +135,15 @@ class PipelineNode(LifecycleNode):
             self._watchdog.report: STATUS_PERIOD,
         }
         self._receiver.assembler.rejected = self._health.rejected
-        self._watchdog.begin(self._live, self._receiver)
+        memory = MemoryWatch(self._values["memory_limit"], self._spare_memory)
+        self._watchdog.begin(self._live, self._receiver, memory)
         self._active = True
         self._loops = [
             self.create_timer(period, self._guard(callback), clock=self._steady)
             for callback, period in periods.items()
         ]
+        self._heart = Heartbeat(self._on_stuck)
+        self._heart.start()
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -175,6 +180,7 @@ class PipelineNode(LifecycleNode):
         if not self._active:
             return
         self._active = False
+        self._heart.stop()
         for loop in self._loops:
             self.destroy_timer(loop)
         self._receiver.close()
@@ -260,6 +266,7 @@ class PipelineNode(LifecycleNode):
 
     def _watch(self) -> None:
         """Withdraw what is old, say what is new, give up after too many crashes in a row."""
+        self._heart.beat()
         self._outputs.watch(monotonic())
         self._watchdog.look()
         if self._health.crashes >= self._values["max_failures"]:
@@ -269,6 +276,16 @@ class PipelineNode(LifecycleNode):
             )
             self._watchdog.report()
             self.trigger_deactivate()
+
+    def _on_stuck(self, seconds: float) -> None:
+        """On the thread of the heart: what was said last must not be believed for ever."""
+        reason = f"the node has not come round for {seconds:.1f} s"
+        self._outputs.withdraw(reason, seconds)
+        self._watchdog.stuck(reason)
+
+    def _spare_memory(self) -> None:
+        self.get_logger().warning("memory becomes scarce: the scene is made with less detail")
+        self._live.between_frames(lambda pipeline: pipeline.spare_memory())
 
     # --- services ----------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from endosfm3d_ros.msg import PipelineStatus
 from endosfm3d_ros.nodes import status
 from endosfm3d_ros.nodes.guard import Guard
 from endosfm3d_ros.nodes.health import Finding, Health, Level
+from endosfm3d_ros.nodes.memory_watch import MemoryWatch
 from endosfm3d_ros.nodes.qos import OUTPUT
 from endosfm3d_ros.nodes.receiver import FrameReceiver
 from endosfm3d_ros.types import StageReport
@@ -36,13 +37,15 @@ class Watchdog:
     ) -> None:
         self._node, self._health, self._guard, self._before = node, health, guard, before
         self._expected = expected
+        self._last: PipelineStatus | None = None
         self._live: LivePipeline | None = None
         self._dropped = 0  # frames of earlier activations that nobody answers
         self._status = node.create_publisher(PipelineStatus, "~/status", OUTPUT)
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", OUTPUT)
 
-    def begin(self, live: LivePipeline, receiver: FrameReceiver) -> None:
+    def begin(self, live: LivePipeline, receiver: FrameReceiver, memory: MemoryWatch) -> None:
         """The node becomes active."""
+        self._memory = memory
         if self._live is not None:
             self._dropped += self._live.state.dropped
         self._live, self._receiver = live, receiver
@@ -77,8 +80,10 @@ class Watchdog:
         dropped = self._dropped + self._live.state.dropped
         message = status.status_message(self._health, self._before, findings, now, dropped)
         message.expected_rate_hz = self._expected
+        message.memory_mb = self._memory.megabytes
         message.input_delay_s = self._receiver.gate.late
         self._status.publish(message)
+        self._last = message
         self._diagnostics.publish(
             status.diagnostics_message(
                 self._node.get_fully_qualified_name().lstrip("/"),
@@ -90,6 +95,17 @@ class Watchdog:
                 self._health.refused,
             )
         )
+
+    def stuck(self, reason: str) -> None:
+        """Say that nothing holds any more while the executor does not come round.
+
+        From any thread: it changes nothing but a message that was sent before.
+        """
+        message = self._last
+        if message is not None:
+            message.level, message.message = int(Level.ERROR), reason
+            message.grades = status.grade_messages(all_invalid(reason))
+            self._status.publish(message)
 
     def end(self, reason: str) -> None:
         """The last word of an activation: nothing that was said holds any more."""
@@ -103,7 +119,11 @@ class Watchdog:
 
     def _findings(self, now: float) -> list[Finding]:
         """Everything worth saying about inputs and outputs, worst first."""
-        found = [*self._health.findings(now, self._why_silent), *self._receiver.findings()]
+        found = [
+            *self._health.findings(now, self._why_silent),
+            *self._receiver.findings(),
+            *self._memory.findings(now),
+        ]
         return sorted(found, key=lambda finding: -finding.level)
 
     def _why_silent(self) -> str:
