@@ -25,9 +25,9 @@ from tf2_msgs.msg import TFMessage
 
 from endosfm3d_ros.errors import EndoError, InputError
 from endosfm3d_ros.msg import IntrinsicsEstimate, PipelineStatus, ToolArray, ToolClearance
-from endosfm3d_ros.nodes.bag_writer import BagWriter
-from endosfm3d_ros.nodes.inputs import Offer
-from endosfm3d_ros.nodes.qos import LATCHED, OUTPUT, input_profile
+from endosfm3d_ros.nodes.inputs.subscriptions import Offer
+from endosfm3d_ros.nodes.offline.bag_writer import BagWriter
+from endosfm3d_ros.nodes.outputs.qos import LATCHED, OUTPUT, input_profile
 
 OUTPUTS = {
     "/tf": TFMessage,

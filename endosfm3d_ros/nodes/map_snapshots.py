@@ -14,8 +14,8 @@ from pathlib import Path
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from endosfm3d_ros.errors import EndoError
-from endosfm3d_ros.nodes import map_services
-from endosfm3d_ros.nodes.between_frames import Between
+from endosfm3d_ros.nodes.services import maps as map_services
+from endosfm3d_ros.nodes.services.between_frames import Between
 
 NAMES = "snapshot_a.npz", "snapshot_b.npz"
 
@@ -59,7 +59,9 @@ class MapSnapshots:
 
     def _save(self) -> None:
         folder = map_services.made(self._folder())
-        oldest = ([name for name in NAMES if not (folder / name).exists()] or self._newest()[::-1])[0]
+        oldest = ([name for name in NAMES if not (folder / name).exists()] or self._newest()[::-1])[
+            0
+        ]
         self._log.debug(map_services.save(self._between, folder, oldest))
 
     def _load(self) -> None:
@@ -69,7 +71,9 @@ class MapSnapshots:
             except EndoError as error:
                 self._log.warning(f"map of before the restart: {error}")
                 continue
-            self._log.info(f"map of before the restart: {said}; it counts once the image confirms it")
+            self._log.info(
+                f"map of before the restart: {said}; it counts once the image confirms it"
+            )
             return
 
     def _newest(self) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from endosfm3d_ros.nodes.health import Finding, Level
+from endosfm3d_ros.nodes.health.health import Finding, Level
 from endosfm3d_ros.runtime.memory import available_mb, resident_mb
 
 HIGH = 0.85  # of the limit, from which memory is spared

@@ -11,8 +11,8 @@ from node_harness import LEFT, STEREO_TOPICS, Probe
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool, Trigger
 
-from endosfm3d_ros.datasets.simulator import SimulatedSequence
-from endosfm3d_ros.nodes.conversions import image_message
+from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
+from endosfm3d_ros.nodes.messages.conversions import image_message
 
 START = 100 * 10**9
 STEP = 10**8

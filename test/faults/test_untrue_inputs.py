@@ -12,7 +12,7 @@ from live_scene import INVALID, LiveScene, Shot, shots
 from node_fixtures import STEADY
 from node_harness import Probe
 
-from endosfm3d_ros.nodes.process import PipelineProcess
+from endosfm3d_ros.nodes.offline.process import PipelineProcess
 
 ERROR = 2
 PATIENCE = 60.0  # s for a busy machine

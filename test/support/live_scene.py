@@ -11,8 +11,8 @@ from endosfm3d_ros.msg import ToolClearance
 from node_harness import LEFT, STEREO_TOPICS, Probe
 from sensor_msgs.msg import Image
 
-from endosfm3d_ros.datasets.simulator import SimulatedSequence
-from endosfm3d_ros.nodes.conversions import image_message, nanoseconds
+from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
+from endosfm3d_ros.nodes.messages.conversions import image_message, nanoseconds
 from endosfm3d_ros.types import Frame
 
 SIZE = {"width": 320, "height": 256}
