@@ -11,8 +11,8 @@ from endosfm3d_ros.gates.grades import all_invalid
 from endosfm3d_ros.msg import PipelineStatus
 from endosfm3d_ros.nodes.health import status
 from endosfm3d_ros.nodes.health.health import Finding, Health, Level
+from endosfm3d_ros.nodes.health.memory_watch import MemoryWatch
 from endosfm3d_ros.nodes.inputs.receiver import FrameReceiver
-from endosfm3d_ros.nodes.memory_watch import MemoryWatch
 from endosfm3d_ros.nodes.outputs.qos import OUTPUT
 from endosfm3d_ros.nodes.system.guard import Guard
 from endosfm3d_ros.pipeline.live import LivePipeline

@@ -17,10 +17,10 @@ from endosfm3d_ros.inputs.contract import CameraContract, EyeTopics
 from endosfm3d_ros.inputs.parts import PartsPolicy, Seen
 from endosfm3d_ros.inputs.pixels import PixelReader
 from endosfm3d_ros.inputs.report import InputReport, Severity
-from endosfm3d_ros.nodes.frame_gate import FrameGate
 from endosfm3d_ros.nodes.health.health import Finding, Health, Level
 from endosfm3d_ros.nodes.inputs.assembler import FrameAssembler
 from endosfm3d_ros.nodes.inputs.depth_input import DepthInput
+from endosfm3d_ros.nodes.inputs.frame_gate import FrameGate
 from endosfm3d_ros.nodes.inputs.frame_names import sanitised
 from endosfm3d_ros.nodes.inputs.input_watch import InputWatch
 from endosfm3d_ros.nodes.inputs.subscriptions import Input, InputSubscriptions

@@ -29,10 +29,10 @@ from endosfm3d_ros.errors import EndoError
 from endosfm3d_ros.files.leftovers import sweep
 from endosfm3d_ros.gates.scenes import SceneGate
 from endosfm3d_ros.nodes.health.health import Health
+from endosfm3d_ros.nodes.health.heartbeat import Heartbeat
+from endosfm3d_ros.nodes.health.memory_watch import MemoryWatch
 from endosfm3d_ros.nodes.health.watchdog import Watchdog
-from endosfm3d_ros.nodes.heartbeat import Heartbeat
 from endosfm3d_ros.nodes.inputs.receiver import FrameReceiver
-from endosfm3d_ros.nodes.memory_watch import MemoryWatch
 from endosfm3d_ros.nodes.messages.scene import FrameNames
 from endosfm3d_ros.nodes.node import parameters
 from endosfm3d_ros.nodes.node.configuring import build_unless
