@@ -154,8 +154,10 @@ class FlightRecorder:
             raise InputError("nothing has been kept yet")
         with self._writing:
             folder = self._folder()
-            path = folder / time.strftime("flight_%Y%m%d_%H%M%S")
-            with BagWriter(path, force=True) as bag:
+            now = time.time()
+            name = time.strftime("flight_%Y%m%d_%H%M%S", time.localtime(now))
+            path = folder / f"{name}_{int(1000 * (now % 1)):03d}"
+            with BagWriter(path) as bag:
                 for m in messages:
                     bag.write_serialised(m.topic, m.kind, m.content, m.stamp, m.kind is CameraInfo)
             for old in sorted(folder.glob("flight_*_*"))[:-KEPT]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
@@ -11,12 +12,14 @@ from endosfm3d_ros.gates.grades import all_invalid
 from endosfm3d_ros.msg import PipelineStatus
 from endosfm3d_ros.nodes.health import status
 from endosfm3d_ros.nodes.health.health import Finding, Health, Level
-from endosfm3d_ros.nodes.health.memory_watch import MemoryWatch
 from endosfm3d_ros.nodes.inputs.receiver import FrameReceiver
 from endosfm3d_ros.nodes.outputs.qos import OUTPUT
 from endosfm3d_ros.nodes.system.guard import Guard
 from endosfm3d_ros.pipeline.live import LivePipeline
 from endosfm3d_ros.types import StageReport
+
+if TYPE_CHECKING:
+    from endosfm3d_ros.nodes.node.beside import Beside
 
 LONG = 1.0  # s of one stage of one image, after which it is worth a word
 
@@ -43,9 +46,9 @@ class Watchdog:
         self._status = node.create_publisher(PipelineStatus, "~/status", OUTPUT)
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", OUTPUT)
 
-    def begin(self, live: LivePipeline, receiver: FrameReceiver, memory: MemoryWatch) -> None:
+    def begin(self, live: LivePipeline, receiver: FrameReceiver, beside: Beside) -> None:
         """The node becomes active."""
-        self._memory = memory
+        self._beside = beside
         if self._live is not None:
             self._dropped += self._live.state.dropped
         self._live, self._receiver = live, receiver
@@ -69,6 +72,8 @@ class Watchdog:
         if self._known != known:
             new = [found for found in findings if (found.part, found.level) not in known]
             self._say(new, well=not findings)
+            if any(found.level == Level.ERROR for found in new):
+                self._beside.error_began()
         if self._known != known or self._graded != grades:
             self._graded = grades
             self.report()
@@ -80,7 +85,7 @@ class Watchdog:
         dropped = self._dropped + self._live.state.dropped
         message = status.status_message(self._health, self._before, findings, now, dropped)
         message.expected_rate_hz = self._expected
-        message.memory_mb = self._memory.megabytes
+        message.memory_mb = self._beside.memory.megabytes
         message.input_delay_s = self._receiver.gate.late
         self._status.publish(message)
         self._last = message
@@ -122,7 +127,7 @@ class Watchdog:
         found = [
             *self._health.findings(now, self._why_silent),
             *self._receiver.findings(),
-            *self._memory.findings(now),
+            *self._beside.memory.findings(now),
         ]
         return sorted(found, key=lambda finding: -finding.level)
 

@@ -23,7 +23,7 @@ from endosfm3d_ros.nodes.inputs.depth_input import DepthInput
 from endosfm3d_ros.nodes.inputs.frame_gate import FrameGate
 from endosfm3d_ros.nodes.inputs.frame_names import sanitised
 from endosfm3d_ros.nodes.inputs.input_watch import InputWatch
-from endosfm3d_ros.nodes.inputs.subscriptions import Input, InputSubscriptions
+from endosfm3d_ros.nodes.inputs.subscriptions import Input, InputSubscriptions, Offer
 from endosfm3d_ros.nodes.messages import conversions
 from endosfm3d_ros.nodes.node import parameters
 from endosfm3d_ros.nodes.system.guard import Guard
@@ -94,6 +94,11 @@ class FrameReceiver:
         """Stop listening."""
         self._subscriptions.close()
         self.assembler.clear()
+
+    @property
+    def offers(self) -> list[Offer]:
+        """What is listened to now."""
+        return self._subscriptions.offers
 
     def describe(self) -> str:
         """The image topic, its type and the reliability asked for and offered."""

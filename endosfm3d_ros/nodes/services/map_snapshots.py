@@ -59,9 +59,8 @@ class MapSnapshots:
 
     def _save(self) -> None:
         folder = map_services.made(self._folder())
-        oldest = ([name for name in NAMES if not (folder / name).exists()] or self._newest()[::-1])[
-            0
-        ]
+        absent = [name for name in NAMES if not (folder / name).exists()]
+        oldest = (absent or self._newest()[::-1])[0]
         self._log.debug(map_services.save(self._between, folder, oldest))
 
     def _load(self) -> None:
