@@ -50,6 +50,7 @@ from endosfm3d_ros.nodes.system.guard import Guard
 from endosfm3d_ros.nodes.system.process_exit import leave, sentence_of
 from endosfm3d_ros.nodes.system.shared_memory import sweep_shared_memory
 from endosfm3d_ros.pipeline.live import LivePipeline
+from endosfm3d_ros.runtime.memory import give_back
 
 NOTICE = "research software: not a medical device, not for clinical use"
 DISCOVERY_PERIOD = 0.1  # s between looks for publishers
@@ -168,7 +169,7 @@ class PipelineNode(LifecycleNode):
             return FAILURE
         self._tear_down()
         gc.unfreeze()  # what was frozen is never collected: this pipeline's cycles would stay
-        gc.collect()
+        give_back()
         return SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
