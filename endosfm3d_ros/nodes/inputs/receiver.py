@@ -79,7 +79,10 @@ class FrameReceiver:
         )
         self._readers: dict[str, PixelReader] = {}
         self.assembler = FrameAssembler(
-            self._hand_on_or_count, self._jumped, parameters.assembler_config(values)
+            self._hand_on_or_count,
+            self._jumped,
+            parameters.assembler_config(values),
+            self._begin_anew,
         )
         self._subscriptions = InputSubscriptions(
             node, self._inputs(), values["input_reliability"], values["image_transport"]
