@@ -26,7 +26,7 @@ from endosfm3d_ros.nodes.inputs.input_watch import InputWatch
 from endosfm3d_ros.nodes.inputs.subscriptions import Input, InputSubscriptions, Offer
 from endosfm3d_ros.nodes.messages import conversions
 from endosfm3d_ros.nodes.node import parameters
-from endosfm3d_ros.nodes.system.guard import Guard
+from endosfm3d_ros.nodes.system.guard import Guard, located
 from endosfm3d_ros.sfm.scale.sources import ScaleSourcesConfig
 from endosfm3d_ros.types import Frame
 
@@ -293,7 +293,7 @@ class FrameReceiver:
             self._hand_on(frame)
         except Exception as error:
             self.assembler.rejected["cannot be handed on"] += 1
-            sentence = f"frame {frame.stamp} cannot be handed on: {error!r}"
+            sentence = f"frame {frame.stamp} cannot be handed on: {located(error)}"
             self._node.get_logger().error(sentence, throttle_duration_sec=2.0)
 
     def _hand_on(self, frame: Frame) -> None:

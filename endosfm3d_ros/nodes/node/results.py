@@ -12,6 +12,7 @@ from endosfm3d_ros.nodes.health.health import Health
 from endosfm3d_ros.nodes.inputs.frame_gate import FrameGate
 from endosfm3d_ros.nodes.node.readiness import FirstScene
 from endosfm3d_ros.nodes.outputs.publishers import SceneOutputs
+from endosfm3d_ros.nodes.system.guard import located
 from endosfm3d_ros.types import Frame, SceneUpdate
 
 
@@ -59,7 +60,7 @@ class Results:
     def error(self, frame: Frame | None, error: Exception) -> None:
         """A frame, or what was to be done between frames, raised."""
         expected = isinstance(error, EndoError)
-        sentence = str(error) if expected else repr(error)
+        sentence = str(error) if expected else located(error)
         counted = "" if frame is None else "failed"
         self._health.scene_failed(sentence, crashed=not expected, count=counted)
         what = "what was to be done between frames" if frame is None else f"frame {frame.stamp}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from rclpy.node import Node
@@ -11,6 +13,13 @@ from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.nodes.health.health import Health
 
 REMEMBERED = 200  # sentences that were already said; bounds log and memory
+
+
+def located(error: Exception) -> str:
+    """An error that nobody expected, with the place where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{error!r}{place}"
 
 
 class Guard:
@@ -39,7 +48,7 @@ class Guard:
             except Exception as error:
                 counts["failed callback"] += 1
                 log = self._node.get_logger()
-                log.error(f"callback failed: {error!r}", throttle_duration_sec=2.0)
+                log.error(f"callback failed: {located(error)}", throttle_duration_sec=2.0)
 
         return call
 
