@@ -2,7 +2,7 @@
 """Sets this package up in `.venv/` and runs it; needs Python 3.10 to 3.13, a C++ compiler and pip.
 
     python3 bootstrap.py            set up, then `endosfm3d demo`
-    python3 bootstrap.py test       set up, then the tests (more arguments go to pytest)
+    python3 bootstrap.py test       set up, then the tests on all cores; or with pytest's arguments
     python3 bootstrap.py setup      set up only
     python3 bootstrap.py colcon     beside a ROS 2 installation: environment, then `colcon build`
     python3 bootstrap.py <anything> set up, then `endosfm3d <anything>`
@@ -390,7 +390,9 @@ def main() -> None:
     elif verb == "test":
         python = set_up().python
         os.chdir(ROOT)
-        os.execv(python, [str(python), "-m", "pytest", *rest])
+        # Everything at once: on all cores, tests with nodes together in one process.
+        spread = [] if rest else ["-n", str(min(os.cpu_count() or 1, 4)), "--dist", "loadgroup"]
+        os.execv(python, [str(python), "-m", "pytest", *spread, *rest])
     else:
         script = str(set_up().prefix / "bin" / "endosfm3d")
         os.execv(script, [script, verb, *rest])

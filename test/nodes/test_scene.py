@@ -14,6 +14,7 @@ from std_srvs.srv import Trigger
 from visualization_msgs.msg import Marker, MarkerArray
 
 from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
+from endosfm3d_ros.gates.limits import MAX_AGE
 from endosfm3d_ros.nodes.messages.cloud import CLOUD_DTYPE
 from endosfm3d_ros.nodes.messages.conversions import (
     depth_array,
@@ -22,7 +23,6 @@ from endosfm3d_ros.nodes.messages.conversions import (
     label_array,
     nanoseconds,
 )
-from endosfm3d_ros.nodes.outputs.publishers import MAX_AGE
 from endosfm3d_ros.types import CloudLabel
 
 START = 5 * 10**9
@@ -179,7 +179,7 @@ def test_clearance_is_withdrawn_when_images_stop(start_node, listening, clip):
     assert said[-1].id == tool
     assert "old" in said[-1].reason
     assert nanoseconds(said[-1].header.stamp) == stamp  # never dressed up as new
-    late = [message for message in said if message.age > MAX_AGE]
+    late = [message for message in said if message.age > MAX_AGE.value]
     assert late and not any(message.valid for message in late)
     assert listening.call("reset", Trigger).success
     assert listening.wait(lambda: "new scene" in said[-1].reason or "new scene" in said[-2].reason)

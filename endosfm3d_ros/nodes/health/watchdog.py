@@ -11,14 +11,14 @@ from rclpy.node import Node
 from endosfm3d_ros.gates.grades import all_invalid
 from endosfm3d_ros.msg import PipelineStatus
 from endosfm3d_ros.nodes.health import status
+from endosfm3d_ros.nodes.health.guard import Guard
 from endosfm3d_ros.nodes.health.health import Finding, Health, Level
-from endosfm3d_ros.nodes.inputs.receiver import FrameReceiver
 from endosfm3d_ros.nodes.outputs.qos import OUTPUT
-from endosfm3d_ros.nodes.system.guard import Guard
 from endosfm3d_ros.pipeline.live import LivePipeline
 from endosfm3d_ros.types import StageReport
 
 if TYPE_CHECKING:
+    from endosfm3d_ros.nodes.inputs.receiver import FrameReceiver
     from endosfm3d_ros.nodes.node.beside import Beside
 
 LONG = 1.0  # s of one stage of one image, after which it is worth a word

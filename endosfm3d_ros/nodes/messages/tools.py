@@ -16,9 +16,9 @@ from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.msg import Tool, ToolArray, ToolClearance
 from endosfm3d_ros.nodes.messages.clearance import ClearanceReports
 from endosfm3d_ros.nodes.messages.conversions import header, image_message, pose_message
+from endosfm3d_ros.nodes.messages.frames import FrameNames
 from endosfm3d_ros.nodes.messages.marker_shapes import MarkerShape, shape_of
-from endosfm3d_ros.nodes.messages.scene import FrameNames
-from endosfm3d_ros.nodes.outputs.publishers import ExtraOutputs, Occasion
+from endosfm3d_ros.nodes.messages.output import Output, PublishContext, Topic
 from endosfm3d_ros.tools.stage import PlacedTool
 from endosfm3d_ros.tools.types import ToolModel
 from endosfm3d_ros.types import SceneUpdate
@@ -138,37 +138,39 @@ def label_image(update: SceneUpdate, names: FrameNames) -> Image:
     return image_message(labels, "mono8", update.frame.stamp, names.camera)
 
 
-class ToolOutputs(ExtraOutputs):
+class ToolOutput(Output):
     """What the tools stage publishes.
 
     Args:
         marker_meshes: kind of `marker_shapes`.
     """
 
-    topics: ClassVar[dict[str, type]] = {
-        "tools/models": ToolArray,
-        "tools/markers": MarkerArray,
-        "tools/labels": Image,
-        "tools/clearance": ToolClearance,
+    topics: ClassVar = {
+        "tools/models": Topic(ToolArray, "shapes and poses with stable ids"),
+        "tools/markers": Topic(MarkerArray, "finite lifetime, DELETE on leaving"),
+        "tools/labels": Topic(Image, "mono8 of the image's size: 0 tissue, else the tool's id"),
+        "tools/clearance": Topic(ToolClearance, "distance to tissue; only where `valid`"),
     }
 
     def __init__(self, marker_meshes: str) -> None:
         self._markers = ToolMarkers(marker_meshes)
         self._clearance = ClearanceReports()
 
-    def messages(self, update: SceneUpdate, occasion: Occasion) -> Iterator[tuple[str, object]]:
+    def messages(
+        self, update: SceneUpdate, context: PublishContext
+    ) -> Iterator[tuple[str, object]]:
         """What is wanted with every update; clearance, the dearest, last, once per tool."""
-        names, wanted = occasion.names, occasion.wanted
+        names, wanted = context.names, context.wanted
         if update.tools is None:
             return
         if "tools/models" in wanted:
-            yield "tools/models", tool_array(update, names, occasion.age, occasion.stale_mask)
+            yield "tools/models", tool_array(update, names, context.age, context.stale_mask)
         if "tools/markers" in wanted:
             yield "tools/markers", self._markers.array(update, names)
         if "tools/labels" in wanted:
             yield "tools/labels", label_image(update, names)
         heard = "tools/clearance" in wanted
-        spoken = self._clearance.of_update(update, names, occasion.age, heard, occasion.doubt)
+        spoken = self._clearance.of_update(update, names, context.age, heard, context.doubt)
         for message in spoken:
             yield "tools/clearance", message
 

@@ -8,11 +8,11 @@ from rclpy.node import Node
 
 from endosfm3d_ros.errors import EndoError
 from endosfm3d_ros.gates.scenes import SceneGate
+from endosfm3d_ros.nodes.health.guard import located
 from endosfm3d_ros.nodes.health.health import Health
 from endosfm3d_ros.nodes.inputs.frame_gate import FrameGate
 from endosfm3d_ros.nodes.node.readiness import FirstScene
-from endosfm3d_ros.nodes.outputs.publishers import SceneOutputs
-from endosfm3d_ros.nodes.system.guard import located
+from endosfm3d_ros.nodes.outputs.publishers import ScenePublishers
 from endosfm3d_ros.types import Frame, SceneUpdate
 
 
@@ -25,7 +25,7 @@ class Results:
         health: hears of each.
     """
 
-    def __init__(self, node: Node, outputs: SceneOutputs, health: Health) -> None:
+    def __init__(self, node: Node, outputs: ScenePublishers, health: Health) -> None:
         self._node, self._outputs, self._health = node, outputs, health
         self._first_scene = FirstScene()
         self._gate = SceneGate()

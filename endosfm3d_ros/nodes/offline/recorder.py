@@ -7,19 +7,17 @@ from typing import Any
 
 from tf2_msgs.msg import TFMessage
 
-from endosfm3d_ros.nodes.messages import scene as scene_messages
-from endosfm3d_ros.nodes.messages.scene import FrameNames
+from endosfm3d_ros.nodes.messages.frames import FrameNames
+from endosfm3d_ros.nodes.messages.output import PublishContext
+from endosfm3d_ros.nodes.messages.scene import transforms
 from endosfm3d_ros.nodes.offline.bag_writer import BagWriter
-from endosfm3d_ros.nodes.outputs.publishers import Occasion
-from endosfm3d_ros.nodes.outputs.stage_outputs import stage_outputs
+from endosfm3d_ros.nodes.outputs.catalogue import scene_outputs
 from endosfm3d_ros.pipeline.pipeline import Pipeline
 from endosfm3d_ros.runtime.timing import LatencyWindow
 from endosfm3d_ros.scene.files import SceneFiles
 from endosfm3d_ros.types import ScaleSource, SceneUpdate, TrackingState
 
 NODE = "/endosfm3d"  # the private topics of the node by that name
-MAX_POINTS = 40_000  # of one cloud message
-LARGE = {"tissue/gaussians"}  # not recorded: the file of the map says the same once
 
 
 class Recorder:
@@ -36,7 +34,7 @@ class Recorder:
         self._bag = bag
         self._pipeline = pipeline
         self._names = FrameNames()
-        self._extras = stage_outputs(pipeline, MAX_POINTS)
+        self._outputs = scene_outputs(pipeline)
         self._files = SceneFiles(folder, fps)
         self._latency = LatencyWindow(10_000)
         self._last: SceneUpdate | None = None
@@ -51,28 +49,16 @@ class Recorder:
         self.lost += update.pose.state == TrackingState.LOST
 
     def _write_messages(self, update: SceneUpdate) -> None:
-        names = scene_messages.named(self._names, update.frame.frame_id)
-        stamp = update.frame.stamp
-        messages: dict[str, Any] = {
-            **scene_messages.pose_messages(update, names),
-            **scene_messages.camera_messages(update, names),
-            **scene_messages.depth_messages(update, names),
-            "points": scene_messages.points_message(update, names, MAX_POINTS),
-        }
-        self._bag.write(
-            "/tf", TFMessage(transforms=scene_messages.transforms(update, names)), stamp
-        )
-        for topic, message in messages.items():
-            self._bag.write(f"{NODE}/{topic}", message, stamp, latched=topic == "intrinsics")
-        self._write_stages(update, names)
-
-    def _write_stages(self, update: SceneUpdate, names: FrameNames) -> None:
-        """What the optional stages say, as if somebody listened to all of it."""
+        """All that the scene says, as if somebody listened to all of it."""
+        names, stamp = self._names.at(update.frame.frame_id), update.frame.stamp
+        self._bag.write("/tf", TFMessage(transforms=transforms(update, names)), stamp)
         age = update.timings.get("total", 0.0) * 1e-3
-        for extra in self._extras:
-            occasion = Occasion(names, frozenset(extra.topics) - LARGE, clouds=True, age=age)
-            for topic, message in extra.messages(update, occasion):
-                self._bag.write(f"{NODE}/{topic}", message, update.frame.stamp)
+        for output in self._outputs:
+            recorded = frozenset(name for name, t in output.topics.items() if t.recorded)
+            context = PublishContext(names, recorded, clouds=True, age=age)
+            for name, message in output.messages(update, context):
+                latched = output.topics[name].latched
+                self._bag.write(f"{NODE}/{name}", message, stamp, latched=latched)
 
     def finish(self) -> dict[str, Any]:
         """Write the files; returns what is known about the stream for the summary."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from time import monotonic
 
 from rclpy.node import Node
@@ -12,8 +10,10 @@ from tf2_msgs.msg import TFMessage
 
 from endosfm3d_ros.gates.limits import MAX_AGE
 from endosfm3d_ros.gates.scenes import Judgement
-from endosfm3d_ros.nodes.messages import scene as messages
-from endosfm3d_ros.nodes.messages.scene import TOPICS, FrameNames
+from endosfm3d_ros.nodes.messages.frames import FrameNames
+from endosfm3d_ros.nodes.messages.output import Output, PublishContext
+from endosfm3d_ros.nodes.messages.scene import transforms
+from endosfm3d_ros.nodes.outputs.catalogue import topics_of
 from endosfm3d_ros.nodes.outputs.qos import LATCHED, OUTPUT, TF, overridable
 from endosfm3d_ros.nodes.outputs.tf_mode import TfMode
 from endosfm3d_ros.types import SceneUpdate
@@ -21,63 +21,33 @@ from endosfm3d_ros.types import SceneUpdate
 SUBSCRIBER_POLL = 0.2  # s; asking the middleware who listens costs more than it looks
 
 
-@dataclass(frozen=True)
-class Occasion:
-    """What is known when an update is published."""
-
-    names: FrameNames
-    wanted: frozenset[str]  # topics that somebody listens to
-    clouds: bool  # whether clouds are due
-    age: float  # s since what the image shows was taken
-    doubt: str = ""  # why no distance may be said; empty where one may be
-    stale_mask: str = ""  # why its masks are not of this image
-
-
-class ExtraOutputs(ABC):
-    """Topics that one optional stage adds; each method yields (topic, message) of what is due."""
-
-    topics: dict[str, type]
-
-    @abstractmethod
-    def messages(self, update: SceneUpdate, occasion: Occasion) -> Iterator[tuple[str, object]]:
-        """What an update says, of what is wanted."""
-
-    def withdrawals(self, reason: str, age: float) -> Iterator[tuple[str, object]]:
-        """What must not be believed any more, `age` seconds after the last image."""
-        return iter(())
-
-    @abstractmethod
-    def close(self) -> None:
-        """Free what outlives a message; nothing follows."""
-
-
-class SceneOutputs:
+class ScenePublishers:
     """Owns the publishers of the node's private topics and of TF.
 
     Args:
         node: creates the publishers.
+        names: of the frames.
         tf_mode: says for every frame whether and how TF is published.
-        extras: outputs of optional stages.
+        outputs: of the catalogue, in the order they go out.
     """
 
     def __init__(
-        self, node: Node, names: FrameNames, tf_mode: TfMode, extras: Sequence[ExtraOutputs] = ()
+        self, node: Node, names: FrameNames, tf_mode: TfMode, outputs: Sequence[Output]
     ) -> None:
         self.names = names
         self.max_points = 40_000
         self.cloud_rate = 10.0
         self._node = node
         self._tf_mode = tf_mode
-        self._extras = extras
-        topics = TOPICS | {topic: kind for e in extras for topic, kind in e.topics.items()}
+        self._outputs = outputs
         self._publishers = {
-            topic: node.create_publisher(
-                kind,
-                f"~/{topic}",
-                LATCHED if topic == "intrinsics" else OUTPUT,
+            name: node.create_publisher(
+                topic.kind,
+                f"~/{name}",
+                LATCHED if topic.latched else OUTPUT,
                 qos_overriding_options=overridable(),
             )
-            for topic, kind in topics.items()
+            for name, topic in topics_of(outputs).items()
         }
         self._tf = node.create_publisher(TFMessage, "/tf", TF)
         self._next_cloud = 0.0
@@ -86,8 +56,8 @@ class SceneOutputs:
 
     def destroy(self) -> None:
         """Take the topics down."""
-        for extra in self._extras:
-            extra.close()
+        for output in self._outputs:
+            output.close()
         for publisher in (*self._publishers.values(), self._tf):
             self._node.destroy_publisher(publisher)
         self._publishers = {}
@@ -101,29 +71,24 @@ class SceneOutputs:
             judgement: of the update, which is not held back.
         """
         self._taken = taken
-        names = messages.named(self.names, update.frame.frame_id)
+        names = self.names.at(update.frame.frame_id)
         self._publish_transforms(update, names)
-        light = messages.pose_messages(update, names) | messages.camera_messages(update, names)
-        for topic, message in light.items():
-            self._publishers[topic].publish(message)
-        for topic, message in self._depth(update, names).items():
-            self._publishers[topic].publish(message)
-        heavy = self._clouds_due()
-        for extra in self._extras:
-            wanted = frozenset(topic for topic in extra.topics if self._heard(topic))
-            occasion = Occasion(
+        clouds = self._clouds_due()
+        for output in self._outputs:
+            wanted = frozenset(
+                name for name, topic in output.topics.items() if topic.always or self._heard(name)
+            )
+            context = PublishContext(
                 names,
                 wanted,
-                heavy,
-                monotonic() - taken,
-                judgement.no_clearance,
-                judgement.stale_mask,
+                clouds,
+                age=monotonic() - taken,
+                max_points=self.max_points,
+                doubt=judgement.no_clearance,
+                stale_mask=judgement.stale_mask,
             )
-            for topic, message in extra.messages(update, occasion):
-                self._publishers[topic].publish(message)
-        if heavy and self._heard("points"):
-            cloud = messages.points_message(update, names, self.max_points)
-            self._publishers["points"].publish(cloud)
+            for name, message in output.messages(update, context):
+                self._publishers[name].publish(message)
 
     def watch(self, now: float) -> None:
         """Withdraw what is older than it may be; called by a timer."""
@@ -133,22 +98,15 @@ class SceneOutputs:
 
     def withdraw(self, reason: str, age: float = 0.0) -> None:
         """Say of everything that feeds controllers that it is not valid now, and why."""
-        for extra in self._extras:
-            for topic, message in extra.withdrawals(reason, age):
-                self._publishers[topic].publish(message)
+        for output in self._outputs:
+            for name, message in output.withdrawals(reason, age):
+                self._publishers[name].publish(message)
 
     def _publish_transforms(self, update: SceneUpdate, names: FrameNames) -> None:
         mode = self._tf_mode.for_camera(names.camera)
         if mode != "false":
-            edges = messages.transforms(update, names, inverted=mode == "inverted")
+            edges = transforms(update, names, inverted=mode == "inverted")
             self._tf.publish(TFMessage(transforms=edges))
-
-    def _depth(self, update: SceneUpdate, names: FrameNames) -> dict[str, object]:
-        topics = ("depth/image", "depth/confidence", "depth/camera_info")
-        if not any(self._heard(topic) for topic in topics):
-            return {}
-        made = messages.depth_messages(update, names)
-        return {topic: message for topic, message in made.items() if self._heard(topic)}
 
     def _clouds_due(self) -> bool:
         """Whether clouds may go out with this frame; asked once per frame."""
