@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from endosfm3d_ros.gates.limits import CLOCK_DRIFT, OTHER_CLOCK, SHARED_CLOCK
 
-CHOICES = ("auto", "shared", "other")
+CHOICES = ("auto", "shared", "other", "recording")
 WINDOW = 10.0  # s over which the least delay of another clock is looked for
 LEARNT = 5  # images from which the pace of a recording is known
 KEPT = 600  # delays
@@ -22,7 +22,8 @@ class Delay:
     """Delays of one stream.
 
     Args:
-        clock: shared: stamps are of this machine's clock; other: they are not; auto: as above.
+        clock: shared: stamps are of this machine's clock; other: they are not; recording: they are
+            of a recording that is played at any pace, so nothing is late; auto: as above.
     """
 
     def __init__(self, clock: str = "auto") -> None:
@@ -47,6 +48,10 @@ class Delay:
     @property
     def words(self) -> str:
         """What is assumed about the clock of the images; empty where it is this machine's."""
+        if self._clock == "recording":
+            return (
+                "stamps are taken for those of a recording (image_clock): no image counts as late"
+            )
         if self._floor is None or (not self._other and self.offset > -SHARED_CLOCK.value):
             return ""
         where = "ahead of" if self.offset < 0 else "behind"
@@ -62,7 +67,7 @@ class Delay:
             stamp: of the image in nanoseconds.
             now: nanoseconds of the node's clock at its arrival; 0 while that does not run.
         """
-        if now == 0:
+        if now == 0 or self._clock == "recording":
             return 0.0
         time, delay = now * 1e-9, (now - stamp) * 1e-9
         if self._delays and time < self._delays[-1][0]:

@@ -58,6 +58,12 @@ def test_a_recording_on_simulated_time_has_the_clock_of_its_stamps():
     assert delay.words == ""
 
 
+def test_in_a_recording_that_is_stepped_through_nothing_is_late():
+    delay = Delay("recording")
+    assert lateness(delay, [0.0, 3.0, 1.0, 9.0, 60.0]) == 0.0
+    assert "recording" in delay.words
+
+
 def test_simulated_time_that_does_not_run_yet_tells_nothing():
     delay = Delay()
     assert delay.arrived(NOW, 0) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -41,6 +42,12 @@ EXTRA = {
 @pytest.fixture(scope="module")
 def clip() -> SimulatedSequence:
     return SimulatedSequence("moving", frames=12, width=320, height=256, fps=5, start=START)
+
+
+@pytest.fixture
+def start_node(start_node):
+    """Frames here are stepped through."""
+    return partial(start_node, image_clock="recording")
 
 
 @pytest.fixture

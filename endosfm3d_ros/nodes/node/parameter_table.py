@@ -170,8 +170,9 @@ SPECS = (
     Spec(
         "image_clock",
         "auto",
-        "clock of the images' stamps: shared with this machine, or other; auto takes delays of "
-        "minutes for another clock and shorter ones for what they are",
+        "clock of the images' stamps: shared with this machine, another one, or that of a "
+        "recording, which makes nothing late; auto takes delays of minutes for another clock and "
+        "shorter ones for what they are",
         choices=CHOICES,
     ),
     Spec("still_pictures", False, "accept pictures that do not change, for trying out with stills"),
