@@ -345,7 +345,7 @@ def set_up() -> Environment:
     environment = Environment(ROOT / ".venv")
     with alone(ROOT / ".venv.lock"):
         environment.create()
-        environment.install(["ros", "base", "train", "test"], ROOT / "constraints.txt")
+        environment.install(["ros", "base", "film", "train", "test"], ROOT / "constraints.txt")
         environment.mend_exports()
         build_tf2_messages(environment)
         build_package(environment)
@@ -364,7 +364,7 @@ def colcon(arguments: list[str]) -> None:
     with alone(workspace / ".venv_ros.lock"):
         environment.create(system_site_packages=True)
         (environment.prefix / "COLCON_IGNORE").touch()
-        environment.install(["base", "test"], constraints_for_apt(environment.prefix))
+        environment.install(["base", "film", "test"], constraints_for_apt(environment.prefix))
     os.chdir(workspace)
     say(f"colcon build in {workspace}")
     command = ["colcon", "build", "--packages-select", "endosfm3d_ros", *arguments]

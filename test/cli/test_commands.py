@@ -44,8 +44,10 @@ def result(clip, tmp_path_factory) -> Path:
 def test_run_writes_every_topic_of_every_frame(result):
     with AnyReader([result / "bag"]) as bag:
         counts = {connection.topic: connection.msgcount for connection in bag.connections}
-    said = {name for name, topic in all_topics().items() if topic.recorded} - {"tools/clearance"}
-    assert counts == {"/tf": 6, **{f"/endosfm3d/{name}": 6 for name in said}}  # there is no tool
+    said = {name for name, topic in all_topics().items() if topic.recorded} | {"status"}
+    own = {f"/endosfm3d/{name}" for name in said - {"tools/clearance"}}  # there is no tool
+    image = "/endoscope/left/image_raw/compressed"
+    assert counts == dict.fromkeys(own | {"/tf", image}, 6)
 
 
 def test_run_writes_cloud_map_pictures_and_summary(result):
