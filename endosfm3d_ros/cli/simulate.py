@@ -67,7 +67,9 @@ def register(app: typer.Typer) -> None:
         if sheet is not None:
             write_sheet(sheet, seed)
         elif scene is None or out is None:
-            raise ConfigurationError("a scene and a folder are needed, or --sheet and a PNG file")
+            raise ConfigurationError(
+                "a scene and a folder are needed, or --sheet and a PNG file; scenes are " + SCENES
+            )
         else:
             from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 

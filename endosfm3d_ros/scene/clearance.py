@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
+from endosfm3d_ros.scene.fault import scale_sigma, scene_fault
 from endosfm3d_ros.scene.metal import SEEN_SHARE, beside_model, end_in_sight, metal_points
 from endosfm3d_ros.tissue.store.snapshot import in_camera
 from endosfm3d_ros.tools.shapes.silhouette import silhouette
 from endosfm3d_ros.tools.stage import PlacedTool
-from endosfm3d_ros.types import Cloud, CloudLabel, ScaleSource, SceneUpdate, TrackingState
+from endosfm3d_ros.types import Cloud, CloudLabel, SceneUpdate
 
 KINDS = {
     CloudLabel.MEASURED: "measured",
@@ -53,7 +54,7 @@ def clearances(update: SceneUpdate) -> list[Clearance]:
     """Clearance of every tool of an update, in the camera frame of its image."""
     if update.tools is None:
         return []
-    reason = _scene_fault(update)
+    reason = scene_fault(update)
     if reason:
         return [Clearance.invalid(tool.track.id, reason) for tool in update.tools.tools]
     tissue = in_camera(update.tissue.cloud, update.tissue.T_map_camera)
@@ -62,19 +63,6 @@ def clearances(update: SceneUpdate) -> list[Clearance]:
     # of all tissue: what is in doubt may be the nearest; asked once, so it is built quickly
     tree = cKDTree(tissue.points, balanced_tree=False, compact_nodes=False)
     return [_clearance(tool, tree, tissue, update) for tool in update.tools.tools]
-
-
-def _scene_fault(update: SceneUpdate) -> str:
-    """Why no distance of this scene can be believed; empty where it can."""
-    if update.depth.scale == ScaleSource.RELATIVE:
-        return "the scale is relative"
-    if update.tissue is None:
-        return "no tissue map is kept"
-    if TrackingState.LOST in (update.pose.state, update.tissue.state):
-        return "tracking is lost"
-    if not np.isfinite(scale_sigma(update)):
-        return "the doubt about the scale is not known"
-    return ""
 
 
 def _clearance(tool: PlacedTool, tree: cKDTree, tissue: Cloud, update: SceneUpdate) -> Clearance:
@@ -164,11 +152,6 @@ def _possible_bound(tool: PlacedTool, tree: cKDTree, distance: float) -> float:
         return np.inf
     points = tool.placement.points(tool.model.possible)
     return float(tree.query(points, distance_upper_bound=distance)[0].min())
-
-
-def scale_sigma(update: SceneUpdate) -> float:
-    """Standard deviation of the logarithm of the scale; 0 where metres are given, not measured."""
-    return update.scale.sigma if update.scale is not None else 0.0
 
 
 def point_variances(tool: PlacedTool, points: np.ndarray) -> np.ndarray:

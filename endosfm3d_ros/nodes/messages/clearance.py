@@ -5,10 +5,10 @@ from __future__ import annotations
 from geometry_msgs.msg import Point
 from std_msgs.msg import Header
 
+from endosfm3d_ros.gates.limits import MAX_AGE
 from endosfm3d_ros.msg import ToolClearance
 from endosfm3d_ros.nodes.messages.conversions import header
 from endosfm3d_ros.nodes.messages.frames import FrameNames
-from endosfm3d_ros.nodes.messages.output import MAX_AGE
 from endosfm3d_ros.scene.clearance import Clearance, clearances
 from endosfm3d_ros.types import SceneUpdate
 
@@ -25,15 +25,16 @@ class ClearanceReports:
         self._scale = ""
 
     def of_update(
-        self, update: SceneUpdate, names: FrameNames, age: float, heard: bool
+        self, update: SceneUpdate, names: FrameNames, age: float, heard: bool, doubt: str = ""
     ) -> list[ToolClearance]:
         """One message for each tool, and a last one for each that has left.
 
         Args:
             update: of one image.
             names: of the frames.
-            age: s since the image came; nothing is valid beyond `MAX_AGE`.
+            age: s since what the image shows was taken; nothing is valid beyond `MAX_AGE`.
             heard: whether somebody listens; the distances are not computed otherwise.
+            doubt: why no distance may be said; empty where one may be.
         """
         tools = tuple(tool.track.id for tool in update.tools.tools)
         gone = [tool for tool in self._known if tool not in tools]
@@ -41,11 +42,9 @@ class ClearanceReports:
         self._scale, self._known = update.depth.scale.value, tools
         if not heard:
             return []
-        if age > MAX_AGE:
-            late = f"the image is {age:.1f} s old"
-            found = [Clearance.invalid(tool, late) for tool in tools]
-        else:
-            found = clearances(update)
+        if age > MAX_AGE.value:
+            doubt = f"the image is {age:.1f} s old"
+        found = [Clearance.invalid(tool, doubt) for tool in tools] if doubt else clearances(update)
         found += [Clearance.invalid(tool, "the tool has left") for tool in gone]
         return [self._message(clearance, age) for clearance in found]
 
@@ -66,4 +65,5 @@ class ClearanceReports:
             valid=found.valid,
             reason=found.reason,
             age=age,
+            lifetime=max(0.0, MAX_AGE.value - age) if found.valid else 0.0,
         )
