@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from endosfm3d_ros.cli.sources import InputOption, SourceArgument, open_source, tell
+from endosfm3d_ros.cli.sources import SOURCE_HELP, InputOption, open_source, tell
 from endosfm3d_ros.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -26,10 +26,15 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def evaluate(
-        clip: SourceArgument,
+        clip: Annotated[
+            Path | None,
+            typer.Argument(help=f"{SOURCE_HELP} With --suite: a folder of such."),
+        ] = None,
         what: Annotated[
             str,
-            typer.Option(help="Of depth, pose, pairs, intrinsics, masks, tissue, tools, cloud."),
+            typer.Option(
+                help="Of depth, pose, honesty, pairs, intrinsics, masks, tissue, tools, cloud."
+            ),
         ] = "depth,pose,intrinsics",
         depth_source: Annotated[
             str, typer.Option(help="auto, topic, stereo, endosfm3d or shading.")
@@ -86,6 +91,21 @@ def register(app: typer.Typer) -> None:
         json_file: Annotated[
             Path | None, typer.Option("--json", help="Write the result here as JSON.")
         ] = None,
+        suite: Annotated[
+            str,
+            typer.Option(
+                help="simulated, real or all: many clips with both eyes and with one, in one "
+                "table. Simulated ones are rendered once; real ones lie in the folder CLIP, "
+                "whose suite.json may say which."
+            ),
+        ] = "",
+        seeds: Annotated[str, typer.Option(help="Of simulated clips of a suite.")] = "0,1",
+        suite_frames: Annotated[int, typer.Option(help="Of simulated clips of a suite.")] = 120,
+        quick: Annotated[bool, typer.Option("--quick", help="A small part of the suite.")] = False,
+        only: Annotated[str, typer.Option(help="Clips of a suite whose name has this.")] = "",
+        against: Annotated[
+            Path | None, typer.Option(help="The --json of an earlier suite: shows what changed.")
+        ] = None,
     ) -> None:
         """Run the pipeline over a clip and score what it makes against the references of the clip.
 
@@ -93,9 +113,20 @@ def register(app: typer.Typer) -> None:
         scale of the run is relative.
 
         Example: endosfm3d evaluate clips/scared --what depth,pose --mode live --json result.json
+        or: endosfm3d evaluate --suite simulated --json now.json --against before.json
         """
         if json_file is not None and not json_file.parent.is_dir():
             raise ConfigurationError(f"--json {json_file}: folder {json_file.parent} is missing")
+        if suite:
+            from endosfm3d_ros.cli.suite import SuiteOptions, run
+
+            options = SuiteOptions(suite, clip, seeds, suite_frames, quick, only)
+            tools = tools_protocol(tool_models, "", align, None)
+            config = configuration(["pose"], depth_source, intrinsics, mode, masks, tools)
+            run(options, config, against, json_file)
+            return
+        if clip is None:
+            raise ConfigurationError(f"a recording is needed: {SOURCE_HELP}")
         names = [name.strip() for name in what.split(",")]
         if tool_models == "mesh" and not tool_model_path and (clip / "tools").is_dir():
             tool_model_path = str(clip / "tools")

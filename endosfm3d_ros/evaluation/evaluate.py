@@ -13,6 +13,7 @@ from endosfm3d_ros.datasets.sequence import Sequence
 from endosfm3d_ros.errors import ConfigurationError, InputError
 from endosfm3d_ros.evaluation.cloud_part import CloudPart
 from endosfm3d_ros.evaluation.given_masks import GivenMasks
+from endosfm3d_ros.evaluation.honesty_part import HonestyPart
 from endosfm3d_ros.evaluation.masks_part import MasksPart
 from endosfm3d_ros.evaluation.pairs_part import PairsPart
 from endosfm3d_ros.evaluation.parts import DepthPart, IntrinsicsPart, Part, PosePart
@@ -34,6 +35,7 @@ PARTS = {
         PosePart,
         PairsPart,
         IntrinsicsPart,
+        HonestyPart,
         MasksPart,
         TissuePart,
         ToolsPart,
