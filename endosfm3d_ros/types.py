@@ -16,7 +16,7 @@ import numpy as np
 from endosfm3d_ros.geometry.camera import PinholeCamera
 
 if TYPE_CHECKING:
-    from endosfm3d_ros.tissue.snapshot import GaussianSnapshot
+    from endosfm3d_ros.tissue.store.snapshot import GaussianSnapshot
     from endosfm3d_ros.tools.stage import ToolsView
 
 

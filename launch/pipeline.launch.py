@@ -1,7 +1,7 @@
 """Starts the pipeline, optionally with a bag, RViz and a DDS profile for large messages.
 
 On a dVRK `ros2 launch endosfm3d_ros pipeline.launch.py camera_ns:=/jhu_daVinci/left` is enough.
-What the arguments mean is decided in `endosfm3d_ros.nodes.launching`.
+What the arguments mean is decided in `endosfm3d_ros.nodes.node.launching`.
 """
 
 import os
@@ -23,7 +23,7 @@ from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 
-from endosfm3d_ros.nodes import launching
+from endosfm3d_ros.nodes.node import launching
 from launch import Action, LaunchContext, LaunchDescription
 
 SHARE = Path(get_package_share_directory("endosfm3d_ros"))

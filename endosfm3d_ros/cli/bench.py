@@ -39,8 +39,8 @@ def bench(
     """
     from rich.console import Console
 
+    from endosfm3d_ros.bench.machine import hardware, versions
     from endosfm3d_ros.errors import ConfigurationError
-    from endosfm3d_ros.evaluation.machine import hardware, versions
     from endosfm3d_ros.evaluation.report import write_json
 
     chosen = what or list(PARTS)
@@ -78,48 +78,48 @@ def _run(name: str, rounds: int) -> dict:
 
 
 def _stereo(rounds: int) -> dict:
-    from endosfm3d_ros.evaluation.bench_stereo import bench_frames, bench_stereo, input_hash
+    from endosfm3d_ros.bench.stereo import bench_frames, bench_stereo, input_hash
 
     frames = bench_frames()
     return bench_stereo(frames, rounds) | {"input": input_hash(frames)}
 
 
 def _node(rounds: int) -> dict:
-    from endosfm3d_ros.evaluation.bench_stereo import bench_frames
-    from endosfm3d_ros.nodes.bench import bench_node
+    from endosfm3d_ros.bench.stereo import bench_frames
+    from endosfm3d_ros.nodes.offline.bench import bench_node
 
     return bench_node(bench_frames(), 4 * rounds)
 
 
 def _start(rounds: int) -> dict:
     """Three further starts, whatever the rounds: each takes seconds."""
-    from endosfm3d_ros.evaluation.bench_stereo import bench_frames
-    from endosfm3d_ros.nodes.bench_start import bench_start
+    from endosfm3d_ros.bench.stereo import bench_frames
+    from endosfm3d_ros.nodes.offline.bench_start import bench_start
 
     return bench_start(bench_frames())
 
 
 def _splatting(rounds: int) -> dict:
-    from endosfm3d_ros.evaluation.bench_splatting import bench_splatting
+    from endosfm3d_ros.bench.splatting import bench_splatting
 
     return bench_splatting(rounds)
 
 
 def _tools(rounds: int) -> dict:
-    from endosfm3d_ros.evaluation.bench_tools import bench_tools
+    from endosfm3d_ros.bench.tools import bench_tools
 
     return bench_tools(rounds)
 
 
 def _networks(rounds: int) -> dict:
-    from endosfm3d_ros.evaluation.bench_networks import bench_networks
+    from endosfm3d_ros.bench.networks import bench_networks
 
     return bench_networks(rounds)
 
 
 def _lrm(rounds: int) -> dict:
     """The network that runs beside the frames."""
-    from endosfm3d_ros.evaluation.bench_lrm import bench_lrm
+    from endosfm3d_ros.bench.lrm import bench_lrm
 
     return bench_lrm(frames=2 * rounds)
 
@@ -128,7 +128,7 @@ def _soak(frames: int, resets: int, path: Path | None) -> dict:
     """Hours of a stream in minutes; a line for each row of the table as it comes."""
     from rich.console import Console
 
-    from endosfm3d_ros.evaluation.bench_soak import SoakConfig, plot, soak, summarised
+    from endosfm3d_ros.bench.soak import SoakConfig, plot, soak, summarised
 
     console = Console()
     rows = soak(
@@ -147,8 +147,8 @@ def _engines(rounds: int) -> dict:
     """Every network on every back end, printed as a table of its own as well."""
     from rich.console import Console
 
+    from endosfm3d_ros.bench.engine_check import engine_rows, engine_table
     from endosfm3d_ros.engines import EngineSettings
-    from endosfm3d_ros.evaluation.engine_check import engine_rows, engine_table
 
     console = Console()
     rows = engine_rows("", EngineSettings(), rounds, console.log, generated=True)

@@ -44,7 +44,7 @@ def check(
     if live == (source is not None):
         raise typer.BadParameter("give a SOURCE, or --live")
     if live:
-        from endosfm3d_ros.nodes.live_check import listen
+        from endosfm3d_ros.nodes.offline.live_check import listen
 
         facts, entries = listen(seconds, remap or [], parameter or [])
     else:

@@ -71,7 +71,7 @@ def write_bag(
     sequence: Sequence, bag: Path, camera_ns: str, image_format: str, limit: int | None, force: bool
 ) -> dict[str, int]:
     """Write the bag with a bar of frames; messages by topic."""
-    from endosfm3d_ros.nodes.bag_writer import BagWriter
+    from endosfm3d_ros.nodes.offline.bag_writer import BagWriter
 
     total = len(sequence) if limit is None else min(limit, len(sequence))
     written: dict[str, int] = {}
@@ -102,7 +102,7 @@ def messages(
 def camera_messages(frame: Frame, ns: str) -> Iterator[tuple[str, Any]]:
     """camera_info of each eye; the right P carries the baseline."""
     from endosfm3d_ros.datasets.sequence import LEFT_FRAME, RIGHT_FRAME
-    from endosfm3d_ros.nodes.conversions import camera_info_message
+    from endosfm3d_ros.nodes.messages.conversions import camera_info_message
 
     stamp, pair = frame.stamp, frame.stereo
     if pair is not None:
@@ -117,7 +117,7 @@ def camera_messages(frame: Frame, ns: str) -> Iterator[tuple[str, Any]]:
 def image_messages(frame: Frame, ns: str, image_format: str) -> Iterator[tuple[str, Any]]:
     """The image of each eye."""
     from endosfm3d_ros.datasets.sequence import LEFT_FRAME, RIGHT_FRAME
-    from endosfm3d_ros.nodes.conversions import compressed_message, image_message
+    from endosfm3d_ros.nodes.messages.conversions import compressed_message, image_message
 
     eyes = ("left", frame.image, LEFT_FRAME), ("right", frame.right_image, RIGHT_FRAME)
     for side, image, frame_id in eyes:
@@ -137,9 +137,9 @@ def reference_messages(
     """Pose, depth, labels and what not to score of one frame, where there are any."""
     from tf2_msgs.msg import TFMessage
 
-    from endosfm3d_ros.datasets.motions import UNSCALED
+    from endosfm3d_ros.datasets.formats.motions import UNSCALED
     from endosfm3d_ros.datasets.sequence import LEFT_FRAME
-    from endosfm3d_ros.nodes.conversions import image_message, transform_message
+    from endosfm3d_ros.nodes.messages.conversions import image_message, transform_message
 
     pose = sequence.reference_pose(i)
     if pose is not None:

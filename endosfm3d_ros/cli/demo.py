@@ -12,8 +12,8 @@ from rich.progress import Progress
 ENOUGH = 0.95  # share of the frames that come back where all is well
 
 if TYPE_CHECKING:
-    from endosfm3d_ros.datasets.clip import ClipSequence
-    from endosfm3d_ros.nodes.demo import Heard
+    from endosfm3d_ros.datasets.clips.sequence import ClipSequence
+    from endosfm3d_ros.nodes.offline.demo import Heard
 
 
 def register(app: typer.Typer) -> None:
@@ -38,8 +38,8 @@ def demo(
     import json
 
     from endosfm3d_ros.cli.main import NOTICE
-    from endosfm3d_ros.nodes.demo_picture import picture
-    from endosfm3d_ros.picture_files import write_picture
+    from endosfm3d_ros.files.pictures import write_picture
+    from endosfm3d_ros.nodes.offline.demo_picture import picture
 
     console = Console()
     console.print(NOTICE, style="yellow")
@@ -59,9 +59,9 @@ def demo(
 
 def rendered(scene: str, frames: int, folder: Path, console: Console) -> ClipSequence:
     """A clip of a named scene on disk."""
-    from endosfm3d_ros.datasets.clip import ClipSequence
-    from endosfm3d_ros.datasets.clip_writer import write_clip
-    from endosfm3d_ros.datasets.simulator import SimulatedSequence
+    from endosfm3d_ros.datasets.clips.sequence import ClipSequence
+    from endosfm3d_ros.datasets.clips.writer import write_clip
+    from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 
     simulated = SimulatedSequence(scene, frames=frames, fps=10.0)
     with Progress(console=console) as progress:
@@ -76,8 +76,8 @@ def played(clip: ClipSequence, out: Path, depth_source: str, console: Console) -
     import rclpy
 
     from endosfm3d_ros.cli.convert import write_bag
-    from endosfm3d_ros.nodes.demo import play_through_node
-    from endosfm3d_ros.nodes.transport import prepare_environment
+    from endosfm3d_ros.nodes.offline.demo import play_through_node
+    from endosfm3d_ros.nodes.system.dds_profile import prepare_environment
 
     camera, bag = "/endoscope", out / "bag"
     written = write_bag(clip, bag, camera, "raw", None, force=True)
@@ -95,7 +95,7 @@ def played(clip: ClipSequence, out: Path, depth_source: str, console: Console) -
 
 def summary(heard: Heard, clip: ClipSequence) -> dict[str, Any]:
     """What was sent, what came back, and how far it is from the truth."""
-    from endosfm3d_ros.nodes.demo_picture import figures
+    from endosfm3d_ros.nodes.offline.demo_picture import figures
 
     counts = {
         "rounds": heard.rounds,
@@ -119,7 +119,7 @@ def summary(heard: Heard, clip: ClipSequence) -> dict[str, Any]:
 
 def shortfall(heard: Heard, frames: int) -> list[str]:
     """Why frames did not come back, and what to do about it; empty where nearly all did."""
-    from endosfm3d_ros.nodes.readiness import advice
+    from endosfm3d_ros.nodes.node.readiness import advice
 
     sent, status = frames * heard.rounds, heard.status
     back = heard.counts["depth/image"]

@@ -55,7 +55,7 @@ def _installed(module: str) -> bool:
 def _machine() -> Iterator[Row]:
     import shutil
 
-    from endosfm3d_ros.evaluation.machine import hardware, versions
+    from endosfm3d_ros.bench.machine import hardware, versions
 
     found = hardware()
     yield OK, "machine", f"{found['processor']}, {found['cores']} cores, {found['memory_gib']} GiB"
@@ -119,8 +119,8 @@ def _gpu() -> Iterator[Row]:
 
 
 def _engines() -> Iterator[Row]:
-    from endosfm3d_ros.evaluation.machine import processor_flags
-    from endosfm3d_ros.locations import cache_folder
+    from endosfm3d_ros.bench.machine import processor_flags
+    from endosfm3d_ros.files.locations import cache_folder
 
     if _installed("openvino"):
         fast = processor_flags() & {"amx_bf16", "avx512_bf16", "avx512_vnni"}
@@ -136,7 +136,7 @@ def _engines() -> Iterator[Row]:
 
 def _weights() -> Iterator[Row]:
     from endosfm3d_ros.errors import ConfigurationError
-    from endosfm3d_ros.sfm.weights import find_weights
+    from endosfm3d_ros.sfm.endosfm3d.weights import find_weights
 
     try:
         yield OK, "weights", str(find_weights().folder)
@@ -168,10 +168,10 @@ def _transport() -> Iterator[Row]:
 def _speed() -> Iterator[Row]:
     """What to expect with everything on, measured on made-up images, and what to switch off."""
     from endosfm3d_ros.errors import EndoError
-    from endosfm3d_ros.nodes.readiness import ENOUGH, advice
-    from endosfm3d_ros.pipeline import Pipeline, PipelineConfig
-    from endosfm3d_ros.quality import BALANCED, FAST, QualityControl
-    from endosfm3d_ros.rehearsal import measure
+    from endosfm3d_ros.nodes.node.readiness import ENOUGH, advice
+    from endosfm3d_ros.pipeline.pipeline import Pipeline, PipelineConfig
+    from endosfm3d_ros.pipeline.quality import BALANCED, FAST, QualityControl
+    from endosfm3d_ros.pipeline.rehearsal import measure
     from endosfm3d_ros.tissue.config import TissueConfig
     from endosfm3d_ros.tools.stage import ToolsConfig
 

@@ -63,7 +63,7 @@ def build(
     """
     from endosfm3d_ros.engines import EngineSettings
     from endosfm3d_ros.errors import ConfigurationError
-    from endosfm3d_ros.evaluation.network_list import installed_recipes
+    from endosfm3d_ros.weights.installed_networks import installed_recipes
 
     console = Console(highlight=False)
     settings = EngineSettings(
@@ -87,7 +87,7 @@ def build(
 def _images(calibrate: list[Path] | None) -> Callable[[], list[np.ndarray]] | None:
     if not calibrate:
         return None
-    from endosfm3d_ros.evaluation.network_list import calibration_images
+    from endosfm3d_ros.weights.installed_networks import calibration_images
 
     return lambda: calibration_images(calibrate)
 
@@ -183,9 +183,9 @@ def check(
 
     Example: endosfm3d engines check --report check.json
     """
+    from endosfm3d_ros.bench.engine_check import engine_check, engine_table
     from endosfm3d_ros.cli.progress import live_progress
     from endosfm3d_ros.engines import EngineSettings
-    from endosfm3d_ros.evaluation.engine_check import engine_check, engine_table
     from endosfm3d_ros.evaluation.report import write_json
 
     console = Console(highlight=False, soft_wrap=True)

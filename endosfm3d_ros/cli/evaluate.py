@@ -16,9 +16,9 @@ from endosfm3d_ros.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from endosfm3d_ros.evaluation.evaluate import EvaluationConfig
-    from endosfm3d_ros.evaluation.protocols import DepthProtocol
+    from endosfm3d_ros.evaluation.metrics.protocols import DepthProtocol
     from endosfm3d_ros.evaluation.report import Report
-    from endosfm3d_ros.evaluation.tools import ToolsProtocol
+    from endosfm3d_ros.evaluation.runs.tools import ToolsProtocol
 
 
 def register(app: typer.Typer) -> None:
@@ -156,9 +156,9 @@ def configuration(
     The pipeline has the stages that the parts need; clearance of tools needs the map too.
     """
     from endosfm3d_ros.evaluation.evaluate import EvaluationConfig
-    from endosfm3d_ros.pipeline import PipelineConfig
+    from endosfm3d_ros.pipeline.pipeline import PipelineConfig
+    from endosfm3d_ros.sfm.calibration.intrinsics import IntrinsicsConfig
     from endosfm3d_ros.sfm.estimator import EstimatorConfig
-    from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig
     from endosfm3d_ros.tissue.config import TissueConfig
     from endosfm3d_ros.tools.stage import ToolsConfig
 
@@ -183,7 +183,7 @@ def configuration(
 
 def tools_protocol(models: str, path: str, align: str, lpips_weights: Path | None) -> ToolsProtocol:
     """How models of instruments are placed and scored."""
-    from endosfm3d_ros.evaluation.tools import ToolsProtocol
+    from endosfm3d_ros.evaluation.runs.tools import ToolsProtocol
 
     accepted = {"default": "joint", "paper": "paper", "none": "none"}
     if align not in accepted:
@@ -198,7 +198,7 @@ def tools_protocol(models: str, path: str, align: str, lpips_weights: Path | Non
 
 def depth_protocol(name: str) -> DepthProtocol | None:
     """The named one; None where none is asked for."""
-    from endosfm3d_ros.evaluation.protocols import find_protocol
+    from endosfm3d_ros.evaluation.metrics.protocols import find_protocol
 
     return find_protocol(name) if name else None
 

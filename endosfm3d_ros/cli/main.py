@@ -13,7 +13,7 @@ from rich.markup import escape
 
 import endosfm3d_ros.cli as commands
 from endosfm3d_ros.errors import EndoError
-from endosfm3d_ros.leftovers import sweep
+from endosfm3d_ros.files.leftovers import sweep
 
 NOTICE = "Research software: not a medical device, not for clinical use."
 

@@ -33,9 +33,9 @@ def play(
     import rclpy
     from rich.progress import Progress
 
-    from endosfm3d_ros.nodes.activity import NodeAbsent, wait_until_active
-    from endosfm3d_ros.nodes.player import BagPlayer, PlayerConfig
-    from endosfm3d_ros.nodes.transport import prepare_environment
+    from endosfm3d_ros.nodes.offline.activity import NodeAbsent, wait_until_active
+    from endosfm3d_ros.nodes.offline.player import BagPlayer, PlayerConfig
+    from endosfm3d_ros.nodes.system.dds_profile import prepare_environment
 
     config = PlayerConfig(rate=rate, loops=loop, clock=clock, topics=tuple(topic or ()))
     prepare_environment()

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from endosfm3d_ros.cli.sources import InputOption, SourceArgument, open_source, tell
-from endosfm3d_ros.datasets.names import shown
+from endosfm3d_ros.datasets.formats.names import shown
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from endosfm3d_ros.datasets.sequence import Sequence
-    from endosfm3d_ros.pipeline import Pipeline, PipelineConfig
+    from endosfm3d_ros.pipeline.pipeline import Pipeline, PipelineConfig
     from endosfm3d_ros.tools.stage import ToolsConfig
 
 
@@ -58,9 +58,9 @@ def run(
 
     from rich.console import Console
 
-    from endosfm3d_ros.atomic import atomic_folder
     from endosfm3d_ros.cli.main import NOTICE
-    from endosfm3d_ros.pipeline import Pipeline
+    from endosfm3d_ros.files.atomic import atomic_folder
+    from endosfm3d_ros.pipeline.pipeline import Pipeline
     from endosfm3d_ros.tools.stage import ToolsConfig
 
     console = Console()
@@ -87,9 +87,9 @@ def configuration(
     depth_source: str, intrinsics: str, tissue_map: bool, tools: ToolsConfig | None, live: bool
 ) -> PipelineConfig:
     """The settings that the options stand for; each checks its own values."""
-    from endosfm3d_ros.pipeline import PipelineConfig
+    from endosfm3d_ros.pipeline.pipeline import PipelineConfig
+    from endosfm3d_ros.sfm.calibration.intrinsics import IntrinsicsConfig
     from endosfm3d_ros.sfm.estimator import EstimatorConfig
-    from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig
     from endosfm3d_ros.tissue.config import TissueConfig
 
     return PipelineConfig(
@@ -111,9 +111,9 @@ def record(
     from rich.markup import escape
     from rich.progress import Progress
 
-    from endosfm3d_ros.evaluation.playback import play_live, play_offline
-    from endosfm3d_ros.nodes.bag_writer import BagWriter
-    from endosfm3d_ros.nodes.recorder import Recorder
+    from endosfm3d_ros.evaluation.runs.playback import play_live, play_offline
+    from endosfm3d_ros.nodes.offline.bag_writer import BagWriter
+    from endosfm3d_ros.nodes.offline.recorder import Recorder
 
     play = play_live if live else play_offline
     with BagWriter(folder / "bag") as bag, Progress(console=console) as progress:

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from endosfm3d_ros.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from endosfm3d_ros.datasets.simulator import SimulatedSequence
+    from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 
 SCENES = (
     "breathing: moving camera, tissue that breathes and beats; static: still camera, still tissue; "
@@ -70,7 +70,7 @@ def register(app: typer.Typer) -> None:
         elif scene is None or out is None:
             raise ConfigurationError("a scene and a folder are needed, or --sheet and a PNG file")
         else:
-            from endosfm3d_ros.datasets.simulator import SimulatedSequence
+            from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 
             width, height = parsed_size(size)
             clip = SimulatedSequence(
@@ -86,8 +86,8 @@ def write(clip: SimulatedSequence, out: Path, layout: Layout, force: bool) -> No
 
         show(out, clip, write_bag(clip, out, "/endoscope", "raw", None, force))
         return
-    from endosfm3d_ros.datasets.clip_writer import write_clip
-    from endosfm3d_ros.datasets.stereomis_writer import write_stereomis
+    from endosfm3d_ros.datasets.clips.writer import write_clip
+    from endosfm3d_ros.datasets.published.stereomis_writer import write_stereomis
 
     writer: Callable = write_clip if layout is Layout.CLIP else write_stereomis
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
@@ -106,7 +106,7 @@ def write(clip: SimulatedSequence, out: Path, layout: Layout, force: bool) -> No
 def write_sheet(path: Path, seed: int) -> None:
     """A contact sheet as a picture file."""
     from endosfm3d_ros.datasets.simulation.sheet import contact_sheet
-    from endosfm3d_ros.picture_files import write_picture
+    from endosfm3d_ros.files.pictures import write_picture
 
     if path.suffix.lower() != ".png":
         raise ConfigurationError(f"--sheet {path}: a file name that ends in .png is accepted")

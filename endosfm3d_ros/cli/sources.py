@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from endosfm3d_ros.datasets.names import shown
+from endosfm3d_ros.datasets.formats.names import shown
 from endosfm3d_ros.datasets.open import SourceOptions, accepted, open_sequence
 from endosfm3d_ros.errors import ConfigurationError
 

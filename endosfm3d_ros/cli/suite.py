@@ -14,7 +14,7 @@ from endosfm3d_ros.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from endosfm3d_ros.evaluation.evaluate import EvaluationConfig
-    from endosfm3d_ros.evaluation.playback import OnFrame
+    from endosfm3d_ros.evaluation.runs.playback import OnFrame
     from endosfm3d_ros.evaluation.suite_clips import SuiteClip
 
 SuiteName = Literal["simulated", "real", "all"]

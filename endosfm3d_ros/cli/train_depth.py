@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from endosfm3d_ros.atomic import write_text
 from endosfm3d_ros.cli.supervised_run import (
     BankFolder,
     Out,
@@ -21,6 +20,7 @@ from endosfm3d_ros.cli.supervised_run import (
     run_on_bank,
 )
 from endosfm3d_ros.cli.train import train_group
+from endosfm3d_ros.files.atomic import write_text
 
 
 class Plan(str, Enum):

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from endosfm3d_ros.sfm.weights import WeightSet
+    from endosfm3d_ros.sfm.endosfm3d.weights import WeightSet
 
 Accepted = Annotated[str, typer.Option(help="Name of the licence, once you have read it.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is installed.")]
@@ -33,7 +33,7 @@ def list_weights() -> None:
 
     Example: endosfm3d weights list
     """
-    from endosfm3d_ros.sfm.weights import installed_weights
+    from endosfm3d_ros.sfm.endosfm3d.weights import installed_weights
     from endosfm3d_ros.weights.catalogue import CATALOGUE, user_folder
 
     console = Console(soft_wrap=True)

@@ -14,7 +14,7 @@ from endosfm3d_ros.inputs.epipolar import PairFit, pair_fit
 from endosfm3d_ros.inputs.judging import FITS, WIDTH
 from endosfm3d_ros.inputs.packing import looks_packed
 from endosfm3d_ros.inputs.report import Entry, InputReport
-from endosfm3d_ros.sfm.stereo import Rectifier
+from endosfm3d_ros.sfm.depth.stereo import Rectifier
 from endosfm3d_ros.types import Frame
 
 BUDGET = 5.0  # s for reading frames

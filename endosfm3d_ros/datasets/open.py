@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from endosfm3d_ros.datasets.names import shown
+from endosfm3d_ros.datasets.formats.names import shown
 from endosfm3d_ros.datasets.readers import Reader, all_readers
 from endosfm3d_ros.errors import ConfigurationError, InputError
 

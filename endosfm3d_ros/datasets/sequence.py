@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from endosfm3d_ros.datasets.formats.surface_truth import Surface
+from endosfm3d_ros.datasets.formats.tool_truth import ToolMesh
 from endosfm3d_ros.datasets.open import open_sequence
-from endosfm3d_ros.datasets.surface_truth import Surface
-from endosfm3d_ros.datasets.tool_truth import ToolMesh
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.inputs.report import InputReport
 from endosfm3d_ros.types import Frame, StereoGeometry

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from endosfm3d_ros.atomic import write_bytes
 from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.files.atomic import write_bytes
 
 log = logging.getLogger(__name__)
 

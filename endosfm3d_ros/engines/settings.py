@@ -10,7 +10,7 @@ import numpy as np
 
 from endosfm3d_ros.engines.device import DEVICES, chosen_device
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.locations import cache_folder
+from endosfm3d_ros.files.locations import cache_folder
 
 PRECISIONS = ("f32", "bf16", "f16", "int8")
 PREFERRED = {  # back ends in order of preference

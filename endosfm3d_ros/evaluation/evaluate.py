@@ -11,20 +11,20 @@ import psutil
 
 from endosfm3d_ros.datasets.sequence import Sequence
 from endosfm3d_ros.errors import ConfigurationError, InputError
-from endosfm3d_ros.evaluation.cloud_part import CloudPart
-from endosfm3d_ros.evaluation.given_masks import GivenMasks
 from endosfm3d_ros.evaluation.honesty_part import HonestyPart
-from endosfm3d_ros.evaluation.masks_part import MasksPart
-from endosfm3d_ros.evaluation.pairs_part import PairsPart
-from endosfm3d_ros.evaluation.parts import DepthPart, IntrinsicsPart, Part, PosePart
-from endosfm3d_ros.evaluation.playback import OnFrame, Played, play_live, play_offline
-from endosfm3d_ros.evaluation.protocols import DepthProtocol
+from endosfm3d_ros.evaluation.metrics.protocols import DepthProtocol
+from endosfm3d_ros.evaluation.parts.cloud import CloudPart
+from endosfm3d_ros.evaluation.parts.estimates import DepthPart, IntrinsicsPart, Part, PosePart
+from endosfm3d_ros.evaluation.parts.masks import MasksPart
+from endosfm3d_ros.evaluation.parts.pairs import PairsPart
+from endosfm3d_ros.evaluation.parts.tissue import TissuePart
+from endosfm3d_ros.evaluation.parts.tools import ToolsPart
 from endosfm3d_ros.evaluation.report import Report
-from endosfm3d_ros.evaluation.tissue_part import TissuePart
-from endosfm3d_ros.evaluation.tools import ToolsProtocol
-from endosfm3d_ros.evaluation.tools_part import ToolsPart
-from endosfm3d_ros.pipeline import Pipeline, PipelineConfig
-from endosfm3d_ros.timing import LatencyWindow
+from endosfm3d_ros.evaluation.runs.given_masks import GivenMasks
+from endosfm3d_ros.evaluation.runs.playback import OnFrame, Played, play_live, play_offline
+from endosfm3d_ros.evaluation.runs.tools import ToolsProtocol
+from endosfm3d_ros.pipeline.pipeline import Pipeline, PipelineConfig
+from endosfm3d_ros.runtime.timing import LatencyWindow
 from endosfm3d_ros.types import ScaleSource, SceneUpdate
 
 Mode = Literal["live", "offline"]

@@ -9,11 +9,11 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from endosfm3d_ros.datasets.sequence import Sequence
-from endosfm3d_ros.evaluation.parts import Part, Scores, Value
-from endosfm3d_ros.evaluation.pose import path_length, umeyama
+from endosfm3d_ros.evaluation.metrics.pose import path_length, umeyama
+from endosfm3d_ros.evaluation.parts.estimates import Part, Scores, Value
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.pipeline import Pipeline
+from endosfm3d_ros.pipeline.pipeline import Pipeline
 from endosfm3d_ros.types import IntrinsicsEstimate, ScaleSource, SceneUpdate, TrackingState
 
 BAND_95 = 12.59  # chi-square with the six degrees of freedom of a pose

@@ -10,8 +10,8 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from endosfm3d_ros.atomic import write_text
-from endosfm3d_ros.evaluation.parts import Scores
+from endosfm3d_ros.evaluation.parts.estimates import Scores
+from endosfm3d_ros.files.atomic import write_text
 
 ORDER = {  # of the measures within a part; others follow
     "depth": (

@@ -9,9 +9,9 @@ from endosfm3d_ros.datasets.sequence import Sequence
 from endosfm3d_ros.errors import EndoError
 from endosfm3d_ros.evaluation.evaluate import EvaluationConfig, evaluate
 from endosfm3d_ros.evaluation.honesty_part import HonestyPart
-from endosfm3d_ros.evaluation.parts import DepthPart, PosePart, Value
-from endosfm3d_ros.evaluation.playback import OnFrame
+from endosfm3d_ros.evaluation.parts.estimates import DepthPart, PosePart, Value
 from endosfm3d_ros.evaluation.report import Report
+from endosfm3d_ros.evaluation.runs.playback import OnFrame
 from endosfm3d_ros.evaluation.suite_clips import Excerpt, SuiteClip
 
 PARTS = (DepthPart.name, PosePart.name, HonestyPart.name)

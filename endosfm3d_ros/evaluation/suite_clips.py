@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from endosfm3d_ros.datasets.clip_writer import write_clip
+from endosfm3d_ros.datasets.clips.writer import write_clip
 from endosfm3d_ros.datasets.open import find_reader, open_sequence
 from endosfm3d_ros.datasets.sequence import Sequence
 from endosfm3d_ros.datasets.simulation.scenes import SCENES
-from endosfm3d_ros.datasets.simulator import SimulatedSequence
+from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 from endosfm3d_ros.errors import ConfigurationError, EndoError, InputError
+from endosfm3d_ros.files.locations import cache_folder
 from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.locations import cache_folder
 from endosfm3d_ros.types import Frame
 
 LIST = "suite.json"

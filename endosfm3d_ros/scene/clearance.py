@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
-from endosfm3d_ros.tissue.snapshot import in_camera
-from endosfm3d_ros.tools.silhouette import silhouette
+from endosfm3d_ros.tissue.store.snapshot import in_camera
+from endosfm3d_ros.tools.shapes.silhouette import silhouette
 from endosfm3d_ros.tools.stage import PlacedTool
 from endosfm3d_ros.types import Cloud, CloudLabel, ScaleSource, SceneUpdate, TrackingState
 

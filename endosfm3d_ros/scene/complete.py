@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from endosfm3d_ros.scene.cloud import cloud_from_depth, joined, thinned
-from endosfm3d_ros.tissue.snapshot import in_camera
+from endosfm3d_ros.tissue.store.snapshot import in_camera
 from endosfm3d_ros.types import Cloud, CloudLabel, SceneUpdate
 
 

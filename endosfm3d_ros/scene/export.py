@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-from endosfm3d_ros.atomic import write_bytes
+from endosfm3d_ros.files.atomic import write_bytes
 from endosfm3d_ros.geometry.clouds import grid_triangles, lift
 from endosfm3d_ros.tools.stage import PlacedTool
 from endosfm3d_ros.types import SceneUpdate

@@ -96,7 +96,7 @@ class SceneFiles:
 
     def _write_map(self, tissue: TissueMap, units: str) -> None:
         from endosfm3d_ros.tissue.map_file import save_map
-        from endosfm3d_ros.tissue.splat_file import write_splats
+        from endosfm3d_ros.tissue.store.splat_file import write_splats
 
         save_map(self._folder / "map.npz", tissue)
         write_splats(self._folder / "map.ply", tissue.store, units)

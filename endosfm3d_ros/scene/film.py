@@ -7,9 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from endosfm3d_ros.cv_files import open_video_writer
+from endosfm3d_ros.files.cv_files import open_video_writer
 from endosfm3d_ros.scene.pictures import depth_colours, depth_range
-from endosfm3d_ros.tools.silhouette import silhouette
+from endosfm3d_ros.tools.shapes.silhouette import silhouette
 from endosfm3d_ros.types import SceneUpdate
 
 COLOURS = ((90, 165, 245), (245, 155, 75), (130, 215, 130), (215, 130, 215))  # RGB by tool id

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from endosfm3d_ros.picture_files import write_picture
+from endosfm3d_ros.files.pictures import write_picture
 from endosfm3d_ros.types import SceneUpdate
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from plyfile import PlyData, PlyElement
 
-from endosfm3d_ros.atomic import replacing
+from endosfm3d_ros.files.atomic import replacing
 from endosfm3d_ros.types import Cloud
 
 FIELDS = [

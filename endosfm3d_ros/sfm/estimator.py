@@ -14,20 +14,20 @@ from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.geometry.undistortion import Undistorter
 from endosfm3d_ros.inputs.plausibility import require_picture
-from endosfm3d_ros.sfm.endosfm3d import EndoSfM3D, EndoSfM3DConfig
-from endosfm3d_ros.sfm.external import ExternalSource
-from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig, IntrinsicsFilter
-from endosfm3d_ros.sfm.motion import MotionTracker
-from endosfm3d_ros.sfm.motion_config import MotionConfig
-from endosfm3d_ros.sfm.scale import ScaleConfig
-from endosfm3d_ros.sfm.scale_sources import ScaleSourcesConfig
-from endosfm3d_ros.sfm.scale_stage import ScaleStage
-from endosfm3d_ros.sfm.shading import ShadingConfig, ShadingSource
-from endosfm3d_ros.sfm.source import DepthSource
-from endosfm3d_ros.sfm.stereo import StereoConfig, StereoSource
-from endosfm3d_ros.sfm.view import within_view
-from endosfm3d_ros.sfm.weights import find_weights
-from endosfm3d_ros.timing import Slack, StageClock
+from endosfm3d_ros.runtime.timing import Slack, StageClock
+from endosfm3d_ros.sfm.calibration.intrinsics import IntrinsicsConfig, IntrinsicsFilter
+from endosfm3d_ros.sfm.depth.external import ExternalSource
+from endosfm3d_ros.sfm.depth.shading import ShadingConfig, ShadingSource
+from endosfm3d_ros.sfm.depth.source import DepthSource
+from endosfm3d_ros.sfm.depth.stereo import StereoConfig, StereoSource
+from endosfm3d_ros.sfm.depth.view import within_view
+from endosfm3d_ros.sfm.endosfm3d.source import EndoSfM3D, EndoSfM3DConfig
+from endosfm3d_ros.sfm.endosfm3d.weights import find_weights
+from endosfm3d_ros.sfm.scale.normaliser import ScaleConfig
+from endosfm3d_ros.sfm.scale.sources import ScaleSourcesConfig
+from endosfm3d_ros.sfm.scale.stage import ScaleStage
+from endosfm3d_ros.sfm.tracking.motion import MotionTracker
+from endosfm3d_ros.sfm.tracking.motion_config import MotionConfig
 from endosfm3d_ros.types import Frame, IntrinsicsEstimate, MotionPrior, SceneUpdate
 
 SourceName = Literal["auto", "topic", "stereo", "endosfm3d", "shading"]

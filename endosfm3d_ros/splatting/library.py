@@ -12,7 +12,7 @@ import torch
 
 import endosfm3d_ros
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.locations import cache_folder
+from endosfm3d_ros.files.locations import cache_folder
 from endosfm3d_ros.splatting import build
 from endosfm3d_ros.splatting.compiled import CompiledLibraries
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from endosfm3d_ros.tissue.deformation import DeformationConfig
-from endosfm3d_ros.tissue.densification import DensificationConfig
-from endosfm3d_ros.tissue.density import DensityConfig
-from endosfm3d_ros.tissue.flow import FlowConfig
-from endosfm3d_ros.tissue.fusion import FusionConfig
-from endosfm3d_ros.tissue.graph import GraphConfig
-from endosfm3d_ros.tissue.keyframes import KeyframeConfig
-from endosfm3d_ros.tissue.maintenance import MaintenanceConfig
-from endosfm3d_ros.tissue.refinement import RefinementConfig
-from endosfm3d_ros.tissue.registration import RegistrationConfig
-from endosfm3d_ros.tissue.scale_alignment import AlignmentConfig
-from endosfm3d_ros.tissue.validity import ValidityConfig
+from endosfm3d_ros.tissue.appearance.refinement import RefinementConfig
+from endosfm3d_ros.tissue.camera.map_keyframes import KeyframeConfig
+from endosfm3d_ros.tissue.camera.registration import RegistrationConfig
+from endosfm3d_ros.tissue.camera.scale_alignment import AlignmentConfig
+from endosfm3d_ros.tissue.coverage.densification import DensificationConfig
+from endosfm3d_ros.tissue.coverage.density import DensityConfig
+from endosfm3d_ros.tissue.coverage.fusion import FusionConfig
+from endosfm3d_ros.tissue.coverage.maintenance import MaintenanceConfig
+from endosfm3d_ros.tissue.deformation.graph import GraphConfig
+from endosfm3d_ros.tissue.deformation.model_flow import FlowConfig
+from endosfm3d_ros.tissue.deformation.solver import DeformationConfig
+from endosfm3d_ros.tissue.observation import ValidityConfig
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,19 @@ from scipy.sparse import csr_matrix
 
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.timing import StageClock
+from endosfm3d_ros.runtime.timing import StageClock
+from endosfm3d_ros.tissue.appearance.refinement import (
+    Refiner,
+    Target,
+    coarse_target,
+    full_target,
+    remembered_target,
+)
+from endosfm3d_ros.tissue.appearance.rendering import Rendering, empty_view, render
+from endosfm3d_ros.tissue.camera.map_localisation import Given, Localiser
 from endosfm3d_ros.tissue.config import TissueConfig
-from endosfm3d_ros.tissue.deformation import Samples, solve_deformation
-from endosfm3d_ros.tissue.densification import Place
-from endosfm3d_ros.tissue.fusion import (
+from endosfm3d_ros.tissue.coverage.densification import Place
+from endosfm3d_ros.tissue.coverage.fusion import (
     METRIC_NOISE,
     RELATIVE_NOISE,
     Sight,
@@ -28,23 +36,15 @@ from endosfm3d_ros.tissue.fusion import (
     look,
     note_seen,
 )
-from endosfm3d_ros.tissue.gaussians import GaussianStore
-from endosfm3d_ros.tissue.graph import DeformationGraph
-from endosfm3d_ros.tissue.growth import grow, seed
-from endosfm3d_ros.tissue.history import History
-from endosfm3d_ros.tissue.localisation import Given, Localiser
-from endosfm3d_ros.tissue.maintenance import maintain
-from endosfm3d_ros.tissue.refinement import (
-    Refiner,
-    Target,
-    coarse_target,
-    full_target,
-    remembered_target,
-)
-from endosfm3d_ros.tissue.rendering import Rendering, empty_view, render
-from endosfm3d_ros.tissue.snapshot import GaussianSnapshot, as_bytes
-from endosfm3d_ros.tissue.validity import Observation, observe, working_camera
-from endosfm3d_ros.tissue.warp import displace, expected_step, move_as_a_whole
+from endosfm3d_ros.tissue.coverage.growth import grow, seed
+from endosfm3d_ros.tissue.coverage.maintenance import maintain
+from endosfm3d_ros.tissue.deformation.graph import DeformationGraph
+from endosfm3d_ros.tissue.deformation.history import History
+from endosfm3d_ros.tissue.deformation.solver import Samples, solve_deformation
+from endosfm3d_ros.tissue.deformation.warp import displace, expected_step, move_as_a_whole
+from endosfm3d_ros.tissue.observation import Observation, observe, working_camera
+from endosfm3d_ros.tissue.store.gaussians import GaussianStore
+from endosfm3d_ros.tissue.store.snapshot import GaussianSnapshot, as_bytes
 from endosfm3d_ros.types import CameraPose, DepthMap, ScaleSource, TissueView, TrackingState
 
 

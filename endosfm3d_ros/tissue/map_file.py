@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from endosfm3d_ros.archives import read_archive
-from endosfm3d_ros.atomic import replacing
 from endosfm3d_ros.errors import InputError
+from endosfm3d_ros.files.archives import read_archive
+from endosfm3d_ros.files.atomic import replacing
 from endosfm3d_ros.tissue.config import TissueConfig
-from endosfm3d_ros.tissue.gaussians import FIELDS
-from endosfm3d_ros.tissue.graph import DeformationGraph
+from endosfm3d_ros.tissue.deformation.graph import DeformationGraph
 from endosfm3d_ros.tissue.map import TissueMap
+from endosfm3d_ros.tissue.store.gaussians import FIELDS
 
 VERSION = 2
 GAUSSIANS = "gaussian_"

@@ -20,14 +20,14 @@ from endosfm3d_ros.engines.progress import Report
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.runtime.thread_limits import one_torch_thread
 from endosfm3d_ros.tools.labels import MARGIN
-from endosfm3d_ros.tools.models import ModelSource, model_source
+from endosfm3d_ros.tools.models.source import ModelSource, model_source
+from endosfm3d_ros.tools.models.workshop import Workshop
 from endosfm3d_ros.tools.opjpo import Aligner, make_aligner
 from endosfm3d_ros.tools.segmentation.sources import mask_source
 from endosfm3d_ros.tools.tracking.config import TrackerConfig
 from endosfm3d_ros.tools.tracking.tracker import ToolTracker
 from endosfm3d_ros.tools.tracking.types import ToolTracks, TrackedTool
 from endosfm3d_ros.tools.types import ToolModel, ToolObservation, ToolPlacement
-from endosfm3d_ros.tools.workshop import Workshop
 from endosfm3d_ros.types import Frame, ScaleSource, SceneUpdate
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ import numpy as np
 
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.tools.surface_points import SurfacePoints
+from endosfm3d_ros.tools.shapes.surface_points import SurfacePoints
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from endosfm3d_ros.atomic import replacing
 from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.files.atomic import replacing
 from endosfm3d_ros.training.networks import TrainingNetworks
 from endosfm3d_ros.training.recipes import Recipe
 

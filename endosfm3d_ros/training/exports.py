@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from endosfm3d_ros.atomic import atomic_folder
+from endosfm3d_ros.files.atomic import atomic_folder
 from endosfm3d_ros.networks.checkpoint_keys import COMPONENT_KEYS, DEPTH_KEYS
-from endosfm3d_ros.sfm.weights import CARD, POSE_FILES
+from endosfm3d_ros.sfm.endosfm3d.weights import CARD, POSE_FILES
 from endosfm3d_ros.training.adapters import PEFT_PREFIX, save_adapter
 from endosfm3d_ros.training.networks import TrainingNetworks
 from endosfm3d_ros.training.recipes import Recipe

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from PIL import Image
 
-from endosfm3d_ros.atomic import replacing
 from endosfm3d_ros.datasets.sequence import Sequence
 from endosfm3d_ros.errors import ConfigurationError, InputError
+from endosfm3d_ros.files.atomic import replacing
 from endosfm3d_ros.geometry.undistortion import Undistorter
-from endosfm3d_ros.sfm.endosfm3d_arrays import resized_image
-from endosfm3d_ros.sfm.network_confidence import NetworkConfidenceConfig, pixel_validity
+from endosfm3d_ros.sfm.endosfm3d.arrays import resized_image
+from endosfm3d_ros.sfm.endosfm3d.confidence import NetworkConfidenceConfig, pixel_validity
 from endosfm3d_ros.tools.segmentation import MaskSource
 from endosfm3d_ros.training.recipes import Recipe
 from endosfm3d_ros.types import Frame

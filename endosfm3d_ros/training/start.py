@@ -17,7 +17,7 @@ from endosfm3d_ros.networks.flow import (
     FlowNetworkConfig,
 )
 from endosfm3d_ros.networks.pose import PoseNetwork
-from endosfm3d_ros.sfm.weights import WeightSet
+from endosfm3d_ros.sfm.endosfm3d.weights import WeightSet
 from endosfm3d_ros.training.adapters import attach_peft_adapters
 from endosfm3d_ros.training.networks import TrainingNetworks
 from endosfm3d_ros.training.recipes import Recipe

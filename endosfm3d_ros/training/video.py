@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from endosfm3d_ros.datasets.sequence import open_sequence
-from endosfm3d_ros.sfm.weights import find_weights
+from endosfm3d_ros.sfm.endosfm3d.weights import find_weights
 from endosfm3d_ros.tools.segmentation import mask_source
 from endosfm3d_ros.training.exports import save_adapter_set, save_released_layout
 from endosfm3d_ros.training.frames import PreparedClip, prepare_clip

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.locations import data_folder
+from endosfm3d_ros.files.locations import data_folder
 
 Kind = Literal["weights", "bases", "lrm", "tools"]
 

@@ -17,8 +17,8 @@ from tempfile import TemporaryDirectory
 
 import safetensors.torch
 
-from endosfm3d_ros.atomic import atomic_folder
 from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.files.atomic import atomic_folder
 from endosfm3d_ros.networks.checkpoint_files import read_tensors
 from endosfm3d_ros.networks.checkpoints import POSE_FILES, load_depth_network, load_pose_network
 from endosfm3d_ros.weights.catalogue import Entry, user_folder

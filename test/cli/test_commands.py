@@ -13,9 +13,9 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from rosbags.highlevel import AnyReader
 
-from endosfm3d_ros.datasets.clip_writer import write_clip
-from endosfm3d_ros.datasets.simulator import SimulatedSequence
-from endosfm3d_ros.nodes.scene_messages import TOPICS
+from endosfm3d_ros.datasets.clips.writer import write_clip
+from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
+from endosfm3d_ros.nodes.messages.scene import TOPICS
 from endosfm3d_ros.scene.ply import read_cloud
 
 ROOT = Path(__file__).resolve().parents[2]

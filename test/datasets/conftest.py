@@ -14,8 +14,8 @@ import torch
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from endosfm3d_ros.datasets.clip_writer import write_clip
-from endosfm3d_ros.datasets.simulator import SimulatedSequence
+from endosfm3d_ros.datasets.clips.writer import write_clip
+from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 
 STORE = get_typestore(Stores.ROS2_JAZZY)
 MS = 1_000_000

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
-from endosfm3d_ros.datasets.bag import BagSequence
+from endosfm3d_ros.datasets.bags.sequence import BagSequence
 from endosfm3d_ros.datasets.sequence import open_sequence
 from endosfm3d_ros.errors import InputError
 

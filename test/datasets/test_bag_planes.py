@@ -7,7 +7,7 @@ from plane_scene import Plane, Rig, encoded, eyes, infos
 from endosfm3d_ros.datasets.sequence import open_sequence
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.sfm.stereo import StereoSource
+from endosfm3d_ros.sfm.depth.stereo import StereoSource
 
 PLANE = Plane(distance=0.0375, slope=(0.1, -0.05))
 TURN = se3.from_quaternion(np.zeros(3), np.array([0.0, 0.02, 0.0, 1.0]))[:3, :3]

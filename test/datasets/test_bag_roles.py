@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from endosfm3d_ros.datasets.bag import BagSequence
+from endosfm3d_ros.datasets.bags.sequence import BagSequence
 from endosfm3d_ros.datasets.open import SourceOptions, open_sequence
 from endosfm3d_ros.errors import ConfigurationError, InputError
 

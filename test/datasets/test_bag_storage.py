@@ -15,10 +15,10 @@ import zstandard
 from lz4 import frame as lz4
 from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
-from endosfm3d_ros.datasets import bag_layout
-from endosfm3d_ros.datasets.bag import BagSequence
-from endosfm3d_ros.datasets.bag_file import BagFile
-from endosfm3d_ros.datasets.mcap_seal import seal
+from endosfm3d_ros.datasets.bags import layout as bag_layout
+from endosfm3d_ros.datasets.bags.file import BagFile
+from endosfm3d_ros.datasets.bags.mcap_seal import seal
+from endosfm3d_ros.datasets.bags.sequence import BagSequence
 from endosfm3d_ros.datasets.sequence import open_sequence
 from endosfm3d_ros.errors import InputError
 

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from endosfm3d_ros.datasets.c3vd import COLONOSCOPE, C3VDSequence
-from endosfm3d_ros.datasets.omnidirectional import OmnidirectionalCamera
+from endosfm3d_ros.datasets.published.c3vd import COLONOSCOPE, C3VDSequence
+from endosfm3d_ros.datasets.published.omnidirectional import OmnidirectionalCamera
 from endosfm3d_ros.datasets.sequence import open_sequence
 from endosfm3d_ros.errors import InputError
 

@@ -5,10 +5,10 @@ import shutil
 import numpy as np
 import pytest
 
-from endosfm3d_ros.datasets.clip import ClipSequence
-from endosfm3d_ros.datasets.clip_writer import write_clip
+from endosfm3d_ros.datasets.clips.sequence import ClipSequence
+from endosfm3d_ros.datasets.clips.writer import write_clip
 from endosfm3d_ros.datasets.sequence import open_sequence
-from endosfm3d_ros.datasets.simulator import SimulatedSequence
+from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 from endosfm3d_ros.errors import ConfigurationError, InputError
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from endosfm3d_ros.datasets.bag import BagSequence
-from endosfm3d_ros.datasets.clip import ClipSequence
-from endosfm3d_ros.datasets.clip_writer import write_clip
+from endosfm3d_ros.datasets.bags.sequence import BagSequence
+from endosfm3d_ros.datasets.clips.sequence import ClipSequence
+from endosfm3d_ros.datasets.clips.writer import write_clip
 from endosfm3d_ros.datasets.sequence import Sequence, open_sequence, stamp_of
-from endosfm3d_ros.datasets.video import VideoSequence
+from endosfm3d_ros.datasets.videos.sequence import VideoSequence
 from endosfm3d_ros.errors import ConfigurationError, InputError
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera

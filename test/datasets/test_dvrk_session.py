@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from endosfm3d_ros.datasets.calibration import write_camera_file
-from endosfm3d_ros.datasets.dvrk_session import DVRKSession
+from endosfm3d_ros.datasets.formats.calibration import write_camera_file
 from endosfm3d_ros.datasets.open import SourceOptions, open_sequence
+from endosfm3d_ros.datasets.published.dvrk_session import DVRKSession
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.types import StereoGeometry

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from endosfm3d_ros.datasets.bag_layout import read_metadata
-from endosfm3d_ros.datasets.calibration import read_camera_file
-from endosfm3d_ros.datasets.dvrk_sidecar import read_sidecar
-from endosfm3d_ros.datasets.intrinsics_table import read_cameras
-from endosfm3d_ros.datasets.mcap_file import McapFile
-from endosfm3d_ros.datasets.poses import read_poses, write_poses
-from endosfm3d_ros.datasets.stereomis_calibration import read_stereo_calibration
+from endosfm3d_ros.datasets.bags.layout import read_metadata
+from endosfm3d_ros.datasets.bags.mcap_file import McapFile
+from endosfm3d_ros.datasets.formats.calibration import read_camera_file
+from endosfm3d_ros.datasets.formats.intrinsics_table import read_cameras
+from endosfm3d_ros.datasets.formats.poses import read_poses, write_poses
+from endosfm3d_ros.datasets.published.dvrk_sidecar import read_sidecar
+from endosfm3d_ros.datasets.published.stereomis_calibration import read_stereo_calibration
 from endosfm3d_ros.errors import EndoError
 from endosfm3d_ros.geometry import se3
 

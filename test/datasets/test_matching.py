@@ -2,7 +2,7 @@
 
 import pytest
 
-from endosfm3d_ros.datasets.matching import increasing, partners
+from endosfm3d_ros.datasets.formats.matching import increasing, partners
 
 
 def test_late_and_repeated_stamps_go():

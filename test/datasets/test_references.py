@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from endosfm3d_ros.datasets.c3vd import C3VDSequence
-from endosfm3d_ros.datasets.omnidirectional import OmnidirectionalCamera
-from endosfm3d_ros.datasets.poses import read_poses
-from endosfm3d_ros.datasets.references import numbered
-from endosfm3d_ros.datasets.scared_files import NumberedFiles
+from endosfm3d_ros.datasets.formats.poses import read_poses
+from endosfm3d_ros.datasets.formats.references import numbered
+from endosfm3d_ros.datasets.published.c3vd import C3VDSequence
+from endosfm3d_ros.datasets.published.omnidirectional import OmnidirectionalCamera
+from endosfm3d_ros.datasets.published.scared_files import NumberedFiles
 from endosfm3d_ros.datasets.sequence import open_sequence
 from endosfm3d_ros.errors import InputError
 

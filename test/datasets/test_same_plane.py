@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from plane_scene import Plane, Rig, Sampling, encoded, eyes, infos
 
-from endosfm3d_ros.datasets.clip_writer import write_clip
+from endosfm3d_ros.datasets.clips.writer import write_clip
 from endosfm3d_ros.datasets.open import open_sequence
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import FISHEYE, PinholeCamera
-from endosfm3d_ros.sfm.stereo import StereoSource
+from endosfm3d_ros.sfm.depth.stereo import StereoSource
 
 CAMERA = PinholeCamera(320, 256, 300.0, 300.0, 158.0, 129.0)
 LENSES = {

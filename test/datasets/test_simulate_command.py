@@ -7,7 +7,7 @@ import pytest
 from endosfm3d_ros.cli import simulate
 from endosfm3d_ros.datasets.sequence import open_sequence
 from endosfm3d_ros.datasets.simulation.scenes import SCENES
-from endosfm3d_ros.datasets.simulator import SimulatedSequence
+from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 from endosfm3d_ros.errors import ConfigurationError, InputError
 from endosfm3d_ros.geometry import se3
 

@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from endosfm3d_ros.datasets.simulation import tiles
-from endosfm3d_ros.datasets.simulation.anatomy import FLAT, Anatomy
-from endosfm3d_ros.datasets.simulation.casting import cast
-from endosfm3d_ros.datasets.simulation.deformation import EXACT, Cut, Deformation
+from endosfm3d_ros.datasets.simulation.anatomy.deformation import EXACT, Cut, Deformation
+from endosfm3d_ros.datasets.simulation.anatomy.organs import random_relief
+from endosfm3d_ros.datasets.simulation.anatomy.ranges import FLAT, Anatomy
+from endosfm3d_ros.datasets.simulation.camera.random_views import random_cameras, random_deformation
 from endosfm3d_ros.datasets.simulation.dice import Dice
-from endosfm3d_ros.datasets.simulation.instruments import KINDS, Tools
-from endosfm3d_ros.datasets.simulation.organs import random_relief
-from endosfm3d_ros.datasets.simulation.random_views import random_cameras, random_deformation
-from endosfm3d_ros.datasets.simulation.solids import meet_boxes, meet_rods
-from endosfm3d_ros.datasets.simulation.tool_mesh import tool_mesh
+from endosfm3d_ros.datasets.simulation.instruments.assemblies import KINDS, Tools
+from endosfm3d_ros.datasets.simulation.instruments.mesh import tool_mesh
+from endosfm3d_ros.datasets.simulation.instruments.solids import meet_boxes, meet_rods
+from endosfm3d_ros.datasets.simulation.rendering.casting import cast
 
 
 def rays(count, generator):

@@ -6,9 +6,9 @@ import pytest
 from scipy.ndimage import map_coordinates
 from scipy.spatial import cKDTree
 
-from endosfm3d_ros.datasets.simulation.rig import BASELINE
+from endosfm3d_ros.datasets.simulation.camera.rig import BASELINE
 from endosfm3d_ros.datasets.simulation.scenes import SCENES
-from endosfm3d_ros.datasets.simulator import SimulatedSequence
+from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.geometry import se3
 

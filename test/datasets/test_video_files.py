@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
-from endosfm3d_ros import cv_files
 from endosfm3d_ros.datasets.open import SourceOptions, open_sequence
 from endosfm3d_ros.datasets.readers.video import SUFFIXES
-from endosfm3d_ros.datasets.video_file import VideoFile
+from endosfm3d_ros.datasets.videos.file import VideoFile
 from endosfm3d_ros.errors import InputError
-from endosfm3d_ros.picture_files import write_picture
+from endosfm3d_ros.files import cv_files
+from endosfm3d_ros.files.pictures import write_picture
 
 MS = 1_000_000
 

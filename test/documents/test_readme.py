@@ -12,8 +12,8 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
-from endosfm3d_ros.datasets.clip_writer import write_clip
-from endosfm3d_ros.datasets.simulator import SimulatedSequence
+from endosfm3d_ros.datasets.clips.writer import write_clip
+from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"(?:<!-- (?P<why>[^>]*) -->\n)?```bash\n(?P<code>.*?)```", re.DOTALL)

@@ -15,8 +15,8 @@ from endosfm3d_ros.cli import engines
 from endosfm3d_ros.engines import obtain_engine
 from endosfm3d_ros.engines.device import cuda_obstacle
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.evaluation import network_list
-from endosfm3d_ros.evaluation.network_list import generated_images
+from endosfm3d_ros.weights import installed_networks as network_list
+from endosfm3d_ros.weights.installed_networks import generated_images
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_build_without_weights_is_one_sentence(run, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.delenv("ENDOSFM3D_WEIGHTS", raising=False)
     monkeypatch.setenv("ENDOSFM3D_TOOLS", str(tmp_path / "nothing"))
-    monkeypatch.setattr("endosfm3d_ros.sfm.weights.files", lambda _: tmp_path)
+    monkeypatch.setattr("endosfm3d_ros.sfm.endosfm3d.weights.files", lambda _: tmp_path)
     error = run("build").exception
     assert isinstance(error, ConfigurationError)
     assert "no EndoSfM3D weights are installed" in str(error)

@@ -17,11 +17,11 @@ from endosfm3d_ros.engines.export import export_onnx
 from endosfm3d_ros.engines.half import in_precision
 from endosfm3d_ros.engines.source import BuildSource
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.evaluation.generated_weights import fill_with_generated_weights
-from endosfm3d_ros.evaluation.network_list import generated_images
 from endosfm3d_ros.networks import DepthNetwork
-from endosfm3d_ros.sfm.endosfm3d_engines import depth_recipe_of
-from endosfm3d_ros.sfm.endosfm3d_export import DepthLogits
+from endosfm3d_ros.networks.generated_weights import fill_with_generated_weights
+from endosfm3d_ros.sfm.endosfm3d.engines import depth_recipe_of
+from endosfm3d_ros.sfm.endosfm3d.export import DepthLogits
+from endosfm3d_ros.weights.installed_networks import generated_images
 
 FLOAT, HALF, BFLOAT = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16
 

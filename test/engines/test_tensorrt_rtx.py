@@ -20,11 +20,11 @@ from endosfm3d_ros.engines.entry import read_entry
 from endosfm3d_ros.engines.source import BackEndError, BuildSource
 from endosfm3d_ros.engines.tensor_rt.builder import build_plan
 from endosfm3d_ros.engines.tensor_rt.flavour import TENSORRT_RTX
-from endosfm3d_ros.evaluation.generated_weights import fill_with_generated_weights
-from endosfm3d_ros.evaluation.network_list import generated_recipes
 from endosfm3d_ros.networks import DepthNetwork
-from endosfm3d_ros.sfm.endosfm3d_engines import depth_recipe_of
-from endosfm3d_ros.sfm.endosfm3d_export import DepthLogits
+from endosfm3d_ros.networks.generated_weights import fill_with_generated_weights
+from endosfm3d_ros.sfm.endosfm3d.engines import depth_recipe_of
+from endosfm3d_ros.sfm.endosfm3d.export import DepthLogits
+from endosfm3d_ros.weights.installed_networks import generated_recipes
 
 pytest.importorskip(
     "tensorrt_rtx", reason="TensorRT for RTX is not installed: pip install tensorrt-rtx"

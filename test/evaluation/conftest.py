@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from endosfm3d_ros.datasets.clip_writer import write_clip
+from endosfm3d_ros.datasets.clips.writer import write_clip
 from endosfm3d_ros.datasets.sequence import Sequence, stamp_of
-from endosfm3d_ros.datasets.simulator import SimulatedSequence
+from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.types import (
     CameraPose,

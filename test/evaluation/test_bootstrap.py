@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from endosfm3d_ros.evaluation.bootstrap import interval_95, root_mean_square
+from endosfm3d_ros.evaluation.metrics.bootstrap import interval_95, root_mean_square
 
 
 def test_the_interval_of_a_mean_has_its_textbook_width():

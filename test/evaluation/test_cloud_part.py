@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from endosfm3d_ros.datasets.surface_truth import Surface
-from endosfm3d_ros.evaluation.cloud_part import CloudPart, covered
+from endosfm3d_ros.datasets.formats.surface_truth import Surface
+from endosfm3d_ros.evaluation.parts.cloud import CloudPart, covered
 from endosfm3d_ros.geometry.clouds import lift
 from endosfm3d_ros.types import ScaleSource
 

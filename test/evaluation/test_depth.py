@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from endosfm3d_ros.evaluation.depth import (
+from endosfm3d_ros.evaluation.metrics.depth import (
     DepthErrors,
     affine_aligned,
     depth_errors,

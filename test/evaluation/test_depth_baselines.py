@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from endosfm3d_ros.datasets.sequence import Sequence
-from endosfm3d_ros.evaluation.depth_baselines import baseline_scores, mean_plane
+from endosfm3d_ros.evaluation.metrics.depth_baselines import baseline_scores, mean_plane
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.types import Frame
 

@@ -8,11 +8,11 @@ import time
 
 import pytest
 
-from endosfm3d_ros.datasets.clip import ClipSequence
+from endosfm3d_ros.datasets.clips.sequence import ClipSequence
 from endosfm3d_ros.errors import ConfigurationError, InputError
-from endosfm3d_ros.evaluation.depth_baselines import MEASURES
 from endosfm3d_ros.evaluation.evaluate import EvaluationConfig, evaluate
-from endosfm3d_ros.pipeline import Pipeline, PipelineConfig
+from endosfm3d_ros.evaluation.metrics.depth_baselines import MEASURES
+from endosfm3d_ros.pipeline.pipeline import Pipeline, PipelineConfig
 from endosfm3d_ros.sfm.estimator import EstimatorConfig
 
 RUN = {

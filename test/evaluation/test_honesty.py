@@ -9,7 +9,7 @@ import pytest
 
 from endosfm3d_ros.evaluation.honesty_part import HonestyPart
 from endosfm3d_ros.geometry import se3
-from endosfm3d_ros.pipeline import Pipeline
+from endosfm3d_ros.pipeline.pipeline import Pipeline
 from endosfm3d_ros.types import IntrinsicsEstimate, ScaleSource, TrackingState
 
 MILLIMETRE = 1e-3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from endosfm3d_ros.evaluation.images import psnr, ssim
+from endosfm3d_ros.evaluation.metrics.images import psnr, ssim
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from endosfm3d_ros.evaluation.intrinsics import intrinsics_errors, released_scale_adjusted
+from endosfm3d_ros.evaluation.metrics.intrinsics import intrinsics_errors, released_scale_adjusted
 from endosfm3d_ros.geometry.camera import PinholeCamera
 
 TRUTH = PinholeCamera(640, 512, 555.0, 560.0, 320.0, 255.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from endosfm3d_ros.evaluation.masks import (
+from endosfm3d_ros.evaluation.metrics.masks import (
     MaskScore,
     mask_means,
     mask_overlap,

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from endosfm3d_ros.evaluation.pairs_part import PairsPart, direction_angle, rotation_angle
+from endosfm3d_ros.evaluation.parts.pairs import PairsPart, direction_angle, rotation_angle
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.types import MotionPrior
 

@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from endosfm3d_ros.evaluation.parts import DepthPart, IntrinsicsPart, PosePart, Scores
-from endosfm3d_ros.evaluation.tissue import _region
+from endosfm3d_ros.evaluation.parts.estimates import DepthPart, IntrinsicsPart, PosePart, Scores
+from endosfm3d_ros.evaluation.runs.tissue import _region
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.geometry.undistortion import Undistorter
-from endosfm3d_ros.pipeline import Pipeline
+from endosfm3d_ros.pipeline.pipeline import Pipeline
 from endosfm3d_ros.types import Frame, ScaleSource, TrackingState
 
 

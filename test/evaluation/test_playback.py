@@ -7,8 +7,8 @@ import time
 import pytest
 
 from endosfm3d_ros.errors import InputError
-from endosfm3d_ros.evaluation.playback import play_live, play_offline
-from endosfm3d_ros.timing import Slack
+from endosfm3d_ros.evaluation.runs.playback import play_live, play_offline
+from endosfm3d_ros.runtime.timing import Slack
 
 
 class MadePipeline:

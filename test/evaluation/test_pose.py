@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from endosfm3d_ros.evaluation.pose import (
+from endosfm3d_ros.evaluation.metrics.pose import (
     accumulated,
     path_length,
     position_errors,

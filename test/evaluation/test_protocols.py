@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.evaluation.parts import DepthPart
-from endosfm3d_ros.evaluation.protocols import (
+from endosfm3d_ros.evaluation.metrics.protocols import (
     PROTOCOLS,
     Crop,
     DepthProtocol,
     ReleasedScores,
     find_protocol,
 )
-from endosfm3d_ros.pipeline import Pipeline
+from endosfm3d_ros.evaluation.parts.estimates import DepthPart
+from endosfm3d_ros.pipeline.pipeline import Pipeline
 from endosfm3d_ros.types import ScaleSource
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from endosfm3d_ros.evaluation.resampling import depth_on_image
+from endosfm3d_ros.evaluation.metrics.resampling import depth_on_image
 from endosfm3d_ros.geometry.camera import PinholeCamera
 
 LENS = PinholeCamera(64, 48, 60.0, 61.0, 31.0, 24.5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from endosfm3d_ros.evaluation.bench_soak import SoakConfig, SoakRow, plot, soak, summarised
+from endosfm3d_ros.bench.soak import SoakConfig, SoakRow, plot, soak, summarised
 from endosfm3d_ros.tissue.config import TissueConfig
 
 

@@ -8,12 +8,12 @@ import pytest
 
 from endosfm3d_ros.datasets.sequence import Sequence, stamp_of
 from endosfm3d_ros.evaluation.evaluate import EvaluationConfig, evaluate
-from endosfm3d_ros.evaluation.masks_part import MasksPart
-from endosfm3d_ros.evaluation.tool_rendering import PlacedMesh, drawn, splatted
-from endosfm3d_ros.evaluation.tools import ToolsProtocol, evaluate_tools, overlap_within
+from endosfm3d_ros.evaluation.parts.masks import MasksPart
+from endosfm3d_ros.evaluation.runs.tool_rendering import PlacedMesh, drawn, splatted
+from endosfm3d_ros.evaluation.runs.tools import ToolsProtocol, evaluate_tools, overlap_within
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.networks.lpips import LAYERS, Lpips
-from endosfm3d_ros.pipeline import Pipeline, PipelineConfig
+from endosfm3d_ros.pipeline.pipeline import Pipeline, PipelineConfig
 from endosfm3d_ros.sfm.estimator import EstimatorConfig
 from endosfm3d_ros.tools.stage import ToolsConfig
 from endosfm3d_ros.types import Frame

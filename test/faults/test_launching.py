@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.nodes import launching
-from endosfm3d_ros.nodes.parameter_table import BY_NAME
+from endosfm3d_ros.nodes.node import launching
+from endosfm3d_ros.nodes.node.parameter_table import BY_NAME
 
 SHARE = Path(__file__).resolve().parents[2]
 

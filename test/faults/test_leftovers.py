@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 import endosfm3d_ros
-from endosfm3d_ros import leftovers
-from endosfm3d_ros.atomic import replacing, write_text
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.leftovers import sweep
-from endosfm3d_ros.nodes import shared_memory
-from endosfm3d_ros.nodes.shared_memory import sweep_shared_memory
+from endosfm3d_ros.files import leftovers
+from endosfm3d_ros.files.atomic import replacing, write_text
+from endosfm3d_ros.files.leftovers import sweep
+from endosfm3d_ros.nodes.system import shared_memory
+from endosfm3d_ros.nodes.system.shared_memory import sweep_shared_memory
 
 PACKAGE = Path(endosfm3d_ros.__file__).parent
 
@@ -48,14 +48,14 @@ def killed(process: subprocess.Popen) -> None:
 FILE = """
 import sys, time
 from pathlib import Path
-from endosfm3d_ros.atomic import replacing
+from endosfm3d_ros.files.atomic import replacing
 context = replacing(Path(sys.argv[1]))
 context.__enter__().write_text("half")
 """
 FOLDER = """
 import sys, time
 from pathlib import Path
-from endosfm3d_ros.atomic import atomic_folder
+from endosfm3d_ros.files.atomic import atomic_folder
 context = atomic_folder(Path(sys.argv[1]), "a*", force=True)
 folder = context.__enter__()
 folder.mkdir()
@@ -105,7 +105,7 @@ def test_marker_meshes_of_a_killed_node_go(tmp_path, monkeypatch):
     process = begun(
         "import time, trimesh\n"
         "from types import SimpleNamespace\n"
-        "from endosfm3d_ros.nodes.marker_shapes import MeshFile\n"
+        "from endosfm3d_ros.nodes.messages.marker_shapes import MeshFile\n"
         "box = trimesh.creation.box()\n"
         "shape = MeshFile(SimpleNamespace(vertices=box.vertices, faces=box.faces))"
     )
@@ -153,14 +153,14 @@ def test_a_link_is_followed_and_a_pipe_is_refused(tmp_path):
 
 # Modules that write into a folder of `atomic_folder`, append to a log, or are the helper itself.
 MAY_WRITE = {
-    "atomic.py", "leftovers.py",
-    "cli/run.py", "nodes/bag_writer.py", "scene/film.py", "weights/installation.py",
-    "datasets/calibration.py", "datasets/clip_writer.py", "datasets/intrinsics_table.py",
-    "datasets/poses.py", "datasets/stereomis_writer.py", "datasets/tool_truth.py",
+    "files/atomic.py", "files/leftovers.py",
+    "cli/run.py", "nodes/offline/bag_writer.py", "scene/film.py", "weights/installation.py",
+    "datasets/formats/calibration.py", "datasets/clips/writer.py", "datasets/formats/intrinsics_table.py",
+    "datasets/formats/poses.py", "datasets/published/stereomis_writer.py", "datasets/formats/tool_truth.py",
     "training/adapters.py", "training/exports.py",
-    "engines/export.py", "nodes/process.py", "training/supervised/log_table.py",
+    "engines/export.py", "nodes/offline/process.py", "training/supervised/log_table.py",
     "training/frames.py", "training/supervised/bank.py", "splatting/build.py",
-    "splatting/compiled.py", "datasets/bag_layout.py",  # into a temporary folder
+    "splatting/compiled.py", "datasets/bags/layout.py",  # into a temporary folder
 }  # fmt: skip
 WRITERS = ("write_text", "write_bytes", "imwrite", "savez", "savez_compressed", "mkstemp")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from endosfm3d_ros import locations
+from endosfm3d_ros.files import locations
 
 
 @pytest.mark.parametrize("name", ["ENDOSFM3D_CACHE", "ROS_HOME", "ROS_LOG_DIR"])

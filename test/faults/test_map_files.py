@@ -12,15 +12,15 @@ import zipfile
 import numpy as np
 import pytest
 
-from endosfm3d_ros.archives import ArchiveLimits, read_archive
 from endosfm3d_ros.errors import ConfigurationError, InputError
-from endosfm3d_ros.nodes.map_services import load, path_within, save
+from endosfm3d_ros.files.archives import ArchiveLimits, read_archive
+from endosfm3d_ros.nodes.services.maps import load, path_within, save
 from endosfm3d_ros.tissue import map_file
 from endosfm3d_ros.tissue.config import TissueConfig
-from endosfm3d_ros.tissue.gaussians import FIELDS
-from endosfm3d_ros.tissue.graph import DeformationGraph
+from endosfm3d_ros.tissue.deformation.graph import DeformationGraph
 from endosfm3d_ros.tissue.map import TissueMap
 from endosfm3d_ros.tissue.map_file import load_map, save_map
+from endosfm3d_ros.tissue.store.gaussians import FIELDS
 
 CONFIG = TissueConfig(capacity=200)
 
@@ -226,7 +226,7 @@ import resource, sys
 from pathlib import Path
 import numpy as np
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.tissue.splat_file import NAMES, write_vertices
+from endosfm3d_ros.tissue.store.splat_file import NAMES, write_vertices
 import signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))

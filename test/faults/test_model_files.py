@@ -13,10 +13,10 @@ from onnx import TensorProto, helper
 
 from endosfm3d_ros.engines.onnx_file import fixed_onnx
 from endosfm3d_ros.errors import ConfigurationError, InputError
-from endosfm3d_ros.tools import mesh_file
-from endosfm3d_ros.tools.mesh import separate_parts
-from endosfm3d_ros.tools.mesh_file import read_model
+from endosfm3d_ros.tools.models import mesh_file
+from endosfm3d_ros.tools.models.mesh_file import read_model
 from endosfm3d_ros.tools.segmentation.card import find_model
+from endosfm3d_ros.tools.shapes.mesh import separate_parts
 
 TETRAHEDRON = "v 0 0 0\nv .01 0 0\nv 0 .01 0\nv 0 0 .01\nf 1 2 3\nf 1 2 4\nf 1 3 4\nf 2 3 {last}\n"
 PLY = """ply

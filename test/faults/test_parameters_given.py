@@ -9,8 +9,8 @@ import pytest
 from rclpy.parameter import Parameter
 
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.nodes import parameter_table, parameters
-from endosfm3d_ros.nodes.parameter_values import check_frames, meant, refuse_unknown
+from endosfm3d_ros.nodes.node import parameter_table, parameters
+from endosfm3d_ros.nodes.system.values import check_frames, meant, refuse_unknown
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,11 @@ def test_weights_that_are_not_there_are_refused_whatever_the_depth_source():
 def test_a_wrong_start_is_one_sentence(tmp_path, arguments, sentence):
     """Row: broken YAML, wrong log level, missing params file were tracebacks."""
     (tmp_path / "broken.yaml").write_text("a: [b\n")
-    command = [sys.executable, "-c", "from endosfm3d_ros.nodes.pipeline_node import main; main()"]
+    command = [
+        sys.executable,
+        "-c",
+        "from endosfm3d_ros.nodes.node.pipeline_node import main; main()",
+    ]
     command += ["--ros-args", *(word.format(folder=tmp_path) for word in arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     said = [line for line in done.stderr.splitlines() if line.startswith("endosfm3d: ")]

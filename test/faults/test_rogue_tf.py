@@ -7,7 +7,7 @@ from geometry_msgs.msg import TransformStamped
 from node_harness import OUTPUT_QOS, Probe
 from tf2_msgs.msg import TFMessage
 
-from endosfm3d_ros.nodes.tf_mode import ParentWatch, TfMode
+from endosfm3d_ros.nodes.outputs.tf_mode import ParentWatch, TfMode
 
 CAMERA = "endoscope_left_optical_frame"
 

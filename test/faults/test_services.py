@@ -12,9 +12,9 @@ from node_harness import Probe
 from std_srvs.srv import Trigger
 
 from endosfm3d_ros.errors import InputError
-from endosfm3d_ros.live import LivePipeline
-from endosfm3d_ros.nodes import between_frames
-from endosfm3d_ros.nodes.between_frames import BetweenFrames, NoTurn, Turns
+from endosfm3d_ros.nodes.services import between_frames
+from endosfm3d_ros.nodes.services.between_frames import BetweenFrames, NoTurn, Turns
+from endosfm3d_ros.pipeline.live import LivePipeline
 
 START = 100 * 10**9
 

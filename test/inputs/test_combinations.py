@@ -26,7 +26,7 @@ from endosfm3d_ros.geometry.camera import FISHEYE, PINHOLE, PinholeCamera
 from endosfm3d_ros.inputs.contract import CameraContract, EyeTopics
 from endosfm3d_ros.inputs.pixels import PixelReader
 from endosfm3d_ros.inputs.report import InputReport
-from endosfm3d_ros.sfm.stereo import StereoSource
+from endosfm3d_ros.sfm.depth.stereo import StereoSource
 from endosfm3d_ros.types import Frame
 
 WIDTH, HEIGHT = 320, 256

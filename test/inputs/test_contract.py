@@ -18,7 +18,7 @@ from endosfm3d_ros.inputs.contract import CameraContract, EyeTopics, is_rectifie
 from endosfm3d_ros.inputs.depth_camera import require_depth_camera
 from endosfm3d_ros.inputs.plausibility import require_depth_fits
 from endosfm3d_ros.inputs.report import Action, Severity
-from endosfm3d_ros.sfm.stereo import StereoSource
+from endosfm3d_ros.sfm.depth.stereo import StereoSource
 from endosfm3d_ros.types import Frame
 
 SECOND = 10**9

@@ -16,9 +16,9 @@ from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry.camera import FISHEYE, PINHOLE, PinholeCamera
 from endosfm3d_ros.inputs.pixels import PixelReader
 from endosfm3d_ros.inputs.plausibility import require_depth_fits
+from endosfm3d_ros.runtime.timing import StageClock
+from endosfm3d_ros.sfm.calibration.intrinsics import IntrinsicsConfig
 from endosfm3d_ros.sfm.estimator import Estimator, EstimatorConfig
-from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig
-from endosfm3d_ros.timing import StageClock
 from endosfm3d_ros.types import Frame
 
 WIDTH, HEIGHT = 160, 128

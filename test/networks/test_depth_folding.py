@@ -5,11 +5,11 @@ import copy
 import pytest
 import torch
 
-from endosfm3d_ros.evaluation.generated_weights import fill_with_generated_weights
 from endosfm3d_ros.networks import DepthNetwork, DepthNetworkConfig
 from endosfm3d_ros.networks.depth_folding import ProjectedFusion, fold
 from endosfm3d_ros.networks.dinov2 import Dinov2Config
 from endosfm3d_ros.networks.dpt import Fusion
+from endosfm3d_ros.networks.generated_weights import fill_with_generated_weights
 
 SMALL = DepthNetworkConfig(
     backbone=Dinov2Config(width=32, heads=2, layers=4, trained_grid=5, output_layers=(1, 2, 3, 4)),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.nodes.assembler import SECOND, AssemblerConfig, FrameAssembler
+from endosfm3d_ros.nodes.inputs.assembler import SECOND, AssemblerConfig, FrameAssembler
 
 IMAGE = np.zeros((4, 4, 3), np.uint8)
 STEP = SECOND // 30

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from endosfm3d_ros.nodes import clearance_messages
-from endosfm3d_ros.nodes.clearance_messages import ClearanceReports
-from endosfm3d_ros.nodes.scene_messages import FrameNames
+from endosfm3d_ros.nodes.messages import clearance as clearance_messages
+from endosfm3d_ros.nodes.messages.clearance import ClearanceReports
+from endosfm3d_ros.nodes.messages.scene import FrameNames
 from endosfm3d_ros.scene.clearance import Clearance
 from endosfm3d_ros.types import ScaleSource
 

@@ -9,9 +9,9 @@ import pytest
 from endosfm3d_ros.engines.device import cuda_obstacle
 from endosfm3d_ros.engines.progress import Cancelled
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.nodes.configuring import build_unless
-from endosfm3d_ros.nodes.parameter_table import SPECS
-from endosfm3d_ros.nodes.parameters import pipeline_config
+from endosfm3d_ros.nodes.node.configuring import build_unless
+from endosfm3d_ros.nodes.node.parameter_table import SPECS
+from endosfm3d_ros.nodes.node.parameters import pipeline_config
 
 DEFAULTS = {spec.name: spec.default for spec in SPECS}
 

@@ -8,13 +8,13 @@ from contextlib import suppress
 import pytest
 import torch
 
-from endosfm3d_ros.evaluation.generated_weights import fill_with_generated_weights
 from endosfm3d_ros.networks import DepthNetwork, PoseNetwork
 from endosfm3d_ros.networks.checkpoint_keys import (
     DEPTH_KEYS,
     POSE_DECODER_KEYS,
     POSE_ENCODER_KEYS,
 )
+from endosfm3d_ros.networks.generated_weights import fill_with_generated_weights
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from node_harness import LEFT, STEREO_TOPICS, Probe
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image
 
-from endosfm3d_ros.datasets.simulator import SimulatedSequence
+from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 from endosfm3d_ros.errors import InputError
-from endosfm3d_ros.nodes.conversions import byte_array, header, image_message, matrix_of
-from endosfm3d_ros.nodes.pipeline_node import PipelineNode
+from endosfm3d_ros.nodes.messages.conversions import byte_array, header, image_message, matrix_of
+from endosfm3d_ros.nodes.node.pipeline_node import PipelineNode
 
 START = 100 * 10**9
 SECOND = 10**9

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.nodes.health import Health, Level
+from endosfm3d_ros.nodes.health.health import Health, Level
 from endosfm3d_ros.tools.types import ToolPlacement
 from endosfm3d_ros.types import (
     CameraPose,

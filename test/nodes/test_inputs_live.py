@@ -13,14 +13,14 @@ from std_srvs.srv import Trigger
 
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import FISHEYE, PINHOLE, PinholeCamera
-from endosfm3d_ros.nodes.conversions import (
+from endosfm3d_ros.nodes.messages.conversions import (
     byte_array,
     camera_info_message,
     compressed_message,
     image_message,
     time_message,
 )
-from endosfm3d_ros.nodes.process import WITHOUT_STAGES, PipelineProcess
+from endosfm3d_ros.nodes.offline.process import WITHOUT_STAGES, PipelineProcess
 
 START, STEP = 100 * 10**9, 10**8
 LENS = PinholeCamera(320, 256, 280.0, 280.0, 160.0, 127.0, (-0.3, 0.1, 0.0, 0.0, 0.0))

@@ -6,9 +6,9 @@ from endosfm3d_ros.msg import GaussianMap
 from endosfm3d_ros.srv import MapFile
 from node_harness import LEFT, STEREO_TOPICS
 
-from endosfm3d_ros.datasets.simulator import SimulatedSequence
-from endosfm3d_ros.nodes.cloud_message import CLOUD_DTYPE
-from endosfm3d_ros.tissue.splat_file import read_splats
+from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
+from endosfm3d_ros.nodes.messages.cloud import CLOUD_DTYPE
+from endosfm3d_ros.tissue.store.splat_file import read_splats
 
 START = 5 * 10**9
 

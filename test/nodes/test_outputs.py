@@ -9,9 +9,9 @@ import pytest
 from node_harness import LEFT, STEREO_TOPICS
 from std_srvs.srv import SetBool, Trigger
 
-from endosfm3d_ros.datasets.simulator import SimulatedSequence
-from endosfm3d_ros.nodes.cloud_message import CLOUD_DTYPE
-from endosfm3d_ros.nodes.conversions import depth_array, matrix_of, nanoseconds
+from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
+from endosfm3d_ros.nodes.messages.cloud import CLOUD_DTYPE
+from endosfm3d_ros.nodes.messages.conversions import depth_array, matrix_of, nanoseconds
 
 START = 5 * 10**9
 

@@ -9,8 +9,8 @@ import yaml
 from rclpy.parameter import Parameter
 
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.nodes.parameter_table import BY_NAME, SPECS
-from endosfm3d_ros.nodes.parameters import check, pipeline_config
+from endosfm3d_ros.nodes.node.parameter_table import BY_NAME, SPECS
+from endosfm3d_ros.nodes.node.parameters import check, pipeline_config
 from endosfm3d_ros.tissue.config import TissueConfig
 from endosfm3d_ros.tools.stage import ToolsConfig
 

@@ -11,11 +11,11 @@ import pytest
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 
-from endosfm3d_ros.datasets.bag_file import BagFile
+from endosfm3d_ros.datasets.bags.file import BagFile
 from endosfm3d_ros.errors import ConfigurationError, InputError
-from endosfm3d_ros.nodes.bag_writer import BagWriter
-from endosfm3d_ros.nodes.conversions import image_array, image_message, nanoseconds
-from endosfm3d_ros.nodes.player import BagPlayer, PlayerConfig
+from endosfm3d_ros.nodes.messages.conversions import image_array, image_message, nanoseconds
+from endosfm3d_ros.nodes.offline.bag_writer import BagWriter
+from endosfm3d_ros.nodes.offline.player import BagPlayer, PlayerConfig
 
 STEP = 50_000_000
 COUNT = 10

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from node_harness import LEFT, STEREO_TOPICS
 
-from endosfm3d_ros.datasets.simulator import SimulatedSequence
+from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 from endosfm3d_ros.errors import EndoError
-from endosfm3d_ros.nodes.activity import NodeAbsent, wait_until_active
-from endosfm3d_ros.nodes.conversions import image_message
-from endosfm3d_ros.nodes.process import PipelineProcess
+from endosfm3d_ros.nodes.messages.conversions import image_message
+from endosfm3d_ros.nodes.offline.activity import NodeAbsent, wait_until_active
+from endosfm3d_ros.nodes.offline.process import PipelineProcess
 
 START, SECOND = 100 * 10**9, 10**9
 NODE = "/endosfm3d"

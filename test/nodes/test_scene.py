@@ -13,16 +13,16 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_srvs.srv import Trigger
 from visualization_msgs.msg import Marker, MarkerArray
 
-from endosfm3d_ros.datasets.simulator import SimulatedSequence
-from endosfm3d_ros.nodes.cloud_message import CLOUD_DTYPE
-from endosfm3d_ros.nodes.conversions import (
+from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
+from endosfm3d_ros.nodes.messages.cloud import CLOUD_DTYPE
+from endosfm3d_ros.nodes.messages.conversions import (
     depth_array,
     image_array,
     image_message,
     label_array,
     nanoseconds,
 )
-from endosfm3d_ros.nodes.outputs import MAX_AGE
+from endosfm3d_ros.nodes.outputs.publishers import MAX_AGE
 from endosfm3d_ros.types import CloudLabel
 
 START = 5 * 10**9

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from endosfm3d_ros.geometry import se3
-from endosfm3d_ros.nodes.assembler import FrameAssembler
-from endosfm3d_ros.nodes.stamped_poses import StampedPoses
+from endosfm3d_ros.nodes.inputs.assembler import FrameAssembler
+from endosfm3d_ros.nodes.inputs.stamped_poses import StampedPoses
 
 MS = 1_000_000
 IMAGE = np.zeros((4, 4, 3), np.uint8)

@@ -9,14 +9,14 @@ import cv2
 import numpy as np
 import pytest
 
-from endosfm3d_ros.datasets.simulator import SimulatedSequence
+from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.inputs.plausibility import LEAST_SIDE
-from endosfm3d_ros.pipeline import Pipeline, PipelineConfig
+from endosfm3d_ros.pipeline.pipeline import Pipeline, PipelineConfig
+from endosfm3d_ros.sfm.calibration.intrinsics import IntrinsicsConfig
 from endosfm3d_ros.sfm.estimator import EstimatorConfig
-from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig
-from endosfm3d_ros.sfm.scale import ScaleConfig
+from endosfm3d_ros.sfm.scale.normaliser import ScaleConfig
 from endosfm3d_ros.tissue.config import TissueConfig
 from endosfm3d_ros.tools.stage import ToolsConfig
 from endosfm3d_ros.types import Frame, SceneUpdate, StereoGeometry

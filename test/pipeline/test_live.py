@@ -8,8 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from endosfm3d_ros.live import LatestFrameSlot, LivePipeline
-from endosfm3d_ros.timing import Slack
+from endosfm3d_ros.pipeline.live import LatestFrameSlot, LivePipeline
+from endosfm3d_ros.runtime.timing import Slack
 from endosfm3d_ros.types import Frame
 
 IMAGE = np.zeros((4, 4, 3), np.uint8)

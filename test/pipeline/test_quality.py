@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.quality import BALANCED, FAST, QualityControl, QualityName
+from endosfm3d_ros.pipeline.quality import BALANCED, FAST, QualityControl, QualityName
 
 
 def steps(control: QualityControl, until: float, work: float, saturated: bool, begin=0.0) -> list:

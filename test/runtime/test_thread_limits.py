@@ -10,9 +10,9 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from endosfm3d_ros.pipeline import Pipeline, PipelineConfig
+from endosfm3d_ros.pipeline.pipeline import Pipeline, PipelineConfig
 from endosfm3d_ros.runtime.thread_limits import one_blas_thread, one_torch_thread
-from endosfm3d_ros.sfm import bundle
+from endosfm3d_ros.sfm.solvers import bundle
 from endosfm3d_ros.tissue.config import TissueConfig
 
 
@@ -90,7 +90,7 @@ def test_a_pipeline_takes_no_threads_from_others_and_its_map_uses_one(monkeypatc
     pipeline = Pipeline(PipelineConfig(tissue=TissueConfig(width=40, capacity=100)))
     assert torch.get_num_threads() == 2
     from endosfm3d_ros.geometry.camera import PinholeCamera
-    from endosfm3d_ros.tissue import rendering
+    from endosfm3d_ros.tissue.appearance import rendering
 
     seen, rasterization = [], rendering.rasterization
 

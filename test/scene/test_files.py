@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import trimesh
 
-from endosfm3d_ros.datasets.simulator import SimulatedSequence
+from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 from endosfm3d_ros.geometry.clouds import grid_triangles
-from endosfm3d_ros.pipeline import Pipeline, PipelineConfig
+from endosfm3d_ros.pipeline.pipeline import Pipeline, PipelineConfig
 from endosfm3d_ros.scene.files import SceneFiles
 from endosfm3d_ros.scene.ply import read_cloud
 from endosfm3d_ros.tissue.config import TissueConfig

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from endosfm3d_ros.datasets.clip import ClipSequence
-from endosfm3d_ros.datasets.clip_writer import write_clip
-from endosfm3d_ros.datasets.simulator import SimulatedSequence
+from endosfm3d_ros.datasets.clips.sequence import ClipSequence
+from endosfm3d_ros.datasets.clips.writer import write_clip
+from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 from endosfm3d_ros.evaluation.evaluate import EvaluationConfig, evaluate
-from endosfm3d_ros.evaluation.given_masks import GivenMasks
-from endosfm3d_ros.evaluation.tools import ToolsProtocol
+from endosfm3d_ros.evaluation.runs.given_masks import GivenMasks
+from endosfm3d_ros.evaluation.runs.tools import ToolsProtocol
 from endosfm3d_ros.geometry.clouds import lift
-from endosfm3d_ros.pipeline import Pipeline, PipelineConfig
+from endosfm3d_ros.pipeline.pipeline import Pipeline, PipelineConfig
 from endosfm3d_ros.scene.complete import complete_cloud
 from endosfm3d_ros.tissue.config import TissueConfig
 from endosfm3d_ros.tools.stage import ToolsConfig

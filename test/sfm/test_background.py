@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from endosfm3d_ros.sfm.background import Background
-from endosfm3d_ros.timing import Slack
+from endosfm3d_ros.runtime.timing import Slack
+from endosfm3d_ros.runtime.worker import Background
 
 
 def test_an_answer_is_taken_once_and_a_second_job_waits_for_it():
@@ -55,7 +55,7 @@ def test_what_a_job_raises_is_said_and_costs_no_frame(threaded, caplog):
 def test_the_interpreter_ends_after_a_running_job():
     """Compiled code that still computes while the interpreter ends would abort the process."""
     program = (
-        "import time; from endosfm3d_ros.sfm.background import Background;"
+        "import time; from endosfm3d_ros.runtime.worker import Background;"
         "Background(True).submit(lambda: (time.sleep(0.5), print('computed')))"
     )
     ended = subprocess.run(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from endosfm3d_ros.geometry import se3
-from endosfm3d_ros.sfm.bundle import adjust
-from endosfm3d_ros.sfm.bundle_model import Bundle, Observations
+from endosfm3d_ros.sfm.solvers.bundle import adjust
+from endosfm3d_ros.sfm.solvers.bundle_model import Bundle, Observations
 
 FOCAL, CENTRE = 555.0, (320.0, 256.0)
 

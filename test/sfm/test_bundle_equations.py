@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from endosfm3d_ros.geometry import se3
-from endosfm3d_ros.sfm.bundle_equations import Problem, System
-from endosfm3d_ros.sfm.bundle_model import Bundle, BundleConfig, Observations
+from endosfm3d_ros.sfm.solvers.bundle_equations import Problem, System
+from endosfm3d_ros.sfm.solvers.bundle_model import Bundle, BundleConfig, Observations
 
 POINTS, STEP = 12, 1e-6
 BLIND = 1  # the view that sees nothing

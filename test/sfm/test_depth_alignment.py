@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.sfm.depth_alignment import DepthAlignment
+from endosfm3d_ros.sfm.tracking.depth_alignment import DepthAlignment
 from endosfm3d_ros.types import DepthMap, ScaleSource
 
 CAMERA = PinholeCamera.default(8, 6)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.sfm.landmarks import shaped
-from endosfm3d_ros.sfm.scale_sources import NO_LANDMARKS, Landmarks
-from endosfm3d_ros.sfm.tracks import corners
+from endosfm3d_ros.sfm.features.optical_flow import corners
+from endosfm3d_ros.sfm.scale.sources import NO_LANDMARKS, Landmarks
+from endosfm3d_ros.sfm.tracking.landmarks import shaped
 from endosfm3d_ros.types import DepthMap, ScaleSource
 
 CAMERA = PinholeCamera(320, 256, 260.0, 260.0, 159.5, 127.5)

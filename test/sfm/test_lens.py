@@ -9,14 +9,14 @@ import cv2
 import numpy as np
 import pytest
 
-from endosfm3d_ros.datasets.simulator import SimulatedSequence
+from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.sfm.endosfm3d import EndoSfM3D, IntrinsicsObservation
+from endosfm3d_ros.runtime.timing import StageClock
+from endosfm3d_ros.sfm.calibration.intrinsics import IntrinsicsConfig
+from endosfm3d_ros.sfm.endosfm3d.source import EndoSfM3D, IntrinsicsObservation
 from endosfm3d_ros.sfm.estimator import Estimator, EstimatorConfig
-from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig
-from endosfm3d_ros.sfm.scale import ScaleConfig
-from endosfm3d_ros.timing import StageClock
+from endosfm3d_ros.sfm.scale.normaliser import ScaleConfig
 from endosfm3d_ros.types import DepthMap, Frame, ScaleSource, SceneUpdate, TrackingState
 
 BEND = (-0.3, 0.1, 0.001, -0.001)

@@ -6,13 +6,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from endosfm3d_ros.datasets.simulator import SimulatedSequence
+from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 from endosfm3d_ros.geometry import se3
-from endosfm3d_ros.sfm.keyframe_window import Improved, WindowConfig
-from endosfm3d_ros.sfm.keyframes import Keyframe
-from endosfm3d_ros.sfm.localisation import LocalisationConfig
-from endosfm3d_ros.sfm.motion import MotionTracker
-from endosfm3d_ros.sfm.motion_config import MotionConfig
+from endosfm3d_ros.sfm.tracking.keyframe_window import Improved, WindowConfig
+from endosfm3d_ros.sfm.tracking.keyframes import Keyframe
+from endosfm3d_ros.sfm.tracking.localisation import LocalisationConfig
+from endosfm3d_ros.sfm.tracking.motion import MotionTracker
+from endosfm3d_ros.sfm.tracking.motion_config import MotionConfig
 from endosfm3d_ros.types import DepthMap, ScaleSource, TrackingState
 
 

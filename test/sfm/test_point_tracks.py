@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from endosfm3d_ros.sfm.contrast import evened, reflections
-from endosfm3d_ros.sfm.point_tracks import PointTracks
+from endosfm3d_ros.sfm.calibration.point_tracks import PointTracks
+from endosfm3d_ros.sfm.features.illumination import evened, reflections
 from endosfm3d_ros.types import Frame
 
 WIDTH, HEIGHT = 320, 256

@@ -10,17 +10,17 @@ import pytest
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.sfm.scale import MetricScale, ScaleConfig
-from endosfm3d_ros.sfm.scale_sources import (
+from endosfm3d_ros.sfm.depth.stereo import StereoConfig
+from endosfm3d_ros.sfm.scale.normaliser import MetricScale, ScaleConfig
+from endosfm3d_ros.sfm.scale.shafts import from_shafts
+from endosfm3d_ros.sfm.scale.sources import (
     NO_LANDMARKS,
     KinematicScale,
     Landmarks,
     ScaleSourcesConfig,
     from_stereo,
 )
-from endosfm3d_ros.sfm.scale_stage import ScaleStage
-from endosfm3d_ros.sfm.shafts import from_shafts
-from endosfm3d_ros.sfm.stereo import StereoConfig
+from endosfm3d_ros.sfm.scale.stage import ScaleStage
 from endosfm3d_ros.types import CameraPose, DepthMap, Frame, ScaleSource, TrackingState
 
 CAMERA = PinholeCamera(320, 256, 277.6, 277.6, 160.0, 128.0)
@@ -207,7 +207,7 @@ def test_the_doubt_about_the_focal_length_is_published_with_the_scale():
 
 
 def test_without_a_source_a_stream_stays_relative(monkeypatch):
-    monkeypatch.setattr("endosfm3d_ros.sfm.scale_stage.from_shafts", None)  # nobody asks
+    monkeypatch.setattr("endosfm3d_ros.sfm.scale.stage.from_shafts", None)  # nobody asks
     part = stage("none")
     for i, T in enumerate(path()):
         image = np.zeros((256, 320, 3), np.uint8)

@@ -10,12 +10,12 @@ import pytest
 
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.sfm.calibration_window import Structure
-from endosfm3d_ros.sfm.first_guess import first_guess
-from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig, IntrinsicsFilter
-from endosfm3d_ros.sfm.lens import LensBelief
-from endosfm3d_ros.sfm.point_tracks import Tracks
-from endosfm3d_ros.sfm.zoom import ZoomWatch
+from endosfm3d_ros.sfm.calibration.first_guess import first_guess
+from endosfm3d_ros.sfm.calibration.intrinsics import IntrinsicsConfig, IntrinsicsFilter
+from endosfm3d_ros.sfm.calibration.lens import LensBelief
+from endosfm3d_ros.sfm.calibration.point_tracks import Tracks
+from endosfm3d_ros.sfm.calibration.window import Structure
+from endosfm3d_ros.sfm.calibration.zoom import ZoomWatch
 from endosfm3d_ros.types import Frame
 
 WIDTH, HEIGHT = 320, 256

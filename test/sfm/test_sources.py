@@ -7,16 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from endosfm3d_ros.datasets.simulator import SimulatedSequence
+from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 from endosfm3d_ros.errors import ConfigurationError, InputError
 from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.sfm import weights
+from endosfm3d_ros.runtime.timing import StageClock
+from endosfm3d_ros.sfm.calibration.intrinsics import IntrinsicsConfig, IntrinsicsFilter
+from endosfm3d_ros.sfm.depth.external import ExternalSource
+from endosfm3d_ros.sfm.depth.shading import ShadingSource
+from endosfm3d_ros.sfm.endosfm3d import weights
 from endosfm3d_ros.sfm.estimator import Estimator, EstimatorConfig
-from endosfm3d_ros.sfm.external import ExternalSource
-from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig, IntrinsicsFilter
-from endosfm3d_ros.sfm.scale import ScaleNormaliser
-from endosfm3d_ros.sfm.shading import ShadingSource
-from endosfm3d_ros.timing import StageClock
+from endosfm3d_ros.sfm.scale.normaliser import ScaleNormaliser
 from endosfm3d_ros.types import Frame, ScaleSource
 
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from endosfm3d_ros.datasets.simulator import SimulatedSequence
+from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 from endosfm3d_ros.errors import ConfigurationError, InputError
-from endosfm3d_ros.sfm.stereo import StereoConfig, StereoSource
+from endosfm3d_ros.sfm.depth.stereo import StereoConfig, StereoSource
 from endosfm3d_ros.types import ScaleSource
 
 

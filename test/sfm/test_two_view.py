@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from endosfm3d_ros.geometry import se3
-from endosfm3d_ros.sfm.two_view import two_view
+from endosfm3d_ros.sfm.tracking.two_view import two_view
 
 K = np.array([[520.0, 0, 320], [0, 520, 256], [0, 0, 1]])
 MOTION = se3.from_vectors([0.03, -0.05, 0.1], [-0.006, 0.003, 0.002])  # m

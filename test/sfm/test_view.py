@@ -3,7 +3,7 @@
 import numpy as np
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.sfm.view import surround, within_view
+from endosfm3d_ros.sfm.depth.view import surround, within_view
 from endosfm3d_ros.types import DepthMap, ScaleSource
 
 HEIGHT, WIDTH = 128, 160

@@ -17,7 +17,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from node_harness import Probe  # noqa: E402
 
-from endosfm3d_ros.nodes.process import WITHOUT_STAGES, PipelineProcess  # noqa: E402
+from endosfm3d_ros.nodes.offline.process import WITHOUT_STAGES, PipelineProcess  # noqa: E402
 
 STEADY = WITHOUT_STAGES | {"quality": "balanced"}
 

@@ -18,12 +18,12 @@ from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.nodes.conversions import (
+from endosfm3d_ros.nodes.messages.conversions import (
     camera_info_message,
     image_message,
     nanoseconds,
 )
-from endosfm3d_ros.nodes.scene_messages import TOPICS
+from endosfm3d_ros.nodes.messages.scene import TOPICS
 from endosfm3d_ros.types import Frame
 
 LEFT = "endoscope_left_optical_frame"

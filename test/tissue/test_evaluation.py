@@ -6,20 +6,20 @@ import cv2
 import numpy as np
 import pytest
 
-from endosfm3d_ros.datasets.simulator import SimulatedSequence
+from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.evaluation.tissue import (
+from endosfm3d_ros.evaluation.pictures.tissue import TissueGallery
+from endosfm3d_ros.evaluation.runs.tissue import (
     disc_at,
     evaluate_tissue,
     is_held_out,
     reproject,
 )
-from endosfm3d_ros.evaluation.tissue_pictures import TissueGallery
-from endosfm3d_ros.evaluation.tissue_protocol import TissueFrame, TissueProtocol
+from endosfm3d_ros.evaluation.runs.tissue_protocol import TissueFrame, TissueProtocol
 from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.sfm.calibration.intrinsics import IntrinsicsConfig
 from endosfm3d_ros.sfm.estimator import EstimatorConfig
-from endosfm3d_ros.sfm.intrinsics import IntrinsicsConfig
-from endosfm3d_ros.tissue.rendering import Rendering
+from endosfm3d_ros.tissue.appearance.rendering import Rendering
 
 
 def test_every_eighth_frame_is_held_out():

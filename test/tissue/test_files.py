@@ -9,10 +9,10 @@ import pytest
 from plyfile import PlyData
 
 from endosfm3d_ros.errors import ConfigurationError, InputError
-from endosfm3d_ros.tissue.gaussians import FIELDS
 from endosfm3d_ros.tissue.map import TissueMap
 from endosfm3d_ros.tissue.map_file import load_map, save_map
-from endosfm3d_ros.tissue.splat_file import read_splats, write_splats
+from endosfm3d_ros.tissue.store.gaussians import FIELDS
+from endosfm3d_ros.tissue.store.splat_file import read_splats, write_splats
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from endosfm3d_ros.evaluation.images import psnr
+from endosfm3d_ros.evaluation.metrics.images import psnr
 from endosfm3d_ros.geometry import se3
-from endosfm3d_ros.tissue.keyframes import KeyframeConfig, Keyframes, correlation
-from endosfm3d_ros.tissue.localisation import Given
-from endosfm3d_ros.tissue.snapshot import as_bytes
-from endosfm3d_ros.tissue.validity import ValidityConfig, observe
+from endosfm3d_ros.tissue.camera.map_keyframes import KeyframeConfig, Keyframes, correlation
+from endosfm3d_ros.tissue.camera.map_localisation import Given
+from endosfm3d_ros.tissue.observation import ValidityConfig, observe
+from endosfm3d_ros.tissue.store.snapshot import as_bytes
 
 
 def seen_from(sheet, i, T):

@@ -8,7 +8,7 @@ import numpy as np
 import psutil
 import pytest
 
-from endosfm3d_ros.evaluation.images import psnr
+from endosfm3d_ros.evaluation.metrics.images import psnr
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.tissue.map import TissueMap
 from endosfm3d_ros.types import CloudLabel, ScaleSource, TrackingState

@@ -7,20 +7,20 @@ import pytest
 
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.tissue import densification, fusion, maintenance
-from endosfm3d_ros.tissue.deformation import DeformationConfig, Samples, solve_deformation
-from endosfm3d_ros.tissue.density import DensityConfig, wanted_density
-from endosfm3d_ros.tissue.flow import FlowConfig, ModelFlow
-from endosfm3d_ros.tissue.gaussians import GaussianStore
-from endosfm3d_ros.tissue.graph import DeformationGraph, GraphConfig
-from endosfm3d_ros.tissue.growth import guess_anew
-from endosfm3d_ros.tissue.holes import push_pull
-from endosfm3d_ros.tissue.registration import RegistrationConfig, register
-from endosfm3d_ros.tissue.rendering import Rendering, back_project, empty_view, render
-from endosfm3d_ros.tissue.scale_alignment import AlignmentConfig, ScaleAlignment
-from endosfm3d_ros.tissue.snapshot import normals_towards
-from endosfm3d_ros.tissue.tracker_tie import faded
-from endosfm3d_ros.tissue.validity import ValidityConfig, discontinuities, observe
+from endosfm3d_ros.tissue.appearance.rendering import Rendering, back_project, empty_view, render
+from endosfm3d_ros.tissue.camera.registration import RegistrationConfig, register
+from endosfm3d_ros.tissue.camera.scale_alignment import AlignmentConfig, ScaleAlignment
+from endosfm3d_ros.tissue.camera.tracker_alignment import faded
+from endosfm3d_ros.tissue.coverage import densification, fusion, maintenance
+from endosfm3d_ros.tissue.coverage.density import DensityConfig, wanted_density
+from endosfm3d_ros.tissue.coverage.growth import guess_anew
+from endosfm3d_ros.tissue.coverage.inpainting import push_pull
+from endosfm3d_ros.tissue.deformation.graph import DeformationGraph, GraphConfig
+from endosfm3d_ros.tissue.deformation.model_flow import FlowConfig, ModelFlow
+from endosfm3d_ros.tissue.deformation.solver import DeformationConfig, Samples, solve_deformation
+from endosfm3d_ros.tissue.observation import ValidityConfig, discontinuities, observe
+from endosfm3d_ros.tissue.store.gaussians import GaussianStore
+from endosfm3d_ros.tissue.store.snapshot import normals_towards
 
 CAMERA = PinholeCamera(64, 48, 60.0, 60.0, 31.5, 23.5)
 

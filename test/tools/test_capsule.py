@@ -8,11 +8,11 @@ from scipy.spatial import cKDTree
 
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.tools.capsule import CapsuleSource, pose_along, revolved
-from endosfm3d_ros.tools.capsule_fit import CapsuleConfig
-from endosfm3d_ros.tools.edges import MeshEdges
+from endosfm3d_ros.tools.models.capsule import CapsuleSource, pose_along, revolved
 from endosfm3d_ros.tools.opjpo import make_aligner
-from endosfm3d_ros.tools.silhouette import overlap, silhouette
+from endosfm3d_ros.tools.shapes.capsule_fit import CapsuleConfig
+from endosfm3d_ros.tools.shapes.edges import MeshEdges
+from endosfm3d_ros.tools.shapes.silhouette import overlap, silhouette
 from endosfm3d_ros.tools.types import ToolObservation
 
 CAMERA = PinholeCamera(320, 256, 285.0, 285.0, 159.5, 127.5)

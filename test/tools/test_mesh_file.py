@@ -5,10 +5,10 @@ import pytest
 import trimesh
 
 from endosfm3d_ros.errors import ConfigurationError, InputError
-from endosfm3d_ros.tools.edges import MeshEdges
-from endosfm3d_ros.tools.mesh import decimated, outward, without_debris
-from endosfm3d_ros.tools.mesh_file import MeshSource
-from endosfm3d_ros.tools.models import model_source
+from endosfm3d_ros.tools.models.mesh_file import MeshSource
+from endosfm3d_ros.tools.models.source import model_source
+from endosfm3d_ros.tools.shapes.edges import MeshEdges
+from endosfm3d_ros.tools.shapes.mesh import decimated, outward, without_debris
 
 BOX = trimesh.creation.box((0.01, 0.02, 0.03))
 

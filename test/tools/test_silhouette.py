@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.tools.edges import MeshEdges
-from endosfm3d_ros.tools.silhouette import (
+from endosfm3d_ros.tools.shapes.edges import MeshEdges
+from endosfm3d_ros.tools.shapes.silhouette import (
     SilhouetteMesh,
     Window,
     overlap,

@@ -13,17 +13,17 @@ from typer.testing import CliRunner
 pytest.importorskip("peft", reason="training needs peft (resource/requirements/train.txt)")
 
 from endosfm3d_ros.cli.main import build_app
-from endosfm3d_ros.datasets.clip_writer import write_clip
-from endosfm3d_ros.datasets.simulator import SimulatedSequence
+from endosfm3d_ros.datasets.clips.writer import write_clip
+from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.evaluation.generated_weights import fill_with_generated_weights
 from endosfm3d_ros.networks.checkpoint_files import read_tensors
 from endosfm3d_ros.networks.checkpoints import flow_network, load_depth_network, load_pose_network
 from endosfm3d_ros.networks.depth import DepthNetwork, scaled_disparity
 from endosfm3d_ros.networks.flow import APPEARANCE_FLOW, OPTICAL_FLOW
-from endosfm3d_ros.sfm.endosfm3d_arrays import resized_image
-from endosfm3d_ros.sfm.endosfm3d_engines import depth_recipe, pose_recipe
-from endosfm3d_ros.sfm.weights import CARD, STUDENT, WeightSet, find_weights
+from endosfm3d_ros.networks.generated_weights import fill_with_generated_weights
+from endosfm3d_ros.sfm.endosfm3d.arrays import resized_image
+from endosfm3d_ros.sfm.endosfm3d.engines import depth_recipe, pose_recipe
+from endosfm3d_ros.sfm.endosfm3d.weights import CARD, STUDENT, WeightSet, find_weights
 from endosfm3d_ros.training.adapters import base_tensors
 from endosfm3d_ros.training.exports import save_adapter_set, save_released_layout
 from endosfm3d_ros.training.recipes import OURS
@@ -169,7 +169,7 @@ def test_small_networks_cannot_be_adapted(tmp_path):
 @pytest.mark.slow
 def test_the_live_source_runs_on_an_adapted_set(trained, tmp_path, monkeypatch):
     from endosfm3d_ros.engines import EngineSettings
-    from endosfm3d_ros.sfm.endosfm3d import EndoSfM3D, EndoSfM3DConfig
+    from endosfm3d_ros.sfm.endosfm3d.source import EndoSfM3D, EndoSfM3DConfig
 
     save_adapter_set(trained, OURS, tmp_path / "adapter")
     monkeypatch.setenv("ENDOSFM3D_WEIGHTS", str(tmp_path / "adapter"))

@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import load_file
 
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.evaluation.generated_weights import fill_with_generated_weights
 from endosfm3d_ros.networks.checkpoint_keys import POSE_DECODER_KEYS, POSE_ENCODER_KEYS
 from endosfm3d_ros.networks.checkpoints import load_pose_network
+from endosfm3d_ros.networks.generated_weights import fill_with_generated_weights
 from endosfm3d_ros.networks.pose import PoseNetwork
-from endosfm3d_ros.sfm.weights import WeightSet, find_weights
+from endosfm3d_ros.sfm.endosfm3d.weights import WeightSet, find_weights
 from endosfm3d_ros.weights import catalogue, installation
 
 

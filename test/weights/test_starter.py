@@ -17,8 +17,8 @@ from endosfm3d_ros.networks.student_checkpoints import (
     load_pose_student,
     load_tool_student,
 )
-from endosfm3d_ros.sfm.endosfm3d_engines import depth_recipe, pose_recipe
-from endosfm3d_ros.sfm.weights import find_weights
+from endosfm3d_ros.sfm.endosfm3d.engines import depth_recipe, pose_recipe
+from endosfm3d_ros.sfm.endosfm3d.weights import find_weights
 from endosfm3d_ros.tools.segmentation.card import find_model
 
 STARTER = Path(str(files("endosfm3d_ros"))) / "weights" / "starter"

@@ -9,7 +9,7 @@ from endosfm3d_ros.datasets.readers import Reader
 
 def takes(path: Path) -> bool:
     """A folder with storage files or metadata.yaml, or one storage file; ROS 1 bags are refused."""
-    from endosfm3d_ros.datasets.bag_layout import is_bag
+    from endosfm3d_ros.datasets.bags.layout import is_bag
 
     return is_bag(path)
 
@@ -17,7 +17,7 @@ def takes(path: Path) -> bool:
 READER = Reader(
     words="a ROS 2 bag (folder, .mcap or .db3 file)",
     takes=takes,
-    target="endosfm3d_ros.datasets.bag:BagSequence",
+    target="endosfm3d_ros.datasets.bags.sequence:BagSequence",
     options=("left", "right", "depth", "mask", "poses", "image_layout"),
     rank=10,
 )

@@ -15,6 +15,6 @@ def takes(path: Path) -> bool:
 READER = Reader(
     words="a C3VD folder (0000_color.png ..)",
     takes=takes,
-    target="endosfm3d_ros.datasets.c3vd:C3VDSequence",
+    target="endosfm3d_ros.datasets.published.c3vd:C3VDSequence",
     rank=50,
 )

@@ -15,6 +15,6 @@ def takes(path: Path) -> bool:
 READER = Reader(
     words="a clip folder (left/ and right/, or images/, beside calibration.json or camera.json)",
     takes=takes,
-    target="endosfm3d_ros.datasets.clip:ClipSequence",
+    target="endosfm3d_ros.datasets.clips.sequence:ClipSequence",
     rank=30,
 )

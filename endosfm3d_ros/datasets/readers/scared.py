@@ -15,6 +15,6 @@ def takes(path: Path) -> bool:
 READER = Reader(
     words="a SCARED keyframe folder (data/rgb.mp4)",
     takes=takes,
-    target="endosfm3d_ros.datasets.scared:SCAREDSequence",
+    target="endosfm3d_ros.datasets.published.scared:SCAREDSequence",
     rank=40,
 )

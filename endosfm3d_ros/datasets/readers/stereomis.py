@@ -15,7 +15,7 @@ def takes(path: Path) -> bool:
 READER = Reader(
     words="a StereoMIS folder (*.mp4 beside StereoCalibration.ini)",
     takes=takes,
-    target="endosfm3d_ros.datasets.stereomis:StereoMISSequence",
+    target="endosfm3d_ros.datasets.published.stereomis:StereoMISSequence",
     options=("split",),
     rank=70,
 )

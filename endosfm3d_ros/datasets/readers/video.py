@@ -23,7 +23,7 @@ def takes(path: Path) -> bool:
 READER = Reader(
     words="a video file (.mp4, .avi, .mkv, .mov, .mpg, .ts, .wmv and others that FFmpeg reads)",
     takes=takes,
-    target="endosfm3d_ros.datasets.video:VideoSequence",
+    target="endosfm3d_ros.datasets.videos.sequence:VideoSequence",
     options=("image_layout",),
     rank=20,
 )

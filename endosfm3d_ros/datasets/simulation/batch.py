@@ -8,18 +8,18 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from endosfm3d_ros.datasets.simulation.anatomy import Anatomy
-from endosfm3d_ros.datasets.simulation.appearance import random_materials
-from endosfm3d_ros.datasets.simulation.deformation import Deformation
+from endosfm3d_ros.datasets.simulation.anatomy.deformation import Deformation
+from endosfm3d_ros.datasets.simulation.anatomy.organs import MATERIALS, random_relief
+from endosfm3d_ros.datasets.simulation.anatomy.ranges import Anatomy
+from endosfm3d_ros.datasets.simulation.camera.random_views import random_cameras, random_deformation
+from endosfm3d_ros.datasets.simulation.camera.sensor import automatic_gain, develop, random_look
+from endosfm3d_ros.datasets.simulation.camera.views import Cameras
 from endosfm3d_ros.datasets.simulation.dice import Dice
-from endosfm3d_ros.datasets.simulation.lighting import Lamps
-from endosfm3d_ros.datasets.simulation.organs import MATERIALS, random_relief
-from endosfm3d_ros.datasets.simulation.random_tools import random_tools
-from endosfm3d_ros.datasets.simulation.random_views import random_cameras, random_deformation
-from endosfm3d_ros.datasets.simulation.render import Scenes, View, render
-from endosfm3d_ros.datasets.simulation.sensor import automatic_gain, develop, random_look
+from endosfm3d_ros.datasets.simulation.instruments.random_tools import random_tools
+from endosfm3d_ros.datasets.simulation.rendering.appearance import random_materials
+from endosfm3d_ros.datasets.simulation.rendering.lighting import Lamps
+from endosfm3d_ros.datasets.simulation.rendering.render import Scenes, View, render
 from endosfm3d_ros.datasets.simulation.threads import one_thread
-from endosfm3d_ros.datasets.simulation.views import Cameras
 
 MARGIN = 1.12  # of the relief's map over the first picture
 MOVING_MARGIN = 1.5  # where later pictures see more

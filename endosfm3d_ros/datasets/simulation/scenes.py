@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from endosfm3d_ros.datasets.simulation.anatomy import FLAT, GENTLE, Anatomy
+from endosfm3d_ros.datasets.simulation.anatomy.ranges import FLAT, GENTLE, Anatomy
 from endosfm3d_ros.geometry import se3
 
 Triple = tuple[float, float, float]

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import trimesh
 
+from endosfm3d_ros.datasets.formats.surface_truth import Surface
+from endosfm3d_ros.datasets.formats.tool_truth import ToolMesh
 from endosfm3d_ros.datasets.simulation.truth import TOLERANCE
-from endosfm3d_ros.datasets.surface_truth import Surface
-from endosfm3d_ros.datasets.tool_truth import ToolMesh
 from endosfm3d_ros.geometry.camera import PinholeCamera
 
 DENSITY = 1e6  # points per square metre of an instrument

@@ -27,6 +27,6 @@ def contact_sheet(seed: int) -> np.ndarray:
 
 def _named(name: str, seed: int) -> np.ndarray:
     """A picture from the middle of a scene."""
-    from endosfm3d_ros.datasets.simulator import SimulatedSequence
+    from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 
     return SimulatedSequence(name, frames=61, width=WIDTH, height=HEIGHT, seed=seed)[40].image

@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from endosfm3d_ros.datasets.simulation.appearance import Materials, random_materials
-from endosfm3d_ros.datasets.simulation.deformation import Cut, Deformation
+from endosfm3d_ros.datasets.simulation.anatomy.deformation import Cut, Deformation
+from endosfm3d_ros.datasets.simulation.anatomy.organs import MATERIALS, random_relief
 from endosfm3d_ros.datasets.simulation.dice import Dice
-from endosfm3d_ros.datasets.simulation.instruments import KINDS, Tools
-from endosfm3d_ros.datasets.simulation.lighting import Lamps
-from endosfm3d_ros.datasets.simulation.organs import MATERIALS, random_relief
-from endosfm3d_ros.datasets.simulation.render import Scenes
+from endosfm3d_ros.datasets.simulation.instruments.assemblies import KINDS, Tools
+from endosfm3d_ros.datasets.simulation.rendering.appearance import Materials, random_materials
+from endosfm3d_ros.datasets.simulation.rendering.lighting import Lamps
+from endosfm3d_ros.datasets.simulation.rendering.render import Scenes
 from endosfm3d_ros.datasets.simulation.scenes import Incision, Instrument, Scene
 from endosfm3d_ros.geometry import se3
 

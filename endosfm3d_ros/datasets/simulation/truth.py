@@ -9,10 +9,10 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from endosfm3d_ros.datasets.simulation.deformation import Vector
-from endosfm3d_ros.datasets.simulation.relief import tangents
-from endosfm3d_ros.datasets.simulation.render import Scenes, View
-from endosfm3d_ros.datasets.simulation.views import Cameras
+from endosfm3d_ros.datasets.simulation.anatomy.deformation import Vector
+from endosfm3d_ros.datasets.simulation.anatomy.relief import tangents
+from endosfm3d_ros.datasets.simulation.camera.views import Cameras
+from endosfm3d_ros.datasets.simulation.rendering.render import Scenes, View
 
 TOLERANCE = 0.0004  # metres of depth that a visible point may differ, for slanted pixels
 FARTHEST = 0.03  # metres that a clearance is looked for

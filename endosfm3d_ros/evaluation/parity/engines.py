@@ -18,8 +18,8 @@ from endosfm3d_ros.evaluation.parity.golden import GoldenArrays
 from endosfm3d_ros.networks.camera_motion import released_intrinsics
 from endosfm3d_ros.networks.depth import DepthNetwork, disparity_to_depth
 from endosfm3d_ros.networks.pose import PoseNetwork
-from endosfm3d_ros.sfm.endosfm3d_engines import depth_recipe_of
-from endosfm3d_ros.sfm.endosfm3d_export import DepthLogits
+from endosfm3d_ros.sfm.endosfm3d.engines import depth_recipe_of
+from endosfm3d_ros.sfm.endosfm3d.export import DepthLogits
 
 PRECISION = "f32"  # the tolerances of the golden vectors are those of float32
 

@@ -7,23 +7,23 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from endosfm3d_ros.evaluation.depth import (
+from endosfm3d_ros.evaluation.metrics.depth import (
     SCALINGS,
     depth_errors,
     flip_blended,
     released_c3vd,
     released_scared,
 )
-from endosfm3d_ros.evaluation.intrinsics import released_scale_adjusted
-from endosfm3d_ros.evaluation.parity.check import Check, absolute, close
-from endosfm3d_ros.evaluation.parity.golden import GoldenArrays, GoldenFolder
-from endosfm3d_ros.evaluation.pose import (
+from endosfm3d_ros.evaluation.metrics.intrinsics import released_scale_adjusted
+from endosfm3d_ros.evaluation.metrics.pose import (
     accumulated,
     released_accumulation,
     released_errors,
     released_plot_accumulation,
     umeyama,
 )
+from endosfm3d_ros.evaluation.parity.check import Check, absolute, close
+from endosfm3d_ros.evaluation.parity.golden import GoldenArrays, GoldenFolder
 from endosfm3d_ros.networks.camera_motion import motion_matrix
 
 RELATIVE = {"rtol": 1e-5, "atol": 1e-9}

@@ -12,9 +12,9 @@ from endosfm3d_ros.evaluation.parity.check import Check, absolute, close, mean_s
 from endosfm3d_ros.evaluation.parity.engines import answers, exporting_backends, recipe_of
 from endosfm3d_ros.evaluation.parity.golden import GoldenArrays, GoldenFolder
 from endosfm3d_ros.networks.lrm import LrmConfig, LrmNetwork, lrm_network
-from endosfm3d_ros.tools.lrm.crop import released_squeeze
-from endosfm3d_ros.tools.lrm.density import VolumeConfig, dense_density, density_volume
-from endosfm3d_ros.tools.lrm.surface import colors_at, marching_cubes
+from endosfm3d_ros.tools.models.lrm.crop import released_squeeze
+from endosfm3d_ros.tools.models.lrm.density import VolumeConfig, dense_density, density_volume
+from endosfm3d_ros.tools.models.lrm.surface import colors_at, marching_cubes
 
 POINT = {"rtol": 1e-4, "atol": 1e-6}
 FACES = 0.1  # ambiguous cells, of which generated weights make many, are cut differently

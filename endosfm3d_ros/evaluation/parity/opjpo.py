@@ -11,7 +11,7 @@ from endosfm3d_ros.evaluation.parity.check import Check, absolute, close, unpack
 from endosfm3d_ros.evaluation.parity.golden import GoldenArrays, GoldenFolder
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.geometry.se3 import transform
-from endosfm3d_ros.tools.lrm.frame import SOURCE_DISTANCE, lrm_to_optical, source_view
+from endosfm3d_ros.tools.models.lrm.frame import SOURCE_DISTANCE, lrm_to_optical, source_view
 from endosfm3d_ros.tools.opjpo.joint import JointAligner
 from endosfm3d_ros.tools.opjpo.paper import (
     PaperConfig,
@@ -19,7 +19,7 @@ from endosfm3d_ros.tools.opjpo.paper import (
     orthographic_scale,
     tissue_points,
 )
-from endosfm3d_ros.tools.silhouette import overlap, silhouette
+from endosfm3d_ros.tools.shapes.silhouette import overlap, silhouette
 from endosfm3d_ros.tools.types import ToolModel, ToolObservation
 
 RELATIVE = {"rtol": 1e-6, "atol": 1e-12}

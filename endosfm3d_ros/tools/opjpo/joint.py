@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from endosfm3d_ros.tools.mesh import decimated
-from endosfm3d_ros.tools.opjpo.entering import EnteringConfig, WorkingEnd, entering_poses
+from endosfm3d_ros.tools.opjpo.insertion import EnteringConfig, WorkingEnd, entering_poses
 from endosfm3d_ros.tools.opjpo.measured import DepthConfig, MeasuredDepth, surface_samples
 from endosfm3d_ros.tools.opjpo.pose import UnitPose
 from endosfm3d_ros.tools.opjpo.refine import RefineConfig, Refined, Refiner
@@ -31,7 +30,8 @@ from endosfm3d_ros.tools.opjpo.trust import (
     reach,
     unusable,
 )
-from endosfm3d_ros.tools.silhouette import SilhouetteMesh
+from endosfm3d_ros.tools.shapes.mesh import decimated
+from endosfm3d_ros.tools.shapes.silhouette import SilhouetteMesh
 from endosfm3d_ros.tools.types import ToolModel, ToolObservation, ToolPlacement
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.tools.silhouette import Contours, project
+from endosfm3d_ros.tools.shapes.silhouette import Contours, project
 
 BEYOND = 1.5  # px from an edge at which nothing is covered if the edge is on the outline
 

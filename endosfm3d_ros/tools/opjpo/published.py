@@ -13,7 +13,7 @@ from endosfm3d_ros.tools.opjpo.paper import (
 )
 from endosfm3d_ros.tools.opjpo.scale import ScaleConfig, scale_of
 from endosfm3d_ros.tools.opjpo.trust import TrustConfig, unusable
-from endosfm3d_ros.tools.silhouette import overlap, silhouette
+from endosfm3d_ros.tools.shapes.silhouette import overlap, silhouette
 from endosfm3d_ros.tools.types import ToolModel, ToolObservation, ToolPlacement
 
 

@@ -20,7 +20,7 @@ from endosfm3d_ros.tools.opjpo.outline import Outline, outline_of
 from endosfm3d_ros.tools.opjpo.pose import UnitPose
 from endosfm3d_ros.tools.opjpo.search import follow_moments
 from endosfm3d_ros.tools.opjpo.target import MaskTarget
-from endosfm3d_ros.tools.silhouette import Contours, SilhouetteMesh, filled, project
+from endosfm3d_ros.tools.shapes.silhouette import Contours, SilhouetteMesh, filled, project
 
 MIN_POINTS = 8  # on the outline
 

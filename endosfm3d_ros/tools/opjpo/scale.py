@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.tools.silhouette import project
+from endosfm3d_ros.tools.shapes.silhouette import project
 from endosfm3d_ros.tools.types import ToolModel, ToolObservation, ToolPlacement
 
 

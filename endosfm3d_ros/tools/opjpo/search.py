@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.tools.opjpo.pose import UnitPose
 from endosfm3d_ros.tools.opjpo.target import MaskTarget
-from endosfm3d_ros.tools.silhouette import SilhouetteMesh, silhouettes
+from endosfm3d_ros.tools.shapes.silhouette import SilhouetteMesh, silhouettes
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from endosfm3d_ros.tools.silhouette import Window
+from endosfm3d_ros.tools.shapes.silhouette import Window
 from endosfm3d_ros.tools.types import ToolObservation
 
 MARGIN = 0.25  # of the mask's larger side, left free around it

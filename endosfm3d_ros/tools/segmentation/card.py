@@ -26,7 +26,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.locations import data_folder
+from endosfm3d_ros.files.locations import data_folder
 from endosfm3d_ros.tools.segmentation.types import PARTS
 
 CARD = "tools.json"

@@ -24,9 +24,9 @@ import torch
 from numpy.lib.format import open_memmap
 from torch import Tensor
 
-from endosfm3d_ros.atomic import write_text
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.locations import cache_folder
+from endosfm3d_ros.files.atomic import write_text
+from endosfm3d_ros.files.locations import cache_folder
 
 if TYPE_CHECKING:
     from endosfm3d_ros.datasets.simulation.batch import SimulatedBatch

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from endosfm3d_ros.atomic import write_bytes, write_text
+from endosfm3d_ros.files.atomic import write_bytes, write_text
 from endosfm3d_ros.training.supervised.loop import Schedule
 
 LICENCE = "Apache-2.0"

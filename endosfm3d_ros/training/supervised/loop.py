@@ -20,8 +20,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from endosfm3d_ros.atomic import replacing
 from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.files.atomic import replacing
 from endosfm3d_ros.training.supervised.log_table import LogTable
 
 CHECKPOINT = "checkpoint.pt"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from endosfm3d_ros.datasets.clip import ClipSequence
+from endosfm3d_ros.datasets.clips.sequence import ClipSequence
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.networks.students import ToolStudent
 from endosfm3d_ros.training.supervised.bank import Bank

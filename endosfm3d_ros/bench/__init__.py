@@ -1,0 +1,1 @@
+"""Floor 4: how fast the parts are on this machine."""

@@ -1,0 +1,1 @@
+"""Clip folders: numbered images, a camera file and references beside them."""

@@ -1,0 +1,1 @@
+"""Data sets and recorders in the layouts that others publish."""

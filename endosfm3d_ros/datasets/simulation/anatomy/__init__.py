@@ -1,0 +1,1 @@
+"""What tissue looks like at rest, and how it moves."""

@@ -1,0 +1,1 @@
+"""The endoscope: its rig, its ways, its sensor."""

@@ -1,0 +1,1 @@
+"""Surgical instruments: their parts, joints, surfaces and meshes."""

@@ -1,0 +1,1 @@
+"""From scenes and cameras to light."""

@@ -1,0 +1,1 @@
+"""Scores of single images, paths and cameras against references."""

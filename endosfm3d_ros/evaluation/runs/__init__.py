@@ -1,0 +1,1 @@
+"""Recordings through the pipeline, in the ways that evaluations need."""

@@ -1,0 +1,1 @@
+"""Whether inputs and outputs can be trusted right now, and how that is said."""

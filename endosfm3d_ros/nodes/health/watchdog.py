@@ -1,0 +1,107 @@
+"""Says at once what is new about inputs and outputs, and once a second how everything is."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+
+from endosfm3d_ros.msg import PipelineStatus
+from endosfm3d_ros.nodes.health import status
+from endosfm3d_ros.nodes.health.health import Finding, Health, Level
+from endosfm3d_ros.nodes.inputs.receiver import FrameReceiver
+from endosfm3d_ros.nodes.outputs.qos import OUTPUT
+from endosfm3d_ros.nodes.system.guard import Guard
+from endosfm3d_ros.pipeline.live import LivePipeline
+from endosfm3d_ros.types import StageReport
+
+LONG = 1.0  # s of one stage of one image, after which it is worth a word
+
+
+class Watchdog:
+    """Owns `~/status` and `/diagnostics`; its methods are called on the executor's thread.
+
+    Args:
+        node: for its publishers and its log.
+        health: what is known of the stream.
+        guard: says notes once.
+        before: what the stages say of themselves before the first image.
+        expected: updates a second that this machine can be expected to make; NaN where unknown.
+    """
+
+    def __init__(
+        self, node: Node, health: Health, guard: Guard, before: StageReport, expected: float
+    ) -> None:
+        self._node, self._health, self._guard, self._before = node, health, guard, before
+        self._expected = expected
+        self._status = node.create_publisher(PipelineStatus, "~/status", OUTPUT)
+        self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", OUTPUT)
+
+    def begin(self, live: LivePipeline, receiver: FrameReceiver) -> None:
+        """The node becomes active."""
+        self._live, self._receiver = live, receiver
+        self._known: set[tuple[str, Level]] = set()  # parts and levels that were spoken of
+        self._health.failure = ""
+
+    def destroy(self) -> None:
+        """Take the topics down."""
+        self._node.destroy_publisher(self._status)
+        self._node.destroy_publisher(self._diagnostics)
+
+    def look(self) -> None:
+        """Log and publish what is new."""
+        self._health.failure = self._live.state.failure
+        findings = self._findings(monotonic())
+        for note in self._health.update.report.notes if self._health.update else ():
+            self._guard.warn_once(note)
+        known, self._known = self._known, {(found.part, found.level) for found in findings}
+        if self._known != known:
+            new = [found for found in findings if (found.part, found.level) not in known]
+            self._say(new, well=not findings)
+            self.report()
+
+    def report(self) -> None:
+        """Publish PipelineStatus and diagnostics."""
+        now = monotonic()
+        findings = self._findings(now)
+        message = status.status_message(
+            self._health, self._before, findings, now, self._live.state.dropped
+        )
+        message.expected_rate_hz = self._expected
+        self._status.publish(message)
+        self._diagnostics.publish(
+            status.diagnostics_message(
+                self._node.get_fully_qualified_name().lstrip("/"),
+                self._node.get_clock().now().nanoseconds,
+                self._health.rejected,
+                findings,
+                message,
+                self._receiver.report.entries,
+            )
+        )
+
+    def _findings(self, now: float) -> list[Finding]:
+        """Everything worth saying about inputs and outputs, worst first."""
+        found = [*self._health.findings(now, self._why_silent), *self._receiver.findings()]
+        return sorted(found, key=lambda finding: -finding.level)
+
+    def _why_silent(self) -> str:
+        """What images wait for, if they wait."""
+        computing = self._live.state.working_for
+        if computing > LONG:
+            return f"an image is being computed since {computing:.1f} s"
+        return self._receiver.waiting()
+
+    def _say(self, findings: list[Finding], well: bool) -> None:
+        log = self._node.get_logger()
+        for finding in findings:
+            sentence = f"{finding.part}: {finding.sentence}"
+            if finding.part == "input":
+                sentence += f"; {self._receiver.describe()}"
+            if finding.level == Level.ERROR:  # two calls: rclpy ties a severity to a line
+                log.error(sentence)
+            else:
+                log.warning(sentence)
+        if well:
+            log.info("all well again")

@@ -1,0 +1,1 @@
+"""The core's types as ROS messages, and back."""

@@ -1,0 +1,69 @@
+"""Clearance in ROS messages and its withdrawal: it feeds controllers, none outlives its image."""
+
+from __future__ import annotations
+
+from geometry_msgs.msg import Point
+from std_msgs.msg import Header
+
+from endosfm3d_ros.msg import ToolClearance
+from endosfm3d_ros.nodes.messages.conversions import header
+from endosfm3d_ros.nodes.messages.scene import FrameNames
+from endosfm3d_ros.nodes.outputs.publishers import MAX_AGE
+from endosfm3d_ros.scene.clearance import Clearance, clearances
+from endosfm3d_ros.types import SceneUpdate
+
+
+class ClearanceReports:
+    """Remembers which tools were last spoken of, so that each of them can be withdrawn.
+
+    `of_update` is called on the thread of results, `withdrawn` on the executor's.
+    """
+
+    def __init__(self) -> None:
+        self._known: tuple[int, ...] = ()
+        self._where = Header()
+        self._scale = ""
+
+    def of_update(
+        self, update: SceneUpdate, names: FrameNames, age: float, heard: bool
+    ) -> list[ToolClearance]:
+        """One message for each tool, and a last one for each that has left.
+
+        Args:
+            update: of one image.
+            names: of the frames.
+            age: s since the image came; nothing is valid beyond `MAX_AGE`.
+            heard: whether somebody listens; the distances are not computed otherwise.
+        """
+        tools = tuple(tool.track.id for tool in update.tools.tools)
+        gone = [tool for tool in self._known if tool not in tools]
+        self._where = header(update.frame.stamp, names.camera)
+        self._scale, self._known = update.depth.scale.value, tools
+        if not heard:
+            return []
+        if age > MAX_AGE:
+            late = f"the image is {age:.1f} s old"
+            found = [Clearance.invalid(tool, late) for tool in tools]
+        else:
+            found = clearances(update)
+        found += [Clearance.invalid(tool, "the tool has left") for tool in gone]
+        return [self._message(clearance, age) for clearance in found]
+
+    def withdrawn(self, reason: str, age: float) -> list[ToolClearance]:
+        """An invalid message for each tool that was spoken of; stamps stay those of the image."""
+        return [self._message(Clearance.invalid(tool, reason), age) for tool in self._known]
+
+    def _message(self, found: Clearance, age: float) -> ToolClearance:
+        x, y, z = found.nearest.tolist()
+        return ToolClearance(
+            header=self._where,
+            id=found.id,
+            nearest=Point(x=x, y=y, z=z),
+            distance=found.distance,
+            lower_bound_95=found.lower_bound_95,
+            tissue_kind=found.kind,
+            scale_source=self._scale,
+            valid=found.valid,
+            reason=found.reason,
+            age=age,
+        )

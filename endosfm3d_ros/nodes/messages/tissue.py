@@ -1,0 +1,70 @@
+"""The tissue map in ROS messages, as the camera would see it without instruments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+
+from endosfm3d_ros.msg import GaussianMap
+from endosfm3d_ros.nodes.messages.cloud import cloud_message
+from endosfm3d_ros.nodes.messages.conversions import camera_info_message, image_message
+from endosfm3d_ros.nodes.messages.gaussians import gaussian_message
+from endosfm3d_ros.nodes.messages.scene import FrameNames
+from endosfm3d_ros.nodes.outputs.publishers import ExtraOutputs, Occasion
+from endosfm3d_ros.scene.cloud import thinned
+from endosfm3d_ros.tissue.store.snapshot import in_camera
+from endosfm3d_ros.types import SceneUpdate
+
+
+def tissue_images(update: SceneUpdate, names: FrameNames) -> dict[str, Image | CameraInfo]:
+    """Colour and depth of the map from the camera; NaN where the map is empty."""
+    view, where = update.tissue, (update.frame.stamp, names.camera)
+    return {
+        "tissue/image": image_message(view.image, "rgb8", *where),
+        "tissue/depth": image_message(view.depth, "32FC1", *where),
+        "tissue/camera_info": camera_info_message(view.camera, *where),
+    }
+
+
+def tissue_points(update: SceneUpdate, names: FrameNames, max_points: int) -> PointCloud2:
+    """The map's points in the optical frame, labelled measured, retained or inferred."""
+    cloud = in_camera(update.tissue.cloud, update.tissue.T_map_camera)
+    return cloud_message(thinned(cloud, max_points), update.frame.stamp, names.camera)
+
+
+class TissueOutputs(ExtraOutputs):
+    """What the map publishes.
+
+    Args:
+        max_points: of one cloud.
+    """
+
+    topics: ClassVar[dict[str, type]] = {
+        "tissue/image": Image,
+        "tissue/depth": Image,
+        "tissue/camera_info": CameraInfo,
+        "tissue/points": PointCloud2,
+        "tissue/gaussians": GaussianMap,
+    }
+
+    def __init__(self, max_points: int) -> None:
+        self._max_points = max_points
+
+    def messages(self, update: SceneUpdate, occasion: Occasion) -> Iterator[tuple[str, object]]:
+        """Images with every update, points where clouds are due."""
+        names, wanted = occasion.names, occasion.wanted
+        if update.tissue is None:
+            return
+        if wanted & {"tissue/image", "tissue/depth", "tissue/camera_info"}:
+            for topic, message in tissue_images(update, names).items():
+                if topic in wanted:
+                    yield topic, message
+        if occasion.clouds and "tissue/points" in wanted:
+            yield "tissue/points", tissue_points(update, names, self._max_points)
+        if occasion.clouds and "tissue/gaussians" in wanted:
+            yield "tissue/gaussians", gaussian_message(update, names)
+
+    def close(self) -> None:
+        """Every message stands for itself."""

@@ -1,0 +1,167 @@
+"""Instruments in ROS messages: array, markers, labels; clearance has a file of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import numpy as np
+from builtin_interfaces.msg import Duration
+from sensor_msgs.msg import Image
+from std_msgs.msg import ColorRGBA, Header
+from visualization_msgs.msg import Marker, MarkerArray
+
+from endosfm3d_ros.geometry import se3
+from endosfm3d_ros.msg import Tool, ToolArray, ToolClearance
+from endosfm3d_ros.nodes.messages.clearance import ClearanceReports
+from endosfm3d_ros.nodes.messages.conversions import header, image_message, pose_message
+from endosfm3d_ros.nodes.messages.marker_shapes import MarkerShape, shape_of
+from endosfm3d_ros.nodes.messages.scene import FrameNames
+from endosfm3d_ros.nodes.outputs.publishers import ExtraOutputs, Occasion
+from endosfm3d_ros.tools.stage import PlacedTool
+from endosfm3d_ros.tools.types import ToolModel
+from endosfm3d_ros.types import SceneUpdate
+
+NAMESPACE = "tools"
+LIFETIME = 0.5  # s after which a marker of a dead node disappears
+PALETTE = ((0.35, 0.65, 0.95), (0.95, 0.6, 0.3), (0.5, 0.85, 0.5), (0.85, 0.5, 0.85))
+
+
+def tool_array(update: SceneUpdate, names: FrameNames) -> ToolArray:
+    """Every tool with pose, scale and what they are worth."""
+    view = update.tools
+    return ToolArray(
+        header=header(update.frame.stamp, names.camera),
+        mask_source=view.mask_source,
+        scale_source=update.depth.scale.value,
+        tools=[_tool(tool) for tool in view.tools],
+    )
+
+
+def _tool(tool: PlacedTool) -> Tool:
+    placement = tool.placement
+    message = Tool(
+        id=tool.track.id,
+        visible=not tool.track.lost,
+        placed=placement is not None and placement.valid,
+        model_source=tool.model.source if tool.model else "",
+        model_count=tool.model_count,
+        score=float(tool.track.score),
+        box=np.array(tool.track.bbox, np.int32),
+    )
+    if placement is not None:
+        message.trusted, message.reason = placement.trusted, placement.reason
+        message.iou = float(placement.iou)
+    if message.placed:
+        message.scale = float(placement.scale)
+        message.pose.pose = pose_message(se3.from_rotation(placement.R, placement.t))
+        order = [3, 4, 5, 0, 1, 2]  # ROS: position before rotation
+        message.pose.covariance = placement.covariance[np.ix_(order, order)].ravel()
+    return message
+
+
+class ToolMarkers:
+    """Meshes with stable ids; tools that left are deleted in the next array.
+
+    Only the pose of a marker changes from image to image, its shape with the model.
+
+    Args:
+        kind: of `marker_shapes`.
+    """
+
+    def __init__(self, kind: str = "inline") -> None:
+        self._kind = kind
+        self._shown: dict[int, tuple[ToolModel, MarkerShape]] = {}
+
+    def array(self, update: SceneUpdate, names: FrameNames) -> MarkerArray:
+        """Markers of all placed tools, and DELETE for those that were shown and are not now."""
+        head = header(update.frame.stamp, names.camera)
+        placed = {tool.track.id: tool for tool in update.tools.tools if _shows(tool)}
+        gone = sorted(self._shown.keys() - placed.keys())
+        for number in gone:
+            self._forget(number)
+        markers = [self._marker(tool, head) for tool in placed.values()]
+        markers += [Marker(header=head, ns=NAMESPACE, id=i, action=Marker.DELETE) for i in gone]
+        return MarkerArray(markers=markers)
+
+    def close(self) -> None:
+        """Discard all shapes."""
+        for number in list(self._shown):
+            self._forget(number)
+
+    def _marker(self, tool: PlacedTool, head: Header) -> Marker:
+        """The model's shape, moved by the pose."""
+        placement, number = tool.placement, tool.track.id
+        marker = Marker(header=head, ns=NAMESPACE, id=number)
+        marker.pose = pose_message(se3.from_rotation(placement.R, placement.t))
+        marker.scale.x = marker.scale.y = marker.scale.z = float(placement.scale)
+        red, green, blue = PALETTE[number % len(PALETTE)]
+        marker.color = ColorRGBA(r=red, g=green, b=blue, a=0.95 if placement.trusted else 0.35)
+        marker.lifetime = Duration(sec=0, nanosec=int(LIFETIME * 1e9))
+        self._shape(number, tool.model).put_into(marker)
+        return marker
+
+    def _shape(self, number: int, model: ToolModel) -> MarkerShape:
+        """That of the last image where the model is still the same."""
+        known = self._shown.get(number)
+        if known is None or known[0] is not model:
+            self._forget(number)
+            self._shown[number] = model, shape_of(model, self._kind)
+        return self._shown[number][1]
+
+    def _forget(self, number: int) -> None:
+        if number in self._shown:
+            self._shown.pop(number)[1].discard()
+
+
+def _shows(tool: PlacedTool) -> bool:
+    return tool.placement is not None and tool.placement.valid
+
+
+def label_image(update: SceneUpdate, names: FrameNames) -> Image:
+    """mono8 of the image's size: 0 = tissue, else the tool's id."""
+    labels = update.tools.tracks.labels
+    return image_message(labels, "mono8", update.frame.stamp, names.camera)
+
+
+class ToolOutputs(ExtraOutputs):
+    """What the tools stage publishes.
+
+    Args:
+        marker_meshes: kind of `marker_shapes`.
+    """
+
+    topics: ClassVar[dict[str, type]] = {
+        "tools/models": ToolArray,
+        "tools/markers": MarkerArray,
+        "tools/labels": Image,
+        "tools/clearance": ToolClearance,
+    }
+
+    def __init__(self, marker_meshes: str) -> None:
+        self._markers = ToolMarkers(marker_meshes)
+        self._clearance = ClearanceReports()
+
+    def messages(self, update: SceneUpdate, occasion: Occasion) -> Iterator[tuple[str, object]]:
+        """What is wanted with every update; clearance, the dearest, last, once per tool."""
+        names, wanted = occasion.names, occasion.wanted
+        if update.tools is None:
+            return
+        if "tools/models" in wanted:
+            yield "tools/models", tool_array(update, names)
+        if "tools/markers" in wanted:
+            yield "tools/markers", self._markers.array(update, names)
+        if "tools/labels" in wanted:
+            yield "tools/labels", label_image(update, names)
+        heard = "tools/clearance" in wanted
+        for message in self._clearance.of_update(update, names, occasion.age, heard):
+            yield "tools/clearance", message
+
+    def withdrawals(self, reason: str, age: float) -> Iterator[tuple[str, object]]:
+        """No clearance is valid any more."""
+        for message in self._clearance.withdrawn(reason, age):
+            yield "tools/clearance", message
+
+    def close(self) -> None:
+        """Discard what markers refer to."""
+        self._markers.close()

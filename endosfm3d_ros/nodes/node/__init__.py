@@ -1,0 +1,1 @@
+"""The lifecycle node: its parameters, its transitions and how it is launched."""

@@ -1,0 +1,1 @@
+"""Publishers of the scene, and who places the camera in TF."""

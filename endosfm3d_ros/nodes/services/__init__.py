@@ -1,0 +1,1 @@
+"""Services of the node, whose work is done between two frames."""

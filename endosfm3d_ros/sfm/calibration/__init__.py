@@ -1,0 +1,1 @@
+"""Which camera took the images: beliefs, and self-calibration from video alone."""

@@ -1,0 +1,1 @@
+"""Depth sources that need no network, and what every depth source offers."""

@@ -1,0 +1,1 @@
+"""What is seen of a frame: grey images, even light, corners, and where they go."""

@@ -1,0 +1,1 @@
+"""Metres per unit: who measures them, and what follows from it."""

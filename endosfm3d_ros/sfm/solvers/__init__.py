@@ -1,0 +1,1 @@
+"""Least squares: the pose of one view, and bundle adjustment of many."""

@@ -1,0 +1,1 @@
+"""The map as a camera sees it, and its refinement by what images show."""

@@ -1,0 +1,1 @@
+"""Where the camera is in the map, and in which scale."""

@@ -1,0 +1,1 @@
+"""Where the map grows, merges, thins and guesses."""

@@ -1,0 +1,1 @@
+"""The Gaussians themselves, what the map hands out of them, and their files."""

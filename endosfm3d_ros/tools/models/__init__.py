@@ -1,0 +1,1 @@
+"""Models of instruments: where they come from, and how they are made fit for use."""
