@@ -265,6 +265,9 @@ class Environment:
             programs = (self.prefix / "lib" / name).glob("*")
             shared = (self.prefix / "share" / name).rglob("*")
             links = [path for path in (*site.rglob("*"), *shared, *programs) if path.is_symlink()]
+            for gone in [path for path in links if not path.exists()]:
+                gone.unlink()  # what an earlier state of the sources had
+                links.remove(gone)
             command = self.prefix / "bin" / "endosfm3d"
             alias.undo([*links, *([command] if command.is_symlink() else []), *scripts])
 

@@ -15,7 +15,7 @@ from endosfm3d_ros.errors import ConfigurationError
 if TYPE_CHECKING:
     from endosfm3d_ros.evaluation.evaluate import EvaluationConfig
     from endosfm3d_ros.evaluation.runs.playback import OnFrame
-    from endosfm3d_ros.evaluation.suite_clips import SuiteClip
+    from endosfm3d_ros.evaluation.suite.clips import SuiteClip
 
 SuiteName = Literal["simulated", "real", "all"]
 
@@ -47,7 +47,7 @@ class SuiteOptions:
 
     def clips(self, console: Console) -> list[SuiteClip]:
         """What is played."""
-        from endosfm3d_ros.evaluation.suite_clips import chosen, real_clips, simulated_clips
+        from endosfm3d_ros.evaluation.suite.clips import chosen, real_clips, simulated_clips
 
         clips: list[SuiteClip] = []
         if self.name != "real":
@@ -64,8 +64,8 @@ def run(
 ) -> None:
     """Play, print and write."""
     from endosfm3d_ros.evaluation.report import write_json
-    from endosfm3d_ros.evaluation.suite import run_suite
-    from endosfm3d_ros.evaluation.suite_summary import as_json, rows_table, stored, summary_table
+    from endosfm3d_ros.evaluation.suite.run import run_suite
+    from endosfm3d_ros.evaluation.suite.summary import as_json, rows_table, stored, summary_table
 
     before = stored(against) if against is not None else {}
     errors = Console(stderr=True)

@@ -11,10 +11,10 @@ import psutil
 
 from endosfm3d_ros.datasets.sequence import Sequence
 from endosfm3d_ros.errors import ConfigurationError, InputError
-from endosfm3d_ros.evaluation.honesty_part import HonestyPart
 from endosfm3d_ros.evaluation.metrics.protocols import DepthProtocol
 from endosfm3d_ros.evaluation.parts.cloud import CloudPart
 from endosfm3d_ros.evaluation.parts.estimates import DepthPart, IntrinsicsPart, Part, PosePart
+from endosfm3d_ros.evaluation.parts.honesty import HonestyPart
 from endosfm3d_ros.evaluation.parts.masks import MasksPart
 from endosfm3d_ros.evaluation.parts.pairs import PairsPart
 from endosfm3d_ros.evaluation.parts.tissue import TissuePart

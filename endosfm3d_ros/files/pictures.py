@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from endosfm3d_ros.files.atomic import write_bytes
-from endosfm3d_ros.inputs.compressed import encode_compressed
 
 
 def write_picture(path: Path, image: np.ndarray) -> None:
@@ -16,4 +16,5 @@ def write_picture(path: Path, image: np.ndarray) -> None:
     Raises:
         ConfigurationError: the place cannot be written.
     """
-    write_bytes(path, encode_compressed(np.ascontiguousarray(image), "png"))
+    _, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    write_bytes(path, data.tobytes())

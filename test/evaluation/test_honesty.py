@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from endosfm3d_ros.evaluation.honesty_part import HonestyPart
+from endosfm3d_ros.evaluation.parts.honesty import HonestyPart
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.pipeline.pipeline import Pipeline
 from endosfm3d_ros.types import IntrinsicsEstimate, ScaleSource, TrackingState

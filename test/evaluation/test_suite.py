@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 from endosfm3d_ros.cli.main import build_app
 from endosfm3d_ros.datasets.open import open_sequence
 from endosfm3d_ros.errors import ConfigurationError, InputError
-from endosfm3d_ros.evaluation.suite import EYES, Row
-from endosfm3d_ros.evaluation.suite_clips import Excerpt, real_clips, simulated_clips
-from endosfm3d_ros.evaluation.suite_summary import as_json, rows_table, summary
+from endosfm3d_ros.evaluation.suite.clips import Excerpt, real_clips, simulated_clips
+from endosfm3d_ros.evaluation.suite.run import EYES, Row
+from endosfm3d_ros.evaluation.suite.summary import as_json, rows_table, summary
 
 
 def run(*arguments: object):

@@ -153,14 +153,14 @@ def test_a_link_is_followed_and_a_pipe_is_refused(tmp_path):
 
 # Modules that write into a folder of `atomic_folder`, append to a log, or are the helper itself.
 MAY_WRITE = {
-    "files/atomic.py", "files/leftovers.py",
-    "cli/run.py", "nodes/offline/bag_writer.py", "scene/film.py", "weights/installation.py",
-    "datasets/formats/calibration.py", "datasets/clips/writer.py", "datasets/formats/intrinsics_table.py",
-    "datasets/formats/poses.py", "datasets/published/stereomis_writer.py", "datasets/formats/tool_truth.py",
-    "training/adapters.py", "training/exports.py",
+    "files/atomic.py", "files/leftovers.py", "cli/run.py", "nodes/offline/bag_writer.py",
+    "scene/film.py", "weights/installation.py", "datasets/formats/calibration.py",
+    "datasets/clips/writer.py", "datasets/formats/intrinsics_table.py",
+    "datasets/formats/poses.py", "datasets/published/stereomis_writer.py",
+    "datasets/formats/tool_truth.py", "training/adapters.py", "training/exports.py",
     "engines/export.py", "nodes/offline/process.py", "training/supervised/log_table.py",
     "training/frames.py", "training/supervised/bank.py", "splatting/build.py",
-    "splatting/compiled.py", "datasets/bags/layout.py",  # into a temporary folder
+    "splatting/compiled.py", "datasets/bags/layout.py",
 }  # fmt: skip
 WRITERS = ("write_text", "write_bytes", "imwrite", "savez", "savez_compressed", "mkstemp")
 

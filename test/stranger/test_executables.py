@@ -92,7 +92,9 @@ def test_a_home_that_cannot_be_written_is_a_warning(node, tmp_path, home):
 
 
 def test_logs_and_caches_go_where_the_variables_say(command, tmp_path, bare):
-    code = "from endosfm3d_ros import locations as l; print(l.cache_folder(), l.data_folder())"
+    code = (
+        "from endosfm3d_ros.files import locations as l; print(l.cache_folder(), l.data_folder())"
+    )
     variables = {
         "XDG_CACHE_HOME": str(tmp_path / "a cache"), "XDG_DATA_HOME": str(tmp_path / "dätä"),
     }  # fmt: skip

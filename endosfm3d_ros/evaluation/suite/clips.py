@@ -2,8 +2,9 @@
 
 A folder of recordings may hold `suite.json`, which says what the recordings themselves cannot:
     {"clips": [{"path": "name", "frames": [0, 60], "rests": true}, ...]}
-`frames` picks a part (first, past the last), `rests` says that the camera stands still. Without
-the file every recording in the folder is a clip.
+`frames` picks a part (first, past the last), `rests` says that the camera stands still, and
+`"calibrated": false` that the camera file is a guess. Without the file every recording in the
+folder is a clip.
 """
 
 from __future__ import annotations
@@ -50,15 +51,17 @@ class Excerpt(Sequence):
         end: past the last one; None for all.
         rests: the camera is known to stand still.
         one_eye: without the right eye.
+        calibrated: whether the camera is known.
     """
 
     def __init__(
         self, whole: Sequence, first: int = 0, end: int | None = None, rests: bool = False,
-        one_eye: bool = False,
+        one_eye: bool = False, calibrated: bool = True,
     ) -> None:  # fmt: skip
         self._whole, self._first, self._rests, self._one_eye = whole, first, rests, one_eye
         self._end = len(whole) if end is None else min(end, len(whole))
-        self.name, self.fps, self.camera = whole.name, whole.fps, whole.camera
+        self.name, self.fps = whole.name, whole.fps
+        self.camera = whole.camera if calibrated else None
         self.stereo = None if one_eye else whole.stereo
         self.poses_metric = whole.poses_metric or rests
 
@@ -71,7 +74,8 @@ class Excerpt(Sequence):
                 return
             if i >= self._first:
                 alone = {"right_image": None, "stereo": None} if self._one_eye else {}
-                yield replace(frame, **alone)
+                unknown = {"camera": None} if self.camera is None else {}
+                yield replace(frame, **alone, **unknown)
 
     def number(self, i: int) -> int:
         return self._whole.number(i + self._first)
@@ -132,11 +136,11 @@ def _real(folder: Path, entry: dict[str, Any], limit: int | None) -> SuiteClip:
     first, end = entry.get("frames", (0, None))
     if limit is not None:
         end = first + limit if end is None else min(end, first + limit)
-    rests = bool(entry.get("rests", False))
+    says = {"rests": bool(entry.get("rests")), "calibrated": bool(entry.get("calibrated", True))}
     path = folder / entry["path"]
     return SuiteClip(
         str(entry.get("name", entry["path"])),
-        lambda: Excerpt(open_sequence(path), first, end, rests),
+        lambda: Excerpt(open_sequence(path), first, end, **says),
     )
 
 

@@ -55,8 +55,9 @@ class HonestyPart(Part):
         self._estimates[i] = update.intrinsics
 
     def scores(self) -> Scores | None:
-        values = {**self._of_pose(), **self._of_focal_length()}
-        return Scores(len(self._stated), values) if values else None
+        lost = sum(not stated.tracked for stated in self._stated.values())
+        values = {"lost_frames": lost, **self._of_pose(), **self._of_focal_length()}
+        return Scores(len(self._stated), values) if self._stated else None
 
     def _of_pose(self) -> dict[str, Value]:
         references = {i: self._sequence.reference_pose(i) for i in sorted(self._stated)}

@@ -8,22 +8,20 @@ from dataclasses import dataclass, field, replace
 from endosfm3d_ros.datasets.sequence import Sequence
 from endosfm3d_ros.errors import EndoError
 from endosfm3d_ros.evaluation.evaluate import EvaluationConfig, evaluate
-from endosfm3d_ros.evaluation.honesty_part import HonestyPart
 from endosfm3d_ros.evaluation.parts.estimates import DepthPart, PosePart, Value
+from endosfm3d_ros.evaluation.parts.honesty import HonestyPart
 from endosfm3d_ros.evaluation.report import Report
 from endosfm3d_ros.evaluation.runs.playback import OnFrame
-from endosfm3d_ros.evaluation.suite_clips import Excerpt, SuiteClip
+from endosfm3d_ros.evaluation.suite.clips import Excerpt, SuiteClip
 
 PARTS = (DepthPart.name, PosePart.name, HonestyPart.name)
 EYES = ("both eyes", "one eye")
 # of the parts' values, those that a row keeps
 KEPT = {
     DepthPart.name: ("abs_rel_median_scaled", "relief"),
-    PosePart.name: (
-        "ate_se3_mm", "ate_sim3_of_path", "ate_rot_deg", "lost_frames"
-    ),
+    PosePart.name: ("ate_se3_mm", "ate_sim3_of_path", "ate_rot_deg"),
     HonestyPart.name: (
-        "at_rest", "strays_of_distance", "strays_deg", "pose_within_95", "pose_nees_median",
+        "lost_frames", "at_rest", "strays_of_distance", "strays_deg", "pose_within_95", "pose_nees_median",
         "focal_error", "converged_share", "focal_within_2_sigma", "focal_worst_over_sigma",
         "focal_worst_converged",
     ),

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.evaluation.suite import EYES, Row
+from endosfm3d_ros.evaluation.suite.run import EYES, Row
 
 # measure -> heading, factor for printing; larger is worse except for the shares that are covered
 COLUMNS = {
