@@ -137,7 +137,7 @@ def reference_messages(
     """Pose, depth, labels and what not to score of one frame, where there are any."""
     from tf2_msgs.msg import TFMessage
 
-    from endosfm3d_ros.datasets.formats.motions import UNSCALED
+    from endosfm3d_ros.datasets.bags.motions import UNSCALED
     from endosfm3d_ros.datasets.sequence import LEFT_FRAME
     from endosfm3d_ros.nodes.messages.conversions import image_message, transform_message
 

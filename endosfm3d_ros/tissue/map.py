@@ -24,25 +24,24 @@ from endosfm3d_ros.tissue.appearance.refinement import (
     remembered_target,
 )
 from endosfm3d_ros.tissue.appearance.rendering import Rendering, empty_view, render
-from endosfm3d_ros.tissue.camera.map_localisation import Given, Localiser
+from endosfm3d_ros.tissue.appearance.visibility import Visibility, project
+from endosfm3d_ros.tissue.camera.map_localisation import Localiser, MapInput
 from endosfm3d_ros.tissue.config import TissueConfig
 from endosfm3d_ros.tissue.coverage.densification import Place
-from endosfm3d_ros.tissue.coverage.fusion import (
-    METRIC_NOISE,
-    RELATIVE_NOISE,
-    Sight,
-    fade_what_is_looked_through,
-    fuse_depth,
-    look,
-    note_seen,
-)
+from endosfm3d_ros.tissue.coverage.fusion import carve_free_space, fuse_depth, note_seen
 from endosfm3d_ros.tissue.coverage.growth import grow, seed
 from endosfm3d_ros.tissue.coverage.maintenance import maintain
 from endosfm3d_ros.tissue.deformation.graph import DeformationGraph
 from endosfm3d_ros.tissue.deformation.history import History
 from endosfm3d_ros.tissue.deformation.solver import Samples, solve_deformation
 from endosfm3d_ros.tissue.deformation.warp import displace, expected_step, move_as_a_whole
-from endosfm3d_ros.tissue.observation import Observation, observe, working_camera
+from endosfm3d_ros.tissue.observation import (
+    METRIC_NOISE,
+    RELATIVE_NOISE,
+    Observation,
+    observe,
+    working_camera,
+)
 from endosfm3d_ros.tissue.store.gaussians import GaussianStore
 from endosfm3d_ros.tissue.store.snapshot import GaussianSnapshot, as_bytes
 from endosfm3d_ros.types import CameraPose, DepthMap, ScaleSource, TissueView, TrackingState
@@ -109,7 +108,7 @@ class TissueMap:
         with clock.stage("observe"):
             camera = working_camera(depth.camera, c.width)
             metric = depth.scale != ScaleSource.RELATIVE
-            given = Given(
+            given = MapInput(
                 image=image,
                 depth=depth,
                 seen=observe(image, depth, labels, camera, c.validity),
@@ -150,12 +149,12 @@ class TissueMap:
         """The tissue without instruments from any pose (4x4 camera-to-map)."""
         return render(self.store, camera, T_map_camera)
 
-    def rewound(self, stamp: int, camera: PinholeCamera) -> Rendering:
+    def at_stamp(self, stamp: int, camera: PinholeCamera) -> Rendering:
         """The tissue of now, deformed and seen as it was at a remembered stamp.
 
         Raises KeyError.
         """
-        with self.history.rewound(stamp, self.store, self.graph) as T:
+        with self.history.at_stamp(stamp, self.store, self.graph) as T:
             return render(self.store, camera, T)
 
     def state(self) -> dict[str, np.ndarray]:
@@ -179,9 +178,9 @@ class TissueMap:
         self._localiser.alignment.log_bias = float(state["log_bias"])
         self._localiser.keyframes.restore(state)
         self.scale = ScaleSource(str(state["scale"]))
-        self._localiser.tie.release()
+        self._localiser.odom_correction.release()
 
-    def _start(self, given: Given) -> Rendering:
+    def _start(self, given: MapInput) -> Rendering:
         """The first frame: everything is new, what instruments hide is filled in."""
         c, seen = self.config, given.seen
         if not np.isfinite(seen.depth).any():
@@ -197,12 +196,14 @@ class TissueMap:
         self._remember(given)
         return render(self.store, seen.camera, self.T_map_camera)
 
-    def _advance(self, given: Given, held_out: bool, clock: StageClock) -> Rendering:
+    def _advance(self, given: MapInput, held_out: bool, clock: StageClock) -> Rendering:
         """Every other frame: where the tissue and the camera went, then what the image teaches."""
         store, graph = self.store, self.graph
         self._interval = max((given.depth.stamp - self._stamp) * 1e-9, 1e-3)
         self._stamp = given.depth.stamp
-        T = self._localiser.tie.expect(given.T_map_tracker, given.tracked, self.T_map_camera)
+        T = self._localiser.odom_correction.expect(
+            given.T_map_tracker, given.tracked, self.T_map_camera
+        )
         store.tidy()
         # 1 the map one frame later
         with clock.stage("predict"):
@@ -214,7 +215,7 @@ class TissueMap:
         guess = self._localiser.find(store, T, given, clock)
         if guess is None:
             return self._hold(given)
-        view, sight = guess.view, guess.sight
+        view, visible = guess.view, guess.visible
         # 3 depth without a scale, at the scale of the map
         given = replace(given, seen=replace(given.seen, depth=guess.depth))
         # 4 the camera takes the rigid part of the motion
@@ -228,36 +229,36 @@ class TissueMap:
         else:
             # 5 the deformation graph takes the rest
             with clock.stage("deform"):
-                self._deform(skin, predicted, found.samples, sight)
-            view = self._learn(given, sight, clock)
+                self._deform(skin, predicted, found.samples, visible)
+            view = self._learn(given, visible, clock)
         self._remember(given)
         return view
 
-    def _learn(self, given: Given, sight: Sight, clock: StageClock) -> Rendering:
+    def _learn(self, given: MapInput, visible: Visibility, clock: StageClock) -> Rendering:
         """What the image says of colour, depth and extent of the tissue, which is in place now."""
         c, store, graph = self.config, self.store, self.graph
         # 6 what was filled in gives way to what is seen
-        shown = given.seen.color[sight.row, sight.column]
-        store.remove(sight.slots[shown & store.inferred[sight.slots]])
+        shown = given.seen.color[visible.row, visible.column]
+        store.remove(visible.slots[shown & store.inferred[visible.slots]])
         # 7 colours, by a step through the rasteriser
         target = coarse_target(given.seen)
         with clock.stage("refine"):
             view = self._refiner.begin(store, target, self.T_map_camera, given.deadline)
         # 8 depth, along the viewing rays; free space, never under instruments
         with clock.stage("fuse"):
-            sight = look(view, c.fusion.surface)
+            visible = project(view, c.fusion.surface)
             self.frame += 1
-            note_seen(store, sight, given.seen, self.frame)
-            fuse_depth(store, sight, given.seen, self.T_map_camera, given.noise, c.fusion)
-            fade_what_is_looked_through(store, sight, given.seen, given.noise, c.fusion)
+            note_seen(store, visible, given.seen, self.frame)
+            fuse_depth(store, visible, given.seen, self.T_map_camera, given.noise, c.fusion)
+            carve_free_space(store, visible, given.seen, given.noise, c.fusion)
         # 9 new Gaussians where tissue came into view, filled-in ones where it stays hidden
         with clock.stage("densify"):
             place = self._place(given)
-            grow(store, graph, view, sight, place, given.noise, c.densification)
+            grow(store, graph, view, visible, place, given.noise, c.densification)
         # 10 within the caps
         with clock.stage("maintain"):
-            self._maintain(view, sight, place)
-        # 11 now and then colours of what is out of sight, on a remembered view
+            self._maintain(view, visible, place)
+        # 11 now and then colours of what is out of visible, on a remembered view
         with clock.stage("replay"):
             self._replay(given)
         # 12 colours again, new Gaussians included, in the time that is left
@@ -265,7 +266,7 @@ class TissueMap:
             view = self._refine_more(given, target) or view
         return view
 
-    def _hold(self, given: Given) -> Rendering:
+    def _hold(self, given: MapInput) -> Rendering:
         """Neither the tracker nor the map knows the camera: the map stays as it is.
 
         A tracker that works where the map recognises nothing looks at something else: after some
@@ -273,7 +274,7 @@ class TissueMap:
         """
         self._state = TrackingState.LOST
         self.graph.decay()
-        self._localiser.tie.release()
+        self._localiser.odom_correction.release()
         view = render(self.store, given.seen.camera, self.T_map_camera)
         self._misfits = self._misfits + 1 if given.tracked else 0
         if self._misfits >= self.config.mismatch_frames:
@@ -281,11 +282,11 @@ class TissueMap:
         return view
 
     def _deform(
-        self, skin: csr_matrix, predicted: np.ndarray, samples: Samples, sight: Sight
+        self, skin: csr_matrix, predicted: np.ndarray, samples: Samples, visible: Visibility
     ) -> None:
         graph = self.graph
         in_view, measured = np.zeros((2, graph.count), bool)
-        in_view[self.store.node_index[sight.slots[sight.surface]]] = True
+        in_view[self.store.node_index[visible.slots[visible.surface]]] = True
         measured[samples.index] = True
         R = self.T_map_camera[:3, :3]
         step = (
@@ -295,18 +296,18 @@ class TissueMap:
         graph.learn(predicted + step, self._interval, measured)
         graph.tear()
 
-    def _replay(self, given: Given) -> None:
+    def _replay(self, given: MapInput) -> None:
         c, store = self.config.refinement, self.store
         if self.graph is None or self.frame % c.replay_every:
             return
         unseen = (store.view("seen") < self.frame) & store.alive
-        view = self._localiser.keyframes.in_turn(self.history.stamps)
+        view = self._localiser.keyframes.next_round_robin(self.history.stamps)
         if view is None or unseen.sum() < c.replay_from * store.count:
             return
-        with self.history.rewound(view.stamp, store, self.graph) as T:
+        with self.history.at_stamp(view.stamp, store, self.graph) as T:
             self._refiner.replay(store, remembered_target(view), T, unseen, given.deadline)
 
-    def _refine_more(self, given: Given, target: Target) -> Rendering | None:
+    def _refine_more(self, given: MapInput, target: Target) -> Rendering | None:
         if self.graph is None:  # it was just decided to start anew
             return None
         if given.deadline is not None:
@@ -314,13 +315,13 @@ class TissueMap:
         full = full_target(given.image, given.depth.camera, given.seen)
         return self._refiner.finish(self.store, (target, full), self.T_map_camera)
 
-    def _place(self, given: Given) -> Place:
+    def _place(self, given: MapInput) -> Place:
         return Place(given.seen, self.T_map_camera, self.frame, self.config.density)
 
-    def _maintain(self, view: Rendering, sight: Sight, place: Place) -> None:
+    def _maintain(self, view: Rendering, visible: Visibility, place: Place) -> None:
         fps = 1 / self._interval
         renumbered = maintain(
-            self.store, self.graph, view, sight, place, fps, self.config.maintenance
+            self.store, self.graph, view, visible, place, fps, self.config.maintenance
         )
         if renumbered is not None:
             self.history.renumber(renumbered)
@@ -335,12 +336,12 @@ class TissueMap:
         if self._misfits >= self.config.mismatch_frames:
             self.reset()
 
-    def _remember(self, given: Given) -> None:
+    def _remember(self, given: MapInput) -> None:
         if self.graph is not None:
             self._localiser.keyframes.consider(given.seen, self.T_map_camera, given.depth.stamp)
             self.history.record(given.depth.stamp, self.graph, self.T_map_camera)
 
-    def _view(self, view: Rendering, given: Given) -> TissueView:
+    def _view(self, view: Rendering, given: MapInput) -> TissueView:
         return TissueView(
             stamp=given.depth.stamp,
             camera=given.seen.camera,

@@ -154,3 +154,25 @@ def _grown(mask: np.ndarray, margin: int) -> np.ndarray:
     side = 2 * margin + 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     return cv2.dilate(mask.astype(np.uint8), disc).astype(bool)
+
+
+@dataclass(frozen=True)
+class DepthNoise:
+    """What a depth source is good for; all relative to the depth."""
+
+    sigma: float  # standard deviation
+    gate: float  # larger differences are another surface
+
+
+METRIC_NOISE = DepthNoise(sigma=0.005, gate=0.03)  # stereo: 0.3 % median error, rounded up
+RELATIVE_NOISE = DepthNoise(sigma=0.05, gate=0.25)  # one eye: smooth, flickering, unscaled
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What of a view is kept for colours: a third of a megabyte."""
+
+    stamp: int  # ns
+    camera: PinholeCamera
+    rgb: np.ndarray  # (h, w, 3) uint8
+    shown: np.ndarray  # (h, w) bool; no instrument, not dark

@@ -7,7 +7,7 @@ import numpy as np
 from endosfm3d_ros.evaluation.metrics.images import psnr
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.tissue.camera.map_keyframes import KeyframeConfig, Keyframes, correlation
-from endosfm3d_ros.tissue.camera.map_localisation import Given
+from endosfm3d_ros.tissue.camera.map_localisation import MapInput
 from endosfm3d_ros.tissue.observation import ValidityConfig, observe
 from endosfm3d_ros.tissue.store.snapshot import as_bytes
 
@@ -27,7 +27,7 @@ def test_views_are_kept_apart_and_bounded_and_found(sheets):
     poses = [frame.T_map_camera[0, 3] for frame in keyframes._frames]
     gaps = np.diff(sorted(poses))
     assert gaps.min() > 0.15 * 0.05  # of the depth
-    nearest = keyframes.alike(seen_from(sheet, 0, path[-1]))[0]
+    nearest = keyframes.retrieve(seen_from(sheet, 0, path[-1]))[0]
     assert abs(nearest[0, 3] - path[-1][0, 3]) < 0.15 * 0.05
 
 
@@ -39,7 +39,7 @@ def test_what_was_never_seen_is_not_found(sheets):
     _, depth = sheet.frame(0)
     other = observe(image, sheet.depth_map(depth, 0), None, sheet.camera, ValidityConfig())
     assert keyframes.alike(other) == []
-    assert len(keyframes.alike(seen)) == 1
+    assert len(keyframes.retrieve(seen)) == 1
 
 
 def test_instruments_count_neither_for_nor_against():
@@ -63,7 +63,7 @@ def test_replay_teaches_what_is_out_of_sight_and_nothing_else(tissue, sheets, fe
     tissue.store.view("colors")[unseen] = 0.5
     shown = tissue.store.view("colors")[~unseen].copy()
     before = psnr(as_bytes(tissue.render(sheet.camera, path[0]).rgb), image)
-    given = Given(image, None, None, None, True, None, True, None)
+    given = MapInput(image, None, None, None, True, None, True, None)
     for _ in range(3 * len(tissue._localiser.keyframes)):
         tissue._replay(given)
     after = psnr(as_bytes(tissue.render(sheet.camera, path[0]).rgb), image)

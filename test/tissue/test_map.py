@@ -207,12 +207,12 @@ def test_the_map_can_be_rewound(tissue, sheets, feeding):
     sheet = sheets(drag=0.005)
     stamps = [feeding(tissue, sheet, i).stamp for i in range(31)]
     first, _ = sheet.frame(1)
-    view = tissue.rewound(stamps[1], sheet.camera)
+    view = tissue.at_stamp(stamps[1], sheet.camera)
     rewound = np.clip(view.rgb * 255, 0, 255).astype(np.uint8)
     now = np.clip(tissue.render(sheet.camera, np.eye(4)).rgb * 255, 0, 255).astype(np.uint8)
     assert psnr(rewound, first) > psnr(now, first) + 5
     with pytest.raises(KeyError):
-        tissue.rewound(-1, sheet.camera)
+        tissue.at_stamp(-1, sheet.camera)
 
 
 def test_more_time_means_more_steps(tissue, sheets, feeding, posed):

@@ -7,18 +7,25 @@ import pytest
 
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.tissue.appearance import visibility
 from endosfm3d_ros.tissue.appearance.rendering import Rendering, back_project, empty_view, render
+from endosfm3d_ros.tissue.camera.odom_correction import faded
 from endosfm3d_ros.tissue.camera.registration import RegistrationConfig, register
 from endosfm3d_ros.tissue.camera.scale_alignment import AlignmentConfig, ScaleAlignment
-from endosfm3d_ros.tissue.camera.tracker_alignment import faded
 from endosfm3d_ros.tissue.coverage import densification, fusion, maintenance
 from endosfm3d_ros.tissue.coverage.density import DensityConfig, wanted_density
-from endosfm3d_ros.tissue.coverage.growth import guess_anew
+from endosfm3d_ros.tissue.coverage.growth import reinpaint
 from endosfm3d_ros.tissue.coverage.inpainting import push_pull
 from endosfm3d_ros.tissue.deformation.graph import DeformationGraph, GraphConfig
 from endosfm3d_ros.tissue.deformation.model_flow import FlowConfig, ModelFlow
 from endosfm3d_ros.tissue.deformation.solver import DeformationConfig, Samples, solve_deformation
-from endosfm3d_ros.tissue.observation import ValidityConfig, discontinuities, observe
+from endosfm3d_ros.tissue.observation import (
+    METRIC_NOISE,
+    DepthNoise,
+    ValidityConfig,
+    discontinuities,
+    observe,
+)
 from endosfm3d_ros.tissue.store.gaussians import GaussianStore
 from endosfm3d_ros.tissue.store.snapshot import normals_towards
 
@@ -357,29 +364,29 @@ def test_fused_depth_is_the_running_mean_along_the_ray():
     store.view("weights")[:] = 3
     before = store.view("means").copy()
     view = render(store, CAMERA, np.eye(4))
-    sight = fusion.look(view, 0.06)
-    noise, config = fusion.DepthNoise(0.005, 0.1), fusion.FusionConfig()
-    fusion.fuse_depth(store, sight, seen_by(depth=0.051), np.eye(4), noise, config)
-    np.testing.assert_allclose(store.means[sight.slots], before[sight.slots] * 1.005, rtol=1e-4)
-    np.testing.assert_allclose(store.weights[sight.slots], 4)
-    fusion.fuse_depth(store, sight, seen_by(depth=0.08), np.eye(4), noise, config)
-    np.testing.assert_allclose(store.weights[sight.slots], 4)  # another surface
+    visible = visibility.project(view, 0.06)
+    noise, config = DepthNoise(0.005, 0.1), fusion.FusionConfig()
+    fusion.fuse_depth(store, visible, seen_by(depth=0.051), np.eye(4), noise, config)
+    np.testing.assert_allclose(store.means[visible.slots], before[visible.slots] * 1.005, rtol=1e-4)
+    np.testing.assert_allclose(store.weights[visible.slots], 4)
+    fusion.fuse_depth(store, visible, seen_by(depth=0.08), np.eye(4), noise, config)
+    np.testing.assert_allclose(store.weights[visible.slots], 4)  # another surface
 
 
 def test_what_is_looked_through_fades_but_never_under_an_instrument():
     labels = np.zeros((48, 64), np.uint8)
     labels[:, 32:] = 1
     store = carpet()
-    sight = fusion.look(render(store, CAMERA, np.eye(4)), 0.06)
-    config, noise = fusion.FusionConfig(), fusion.DepthNoise(0.005, 0.03)
+    visible = visibility.project(render(store, CAMERA, np.eye(4)), 0.06)
+    config, noise = fusion.FusionConfig(), DepthNoise(0.005, 0.03)
     seen = seen_by(depth=0.06, tool=labels)
-    hidden = sight.slots[sight.column >= 32]
-    open_ = sight.slots[sight.column < 24]
+    hidden = visible.slots[visible.column >= 32]
+    open_ = visible.slots[visible.column < 24]
     for _ in range(2):
-        fusion.fade_what_is_looked_through(store, sight, seen, noise, config)
-    assert (store.opacities[sight.slots] == np.float32(0.9)).all()
+        fusion.carve_free_space(store, visible, seen, noise, config)
+    assert (store.opacities[visible.slots] == np.float32(0.9)).all()
     for _ in range(20):
-        fusion.fade_what_is_looked_through(store, sight, seen, noise, config)
+        fusion.carve_free_space(store, visible, seen, noise, config)
     assert (store.opacities[hidden] == np.float32(0.9)).all()
     assert (store.opacities[open_] == 0).all()
 
@@ -422,13 +429,13 @@ def test_planted_gaussians_lie_on_the_surface_and_face_the_camera():
 def test_a_guess_follows_what_is_known_and_gives_way_to_a_measurement():
     store = carpet()
     view = render(store, CAMERA, np.eye(4))
-    sight = fusion.look(view, 0.06)
+    visible = visibility.project(view, 0.06)
     right = view.pixels[:, 0] > 26
     store.view("guessed")[right] = True
     depth = np.full((48, 64), 0.052, np.float32)
     depth[:, 30:] = np.nan  # the left half is measured, the right half only guessed at
     seen = seen_by(depth=depth)
-    known = fusion.proven(store, sight, (48, 64))
+    known = fusion.measured_support(store, visible, (48, 64))
     assert known[:, :24].all() and not known[:, 36:].any()
     surface = densification.surface_of(
         seen, view, known, known, densification.DensificationConfig()
@@ -436,14 +443,14 @@ def test_a_guess_follows_what_is_known_and_gives_way_to_a_measurement():
     assert surface.guessed[:, 36:].all() and not surface.guessed[:, :30].any()
     np.testing.assert_allclose(surface.depth[:, 36:], 0.052, atol=6e-4)
     place = densification.Place(seen, np.eye(4), 3, regular())
-    guess_anew(store, sight, surface, place)
-    far = sight.slots[sight.surface & (sight.column > 34)]
+    reinpaint(store, visible, surface, place)
+    far = visible.slots[visible.surface & (visible.column > 34)]
     assert (store.means[far, 2] > 0.0505).all()
     # one measurement far outside the gate is believed, and is the first that counts
     measured = seen_by(depth=0.06)
     config = fusion.FusionConfig()
-    fusion.fuse_depth(store, sight, measured, np.eye(4), fusion.METRIC_NOISE, config)
-    shown = sight.slots[sight.surface]
+    fusion.fuse_depth(store, visible, measured, np.eye(4), METRIC_NOISE, config)
+    shown = visible.slots[visible.surface]
     assert not store.guessed[shown].any()
     np.testing.assert_allclose(store.means[shown[right[shown]], 2], 0.06, rtol=0.05)
     np.testing.assert_allclose(store.means[shown[~right[shown]], 2], 0.05, rtol=1e-5)
@@ -496,16 +503,16 @@ def test_crowds_are_thinned_and_coarse_gaussians_split():
     config = maintenance.MaintenanceConfig()
     store = carpet(step=0.7, capacity=9000)
     view = render(store, CAMERA, np.eye(4))
-    sight = fusion.look(view, 0.06)
+    visible = visibility.project(view, 0.06)
     before = store.count
     place = densification.Place(seen_by(), np.eye(4), 1, regular())
-    removed = maintenance.thin_crowds(store, sight, view.pixels, place, config)
+    removed = maintenance.thin_crowds(store, visible, view.pixels, place, config)
     assert removed > 0.4 * before and store.count == before - removed
     assert render(store, CAMERA, np.eye(4)).alpha.min() > 0.3
     store = carpet(step=5.0, capacity=2000)
     view = render(store, CAMERA, np.eye(4))
     before = store.count
-    count = maintenance.split_coarse(store, fusion.look(view, 0.06), place, config)
+    count = maintenance.split_coarse(store, visibility.project(view, 0.06), place, config)
     assert count > 50 and store.count == before + 3 * count
     after = render(store, CAMERA, np.eye(4))
     np.testing.assert_allclose(after.depth[4:-4, 4:-4], 0.05, atol=1e-4)

@@ -64,7 +64,7 @@ def test_points_out_of_sight_and_under_instruments_are_in_new_metres(grown):
 
 def test_the_graph_the_past_and_the_views_are_in_new_metres(grown):
     tissue, _, _ = grown
-    view = tissue.rewound(int(3 * 1e9 / FPS), Sheet().camera)
+    view = tissue.at_stamp(int(3 * 1e9 / FPS), Sheet().camera)
     assert np.nanmedian(view.depth) == pytest.approx(GROWTH * DISTANCE, rel=0.05)
     assert tissue.history.pose(int(3 * 1e9 / FPS))[0, 3] == pytest.approx(GROWTH * 4.5e-3, rel=1e-6)
     graph = tissue.graph

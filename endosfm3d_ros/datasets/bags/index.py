@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from endosfm3d_ros.datasets.bags.file import BagFile, Entry
+from endosfm3d_ros.datasets.bags.motions import motions_of
 from endosfm3d_ros.datasets.bags.topics import BagTopics
 from endosfm3d_ros.datasets.formats.matching import increasing, partners
-from endosfm3d_ros.datasets.formats.motions import motions_of
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.inputs.eye_sync import paired
 from endosfm3d_ros.inputs.pixels import PixelReader, is_compressed

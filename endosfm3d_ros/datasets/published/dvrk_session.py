@@ -11,6 +11,7 @@ import numpy as np
 from endosfm3d_ros.datasets.bags.file import BagFile
 from endosfm3d_ros.datasets.bags.index import SLOP, pairs_of, stamp_of_header
 from endosfm3d_ros.datasets.bags.layout import is_bag
+from endosfm3d_ros.datasets.bags.motions import motions_of
 from endosfm3d_ros.datasets.bags.topics import LEFT, POSE_TYPES, RIGHT, robot_poses
 from endosfm3d_ros.datasets.formats.calibration import (
     MONO_FILE,
@@ -19,7 +20,6 @@ from endosfm3d_ros.datasets.formats.calibration import (
     resized_pair,
 )
 from endosfm3d_ros.datasets.formats.matching import increasing, partners
-from endosfm3d_ros.datasets.formats.motions import motions_of
 from endosfm3d_ros.datasets.formats.names import shown
 from endosfm3d_ros.datasets.published.dvrk_sidecar import Sidecar, read_sidecar, session_videos
 from endosfm3d_ros.datasets.sequence import LEFT_FRAME, Sequence

@@ -209,7 +209,7 @@ def _score_rewound(
     if update.depth.stamp not in tissue.history.stamps:
         return
     region = _region(sequence, i, update)
-    view = tissue.rewound(update.depth.stamp, update.depth.camera)
+    view = tissue.at_stamp(update.depth.stamp, update.depth.camera)
     result.add(p4_psnr=psnr(as_bytes(view.rgb), update.image, region))
 
 

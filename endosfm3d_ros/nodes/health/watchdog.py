@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 
 from endosfm3d_ros.msg import PipelineStatus
 from endosfm3d_ros.nodes.health import status
+from endosfm3d_ros.nodes.health.guard import Guard
 from endosfm3d_ros.nodes.health.health import Finding, Health, Level
-from endosfm3d_ros.nodes.inputs.receiver import FrameReceiver
 from endosfm3d_ros.nodes.outputs.qos import OUTPUT
-from endosfm3d_ros.nodes.system.guard import Guard
 from endosfm3d_ros.pipeline.live import LivePipeline
 from endosfm3d_ros.types import StageReport
+
+if TYPE_CHECKING:
+    from endosfm3d_ros.nodes.inputs.receiver import FrameReceiver
 
 LONG = 1.0  # s of one stage of one image, after which it is worth a word
 

@@ -8,8 +8,8 @@ from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.inputs.depth_camera import require_depth_camera
 from endosfm3d_ros.inputs.plausibility import require_depth_fits
 from endosfm3d_ros.inputs.report import InputReport
+from endosfm3d_ros.nodes.health.guard import Guard
 from endosfm3d_ros.nodes.inputs.subscriptions import Input, InputSubscriptions
-from endosfm3d_ros.nodes.system.guard import Guard
 from endosfm3d_ros.types import Frame
 
 

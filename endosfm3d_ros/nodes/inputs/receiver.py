@@ -18,15 +18,14 @@ from endosfm3d_ros.inputs.contract import CameraContract, EyeTopics
 from endosfm3d_ros.inputs.parts import PartsPolicy, Seen
 from endosfm3d_ros.inputs.pixels import PixelReader
 from endosfm3d_ros.inputs.report import InputReport, Severity
+from endosfm3d_ros.nodes.health.guard import Guard
 from endosfm3d_ros.nodes.health.health import Finding, Health, Level
-from endosfm3d_ros.nodes.inputs.assembler import FrameAssembler
+from endosfm3d_ros.nodes.inputs.assembler import SECOND, AssemblerConfig, FrameAssembler
 from endosfm3d_ros.nodes.inputs.depth_input import DepthInput
 from endosfm3d_ros.nodes.inputs.frame_names import sanitised
 from endosfm3d_ros.nodes.inputs.input_watch import InputWatch
 from endosfm3d_ros.nodes.inputs.subscriptions import Input, InputSubscriptions
 from endosfm3d_ros.nodes.messages import conversions
-from endosfm3d_ros.nodes.node import parameters
-from endosfm3d_ros.nodes.system.guard import Guard
 from endosfm3d_ros.sfm.scale.sources import ScaleSourcesConfig
 from endosfm3d_ros.types import Frame
 
@@ -78,9 +77,10 @@ class FrameReceiver:
             self.report,
         )
         self._readers: dict[str, PixelReader] = {}
-        self.assembler = FrameAssembler(
-            self._hand_on, self._jumped, parameters.assembler_config(values)
+        matching = AssemblerConfig(
+            slop=round(values["stereo_slop"] * SECOND), on_jump=values["on_time_jump"]
         )
+        self.assembler = FrameAssembler(self._hand_on, self._jumped, matching)
         self._subscriptions = InputSubscriptions(
             node, self._inputs(), values["input_reliability"], values["image_transport"]
         )

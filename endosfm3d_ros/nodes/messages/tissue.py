@@ -12,7 +12,7 @@ from endosfm3d_ros.nodes.messages.cloud import cloud_message
 from endosfm3d_ros.nodes.messages.conversions import camera_info_message, image_message
 from endosfm3d_ros.nodes.messages.gaussians import gaussian_message
 from endosfm3d_ros.nodes.messages.scene import FrameNames
-from endosfm3d_ros.nodes.outputs.publishers import ExtraOutputs, Occasion
+from endosfm3d_ros.nodes.messages.stage_output import PublishContext, StageOutput
 from endosfm3d_ros.scene.cloud import thinned
 from endosfm3d_ros.tissue.store.snapshot import in_camera
 from endosfm3d_ros.types import SceneUpdate
@@ -34,7 +34,7 @@ def tissue_points(update: SceneUpdate, names: FrameNames, max_points: int) -> Po
     return cloud_message(thinned(cloud, max_points), update.frame.stamp, names.camera)
 
 
-class TissueOutputs(ExtraOutputs):
+class TissueOutputs(StageOutput):
     """What the map publishes.
 
     Args:
@@ -52,18 +52,20 @@ class TissueOutputs(ExtraOutputs):
     def __init__(self, max_points: int) -> None:
         self._max_points = max_points
 
-    def messages(self, update: SceneUpdate, occasion: Occasion) -> Iterator[tuple[str, object]]:
+    def messages(
+        self, update: SceneUpdate, context: PublishContext
+    ) -> Iterator[tuple[str, object]]:
         """Images with every update, points where clouds are due."""
-        names, wanted = occasion.names, occasion.wanted
+        names, wanted = context.names, context.wanted
         if update.tissue is None:
             return
         if wanted & {"tissue/image", "tissue/depth", "tissue/camera_info"}:
             for topic, message in tissue_images(update, names).items():
                 if topic in wanted:
                     yield topic, message
-        if occasion.clouds and "tissue/points" in wanted:
+        if context.clouds and "tissue/points" in wanted:
             yield "tissue/points", tissue_points(update, names, self._max_points)
-        if occasion.clouds and "tissue/gaussians" in wanted:
+        if context.clouds and "tissue/gaussians" in wanted:
             yield "tissue/gaussians", gaussian_message(update, names)
 
     def close(self) -> None:

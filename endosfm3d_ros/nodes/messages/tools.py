@@ -17,7 +17,7 @@ from endosfm3d_ros.nodes.messages.clearance import ClearanceReports
 from endosfm3d_ros.nodes.messages.conversions import header, image_message, pose_message
 from endosfm3d_ros.nodes.messages.marker_shapes import MarkerShape, shape_of
 from endosfm3d_ros.nodes.messages.scene import FrameNames
-from endosfm3d_ros.nodes.outputs.publishers import ExtraOutputs, Occasion
+from endosfm3d_ros.nodes.messages.stage_output import PublishContext, StageOutput
 from endosfm3d_ros.tools.stage import PlacedTool
 from endosfm3d_ros.tools.types import ToolModel
 from endosfm3d_ros.types import SceneUpdate
@@ -124,7 +124,7 @@ def label_image(update: SceneUpdate, names: FrameNames) -> Image:
     return image_message(labels, "mono8", update.frame.stamp, names.camera)
 
 
-class ToolOutputs(ExtraOutputs):
+class ToolOutputs(StageOutput):
     """What the tools stage publishes.
 
     Args:
@@ -142,9 +142,11 @@ class ToolOutputs(ExtraOutputs):
         self._markers = ToolMarkers(marker_meshes)
         self._clearance = ClearanceReports()
 
-    def messages(self, update: SceneUpdate, occasion: Occasion) -> Iterator[tuple[str, object]]:
+    def messages(
+        self, update: SceneUpdate, context: PublishContext
+    ) -> Iterator[tuple[str, object]]:
         """What is wanted with every update; clearance, the dearest, last, once per tool."""
-        names, wanted = occasion.names, occasion.wanted
+        names, wanted = context.names, context.wanted
         if update.tools is None:
             return
         if "tools/models" in wanted:
@@ -154,7 +156,7 @@ class ToolOutputs(ExtraOutputs):
         if "tools/labels" in wanted:
             yield "tools/labels", label_image(update, names)
         heard = "tools/clearance" in wanted
-        for message in self._clearance.of_update(update, names, occasion.age, heard):
+        for message in self._clearance.of_update(update, names, context.age, heard):
             yield "tools/clearance", message
 
     def withdrawals(self, reason: str, age: float) -> Iterator[tuple[str, object]]:

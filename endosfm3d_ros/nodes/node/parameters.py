@@ -10,7 +10,6 @@ from rclpy.parameter import Parameter
 
 from endosfm3d_ros.engines import EngineSettings
 from endosfm3d_ros.nodes.health.health import HealthConfig
-from endosfm3d_ros.nodes.inputs.assembler import SECOND, AssemblerConfig
 from endosfm3d_ros.nodes.node.parameter_table import BY_NAME, SPECS
 from endosfm3d_ros.nodes.system.values import check_frames, meant, refuse_unknown
 from endosfm3d_ros.pipeline.pipeline import PipelineConfig
@@ -143,12 +142,6 @@ def _tissue_config(values: dict[str, Any]) -> TissueConfig | None:
     from endosfm3d_ros.tissue.map import TissueConfig
 
     return TissueConfig(width=values["tissue_width"], capacity=values["tissue_capacity"])
-
-
-def assembler_config(values: dict[str, Any]) -> AssemblerConfig:
-    """Settings of the input side."""
-    slop = round(values["stereo_slop"] * SECOND)
-    return AssemblerConfig(slop=slop, on_jump=values["on_time_jump"])
 
 
 def health_config(values: dict[str, Any]) -> HealthConfig:

@@ -27,6 +27,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from endosfm3d_ros.errors import EndoError
 from endosfm3d_ros.files.leftovers import sweep
+from endosfm3d_ros.nodes.health.guard import Guard
 from endosfm3d_ros.nodes.health.health import Health
 from endosfm3d_ros.nodes.health.watchdog import Watchdog
 from endosfm3d_ros.nodes.inputs.receiver import FrameReceiver
@@ -44,7 +45,6 @@ from endosfm3d_ros.nodes.outputs.stage_outputs import stage_outputs
 from endosfm3d_ros.nodes.outputs.tf_mode import TfMode
 from endosfm3d_ros.nodes.services.services import offer_services
 from endosfm3d_ros.nodes.system.dds_profile import prepare_environment
-from endosfm3d_ros.nodes.system.guard import Guard
 from endosfm3d_ros.nodes.system.process_exit import leave, sentence_of
 from endosfm3d_ros.nodes.system.shared_memory import sweep_shared_memory
 from endosfm3d_ros.pipeline.live import LivePipeline
@@ -92,8 +92,8 @@ class PipelineNode(LifecycleNode):
         names = FrameNames(map=self._values["map_frame"], odom=self._values["odom_frame"])
         self._tf_mode = TfMode(self, self._values["publish_tf"], {names.map, names.odom})
         points, meshes = self._values["max_points"], self._values["marker_meshes"]
-        extras = stage_outputs(self._pipeline, points, meshes)
-        self._outputs = SceneOutputs(self, names, self._tf_mode, extras)
+        stages = stage_outputs(self._pipeline, points, meshes)
+        self._outputs = SceneOutputs(self, names, self._tf_mode, stages)
         rehearse_messages(rehearsed.update, names, stage_outputs(self._pipeline, points))
         self._first_scene = FirstScene()
         self._apply_live(self._values)

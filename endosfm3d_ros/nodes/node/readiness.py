@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from endosfm3d_ros.engines.progress import Report
 from endosfm3d_ros.nodes.messages import scene as scene_messages
 from endosfm3d_ros.nodes.messages.scene import FrameNames
-from endosfm3d_ros.nodes.outputs.publishers import ExtraOutputs, Occasion
+from endosfm3d_ros.nodes.messages.stage_output import PublishContext, StageOutput
 from endosfm3d_ros.pipeline.pipeline import Pipeline, PipelineConfig
 from endosfm3d_ros.pipeline.rehearsal import Rehearsed, best_kind, measure, rehearse
 from endosfm3d_ros.types import ScaleSource, SceneUpdate, StageReport
@@ -32,14 +32,14 @@ def ready_pipeline(config: PipelineConfig, report: Report) -> tuple[Pipeline, Re
 
 
 def rehearse_messages(
-    update: SceneUpdate | None, names: FrameNames, extras: Sequence[ExtraOutputs]
+    update: SceneUpdate | None, names: FrameNames, stages: Sequence[StageOutput]
 ) -> None:
     """Build every message once and send none: what they need is imported and loaded then.
 
     Args:
         update: of a made-up image; None where there is none.
         names: of the frames.
-        extras: outputs of the optional stages; closed here.
+        stages: outputs of the optional stages; closed here.
     """
     if update is not None:
         for build in (
@@ -49,10 +49,10 @@ def rehearse_messages(
         ):
             build(update, names)
         scene_messages.points_message(update, names, 1000)
-        for extra in extras:
-            list(extra.messages(update, Occasion(names, frozenset(extra.topics), True, 0.0)))
-    for extra in extras:
-        extra.close()
+        for stage in stages:
+            list(stage.messages(update, PublishContext(names, frozenset(stage.topics), True, 0.0)))
+    for stage in stages:
+        stage.close()
 
 
 def expectation(rehearsed: Rehearsed, quality: str) -> str:

@@ -11,10 +11,10 @@ from rclpy.node import Node
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.inputs.parts import NAMES, rank_of
 from endosfm3d_ros.inputs.report import Action, Entry, Severity
+from endosfm3d_ros.nodes.health.guard import Guard
 from endosfm3d_ros.nodes.health.health import Health
 from endosfm3d_ros.nodes.inputs.receiver import FrameReceiver
 from endosfm3d_ros.nodes.node import parameters
-from endosfm3d_ros.nodes.system.guard import Guard
 from endosfm3d_ros.types import Frame
 
 

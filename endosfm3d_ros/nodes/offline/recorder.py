@@ -9,8 +9,8 @@ from tf2_msgs.msg import TFMessage
 
 from endosfm3d_ros.nodes.messages import scene as scene_messages
 from endosfm3d_ros.nodes.messages.scene import FrameNames
+from endosfm3d_ros.nodes.messages.stage_output import PublishContext
 from endosfm3d_ros.nodes.offline.bag_writer import BagWriter
-from endosfm3d_ros.nodes.outputs.publishers import Occasion
 from endosfm3d_ros.nodes.outputs.stage_outputs import stage_outputs
 from endosfm3d_ros.pipeline.pipeline import Pipeline
 from endosfm3d_ros.runtime.timing import LatencyWindow
@@ -36,7 +36,7 @@ class Recorder:
         self._bag = bag
         self._pipeline = pipeline
         self._names = FrameNames()
-        self._extras = stage_outputs(pipeline, MAX_POINTS)
+        self._stages = stage_outputs(pipeline, MAX_POINTS)
         self._files = SceneFiles(folder, fps)
         self._latency = LatencyWindow(10_000)
         self._last: SceneUpdate | None = None
@@ -69,9 +69,9 @@ class Recorder:
     def _write_stages(self, update: SceneUpdate, names: FrameNames) -> None:
         """What the optional stages say, as if somebody listened to all of it."""
         age = update.timings.get("total", 0.0) * 1e-3
-        for extra in self._extras:
-            occasion = Occasion(names, frozenset(extra.topics) - LARGE, clouds=True, age=age)
-            for topic, message in extra.messages(update, occasion):
+        for stage in self._stages:
+            context = PublishContext(names, frozenset(stage.topics) - LARGE, clouds=True, age=age)
+            for topic, message in stage.messages(update, context):
                 self._bag.write(f"{NODE}/{topic}", message, update.frame.stamp)
 
     def finish(self) -> dict[str, Any]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from time import monotonic
 
 from rclpy.node import Node
@@ -12,40 +10,12 @@ from tf2_msgs.msg import TFMessage
 
 from endosfm3d_ros.nodes.messages import scene as messages
 from endosfm3d_ros.nodes.messages.scene import TOPICS, FrameNames
+from endosfm3d_ros.nodes.messages.stage_output import MAX_AGE, PublishContext, StageOutput
 from endosfm3d_ros.nodes.outputs.qos import LATCHED, OUTPUT, TF, overridable
 from endosfm3d_ros.nodes.outputs.tf_mode import TfMode
 from endosfm3d_ros.types import SceneUpdate
 
 SUBSCRIBER_POLL = 0.2  # s; asking the middleware who listens costs more than it looks
-MAX_AGE = 0.5  # s of an image, after which nothing computed from it may steer anything
-
-
-@dataclass(frozen=True)
-class Occasion:
-    """What is known when an update is published."""
-
-    names: FrameNames
-    wanted: frozenset[str]  # topics that somebody listens to
-    clouds: bool  # whether clouds are due
-    age: float  # s since the image came
-
-
-class ExtraOutputs(ABC):
-    """Topics that one optional stage adds; each method yields (topic, message) of what is due."""
-
-    topics: dict[str, type]
-
-    @abstractmethod
-    def messages(self, update: SceneUpdate, occasion: Occasion) -> Iterator[tuple[str, object]]:
-        """What an update says, of what is wanted."""
-
-    def withdrawals(self, reason: str, age: float) -> Iterator[tuple[str, object]]:
-        """What must not be believed any more, `age` seconds after the last image."""
-        return iter(())
-
-    @abstractmethod
-    def close(self) -> None:
-        """Free what outlives a message; nothing follows."""
 
 
 class SceneOutputs:
@@ -54,19 +24,19 @@ class SceneOutputs:
     Args:
         node: creates the publishers.
         tf_mode: says for every frame whether and how TF is published.
-        extras: outputs of optional stages.
+        stages: outputs of optional stages.
     """
 
     def __init__(
-        self, node: Node, names: FrameNames, tf_mode: TfMode, extras: Sequence[ExtraOutputs] = ()
+        self, node: Node, names: FrameNames, tf_mode: TfMode, stages: Sequence[StageOutput] = ()
     ) -> None:
         self.names = names
         self.max_points = 40_000
         self.cloud_rate = 10.0
         self._node = node
         self._tf_mode = tf_mode
-        self._extras = extras
-        topics = TOPICS | {topic: kind for e in extras for topic, kind in e.topics.items()}
+        self._stages = stages
+        topics = TOPICS | {topic: kind for e in stages for topic, kind in e.topics.items()}
         self._publishers = {
             topic: node.create_publisher(
                 kind,
@@ -83,8 +53,8 @@ class SceneOutputs:
 
     def destroy(self) -> None:
         """Take the topics down."""
-        for extra in self._extras:
-            extra.close()
+        for stage in self._stages:
+            stage.close()
         for publisher in (*self._publishers.values(), self._tf):
             self._node.destroy_publisher(publisher)
         self._publishers = {}
@@ -105,10 +75,10 @@ class SceneOutputs:
         for topic, message in self._depth(update, names).items():
             self._publishers[topic].publish(message)
         heavy = self._clouds_due()
-        for extra in self._extras:
-            wanted = frozenset(topic for topic in extra.topics if self._heard(topic))
-            occasion = Occasion(names, wanted, heavy, monotonic() - arrival)
-            for topic, message in extra.messages(update, occasion):
+        for stage in self._stages:
+            wanted = frozenset(topic for topic in stage.topics if self._heard(topic))
+            context = PublishContext(names, wanted, heavy, monotonic() - arrival)
+            for topic, message in stage.messages(update, context):
                 self._publishers[topic].publish(message)
         if heavy and self._heard("points"):
             cloud = messages.points_message(update, names, self.max_points)
@@ -122,8 +92,8 @@ class SceneOutputs:
 
     def withdraw(self, reason: str, age: float = 0.0) -> None:
         """Say of everything that feeds controllers that it is not valid now, and why."""
-        for extra in self._extras:
-            for topic, message in extra.withdrawals(reason, age):
+        for stage in self._stages:
+            for topic, message in stage.withdrawals(reason, age):
                 self._publishers[topic].publish(message)
 
     def _publish_transforms(self, update: SceneUpdate, names: FrameNames) -> None:

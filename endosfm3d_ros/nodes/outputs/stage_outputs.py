@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from endosfm3d_ros.nodes.outputs.publishers import ExtraOutputs
+from endosfm3d_ros.nodes.messages.stage_output import StageOutput
 from endosfm3d_ros.pipeline.pipeline import Pipeline
 
 
 def stage_outputs(
     pipeline: Pipeline, max_points: int, marker_meshes: str = "inline"
-) -> list[ExtraOutputs]:
+) -> list[StageOutput]:
     """Outputs of map and instruments, where the pipeline has them; imports what these need.
 
     Args:
@@ -16,13 +16,13 @@ def stage_outputs(
         max_points: of a cloud.
         marker_meshes: kind of `marker_shapes`.
     """
-    extras: list[ExtraOutputs] = []
+    stages: list[StageOutput] = []
     if pipeline.tissue is not None:
         from endosfm3d_ros.nodes.messages.tissue import TissueOutputs
 
-        extras.append(TissueOutputs(max_points))
+        stages.append(TissueOutputs(max_points))
     if pipeline.tools is not None:
         from endosfm3d_ros.nodes.messages.tools import ToolOutputs
 
-        extras.append(ToolOutputs(marker_meshes))
-    return extras
+        stages.append(ToolOutputs(marker_meshes))
+    return stages

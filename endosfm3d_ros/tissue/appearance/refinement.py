@@ -14,8 +14,7 @@ import numpy as np
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.tissue.appearance.rendering import Rendering, back_project, render
-from endosfm3d_ros.tissue.camera.map_keyframes import Replay
-from endosfm3d_ros.tissue.observation import Observation
+from endosfm3d_ros.tissue.observation import Observation, Replay
 from endosfm3d_ros.tissue.store.gaussians import GaussianStore
 
 

@@ -13,8 +13,7 @@ import cv2
 import numpy as np
 
 from endosfm3d_ros.geometry import se3
-from endosfm3d_ros.geometry.camera import PinholeCamera
-from endosfm3d_ros.tissue.observation import Observation
+from endosfm3d_ros.tissue.observation import Observation, Replay
 
 
 @dataclass(frozen=True)
@@ -28,16 +27,6 @@ class KeyframeConfig:
     most_hidden: float = 0.4  # share of the image; more instrument than that is no key frame
     least_alike: float = 0.5  # correlation; less is another place
     candidates: int = 2  # that are tried
-
-
-@dataclass(frozen=True)
-class Replay:
-    """What of a view is kept for colours: a third of a megabyte."""
-
-    stamp: int  # ns
-    camera: PinholeCamera
-    rgb: np.ndarray  # (h, w, 3) uint8
-    shown: np.ndarray  # (h, w) bool; no instrument, not dark
 
 
 @dataclass(frozen=True)
@@ -80,13 +69,13 @@ class Keyframes:
             self._forget_one()
         self._frames.append(frame)
 
-    def in_turn(self, stamps: list[int]) -> Replay | None:
+    def next_round_robin(self, stamps: list[int]) -> Replay | None:
         """The next view to look at again, of those whose stamps the map can be rewound to."""
         known = [f.replay for f in self._frames if f.replay and f.replay.stamp in stamps]
         self._turn += 1
         return known[self._turn % len(known)] if known else None
 
-    def alike(self, seen: Observation) -> list[np.ndarray]:
+    def retrieve(self, seen: Observation) -> list[np.ndarray]:
         """4x4 poses of the views that look most like an image, best first."""
         picture = self._picture(seen)
         scores = [correlation(picture, frame.picture) for frame in self._frames]

@@ -10,11 +10,11 @@ import numpy as np
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.tissue.appearance.rendering import Rendering
+from endosfm3d_ros.tissue.appearance.visibility import pixels_as_rays
 from endosfm3d_ros.tissue.coverage.density import Density, DensityConfig, wanted_density
-from endosfm3d_ros.tissue.coverage.fusion import DepthNoise, pixels_as_rays
 from endosfm3d_ros.tissue.coverage.inpainting import push_pull
 from endosfm3d_ros.tissue.deformation.graph import DeformationGraph
-from endosfm3d_ros.tissue.observation import Observation
+from endosfm3d_ros.tissue.observation import DepthNoise, Observation
 from endosfm3d_ros.tissue.store.gaussians import GaussianStore
 
 
@@ -65,7 +65,7 @@ class Surface:
 def surface_of(
     seen: Observation,
     view: Rendering,
-    proven: np.ndarray,
+    measured_support: np.ndarray,
     wanted: np.ndarray,
     config: DensificationConfig,
 ) -> Surface | None:
@@ -74,7 +74,7 @@ def surface_of(
     Args:
         seen: the image.
         view: the map from there.
-        proven: (h, w) bool where the map knows its depth; guesses must not beget guesses.
+        measured_support: (h, w) bool where the map knows its depth; guesses must not beget guesses.
         wanted: (h, w) bool where colours are asked for; other gaps in them may stay.
         config: weights.
 
@@ -83,7 +83,7 @@ def surface_of(
     """
     measured = np.isfinite(seen.depth)
     mapped = np.isfinite(view.depth)
-    known = measured | (mapped & proven)
+    known = measured | (mapped & measured_support)
     if not known.any():
         return None
     depth = np.where(measured, seen.depth, view.depth)
@@ -163,12 +163,12 @@ def densify(
 def uncovered(
     view: Rendering,
     seen: Observation,
-    proven: np.ndarray,
+    measured_support: np.ndarray,
     noise: DepthNoise,
     config: DensificationConfig,
 ) -> np.ndarray:
     """(h, w) bool: tissue is seen where the map is thin or is known to lie behind it."""
-    before = proven & (seen.depth < view.depth * (1 - noise.gate))  # NaN compares false
+    before = measured_support & (seen.depth < view.depth * (1 - noise.gate))  # NaN compares false
     return seen.color & ((view.alpha < config.covered) | before)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from endosfm3d_ros.tissue.appearance.rendering import Rendering, empty_view
+from endosfm3d_ros.tissue.appearance.visibility import Visibility
 from endosfm3d_ros.tissue.coverage.densification import (
     DensificationConfig,
     Place,
@@ -13,8 +14,9 @@ from endosfm3d_ros.tissue.coverage.densification import (
     surface_of,
     uncovered,
 )
-from endosfm3d_ros.tissue.coverage.fusion import DepthNoise, Sight, proven
+from endosfm3d_ros.tissue.coverage.fusion import measured_support
 from endosfm3d_ros.tissue.deformation.graph import DeformationGraph
+from endosfm3d_ros.tissue.observation import DepthNoise
 from endosfm3d_ros.tissue.store.gaussians import GaussianStore
 
 
@@ -33,7 +35,7 @@ def grow(
     store: GaussianStore,
     graph: DeformationGraph,
     view: Rendering,
-    sight: Sight,
+    visible: Visibility,
     place: Place,
     noise: DepthNoise,
     config: DensificationConfig,
@@ -44,13 +46,13 @@ def grow(
         store: the map.
         graph: carries it.
         view: the map from this place.
-        sight: of that view, measurements merged.
+        visible: of that view, measurements merged.
         place: image and pose.
         noise: of the depth.
         config: how dense, and how often places that stay hidden are looked for.
     """
     seen = place.seen
-    certain = proven(store, sight, seen.color.shape)
+    certain = measured_support(store, visible, seen.color.shape)
     wanted = uncovered(view, seen, certain, noise, config)
     hidden = (view.alpha < config.covered) & ~seen.color
     if place.frame % config.infer_every:
@@ -60,15 +62,19 @@ def grow(
     surface = surface_of(seen, view, certain, wanted | hidden, config)
     if surface is None:
         return
-    guess_anew(store, sight, surface, place)
+    reinpaint(store, visible, surface, place)
     densify(store, graph, surface, wanted, place, config, False, config.per_frame)
     densify(store, graph, surface, hidden, place, config, True, config.per_frame)
 
 
-def guess_anew(store: GaussianStore, sight: Sight, surface: Surface, place: Place) -> None:
+def reinpaint(store: GaussianStore, visible: Visibility, surface: Surface, place: Place) -> None:
     """Move guesses along their rays to what the depth known now leads to expect there."""
-    rows = sight.surface & store.guessed[sight.slots] & surface.guessed[sight.row, sight.column]
-    slots = sight.slots[rows]
-    step = surface.depth[sight.row[rows], sight.column[rows]] / sight.z[rows] - 1
+    rows = (
+        visible.surface
+        & store.guessed[visible.slots]
+        & surface.guessed[visible.row, visible.column]
+    )
+    slots = visible.slots[rows]
+    step = surface.depth[visible.row[rows], visible.column[rows]] / visible.z[rows] - 1
     centre = place.T_map_camera[:3, 3].astype(np.float32)
     store.means[slots] += step[:, None] * (store.means[slots] - centre)

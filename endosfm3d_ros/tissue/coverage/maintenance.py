@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from endosfm3d_ros.tissue.appearance.rendering import Rendering
+from endosfm3d_ros.tissue.appearance.visibility import Visibility
 from endosfm3d_ros.tissue.coverage.densification import Place
 from endosfm3d_ros.tissue.coverage.density import Density
-from endosfm3d_ros.tissue.coverage.fusion import Sight
 from endosfm3d_ros.tissue.deformation.graph import DeformationGraph
 from endosfm3d_ros.tissue.store.gaussians import FIELDS, GaussianStore
 
@@ -31,7 +31,7 @@ def maintain(
     store: GaussianStore,
     graph: DeformationGraph,
     view: Rendering,
-    sight: Sight,
+    visible: Visibility,
     place: Place,
     fps: float,
     config: MaintenanceConfig,
@@ -42,16 +42,16 @@ def maintain(
         As `drop_idle_nodes`.
     """
     if place.frame % 4 == 1:
-        split_coarse(store, sight, place, config)
+        split_coarse(store, visible, place, config)
     elif place.frame % 4 == 3:
-        thin_crowds(store, sight, view.pixels, place, config)
-    evict(store, sight.slots[sight.surface], place.frame, fps, config)
+        thin_crowds(store, visible, view.pixels, place, config)
+    evict(store, visible.slots[visible.surface], place.frame, fps, config)
     return drop_idle_nodes(store, graph)
 
 
 def thin_crowds(
     store: GaussianStore,
-    sight: Sight,
+    visible: Visibility,
     pixels: np.ndarray,
     place: Place,
     config: MaintenanceConfig,
@@ -62,7 +62,7 @@ def thin_crowds(
 
     Args:
         store: the map.
-        sight: what the view shows.
+        visible: what the view shows.
         pixels: (N, 2) of every slot in that view.
         place: image and pose.
         config: what a crowd is.
@@ -71,26 +71,28 @@ def thin_crowds(
         How many were removed.
     """
     # 1 the crowded cells
-    rows = _in_the_image(store, sight, place)
-    key = _cells(pixels[sight.slots[rows]], sight.row[rows], sight.column[rows], place.density)
+    rows = _in_the_image(store, visible, place)
+    key = _cells(
+        pixels[visible.slots[rows]], visible.row[rows], visible.column[rows], place.density
+    )
     crowded = np.bincount(key)[key] > config.crowd
     rows, key = rows[crowded], key[crowded]
     # 2 their Gaussians from the most to the least observed
-    slots = sight.slots[rows]
+    slots = visible.slots[rows]
     order = np.lexsort((-store.weights[slots], key))
     rows, slots, key = rows[order], slots[order], key[order]
     first = np.concatenate([[True], key[1:] != key[:-1]])[: len(key)]
     start = np.maximum.accumulate(np.where(first, np.arange(len(key)), 0))
     surplus = np.arange(len(key)) - start >= config.crowd
-    _enlarge(store, rows[start[surplus]], sight, place, config)
+    _enlarge(store, rows[start[surplus]], visible, place, config)
     store.remove(slots[surplus])
     return int(surplus.sum())
 
 
-def _in_the_image(store: GaussianStore, sight: Sight, place: Place) -> np.ndarray:
+def _in_the_image(store: GaussianStore, visible: Visibility, place: Place) -> np.ndarray:
     """(n,) int64 rows of what the image really shows; what is hidden is left as it is."""
-    shown = place.seen.color[sight.row, sight.column]
-    return np.flatnonzero(sight.surface & shown & (store.opacities[sight.slots] > 0))
+    shown = place.seen.color[visible.row, visible.column]
+    return np.flatnonzero(visible.surface & shown & (store.opacities[visible.slots] > 0))
 
 
 def _cells(pixels: np.ndarray, row: np.ndarray, column: np.ndarray, density: Density) -> np.ndarray:
@@ -102,28 +104,32 @@ def _cells(pixels: np.ndarray, row: np.ndarray, column: np.ndarray, density: Den
 
 
 def _enlarge(
-    store: GaussianStore, rows: np.ndarray, sight: Sight, place: Place, config: MaintenanceConfig
+    store: GaussianStore,
+    rows: np.ndarray,
+    visible: Visibility,
+    place: Place,
+    config: MaintenanceConfig,
 ) -> None:
     """Let Gaussians grow by a step, up to the size that covers a cell."""
-    slots = sight.slots[rows]
-    wanted = config.fine * place.density.spacing(sight.row[rows], sight.column[rows])
-    size = store.scales[slots, 0] * place.seen.camera.fx / sight.z[rows]
+    slots = visible.slots[rows]
+    wanted = config.fine * place.density.spacing(visible.row[rows], visible.column[rows])
+    size = store.scales[slots, 0] * place.seen.camera.fx / visible.z[rows]
     factor = np.clip(wanted / np.maximum(size, 1e-6), 1, config.growth)
     store.scales[slots] *= factor[:, None].astype(np.float32)
 
 
 def split_coarse(
-    store: GaussianStore, sight: Sight, place: Place, config: MaintenanceConfig
+    store: GaussianStore, visible: Visibility, place: Place, config: MaintenanceConfig
 ) -> int:
     """Where the camera came closer or detail appeared: four Gaussians of half the size for one."""
     # 1 the coarsest for what is wanted at their place
-    rows = _in_the_image(store, sight, place)
-    rows = rows[~store.inferred[sight.slots[rows]]]
-    size = store.scales[sight.slots[rows], 0] * place.seen.camera.fx / sight.z[rows]
-    excess = size / place.density.spacing(sight.row[rows], sight.column[rows])
+    rows = _in_the_image(store, visible, place)
+    rows = rows[~store.inferred[visible.slots[rows]]]
+    size = store.scales[visible.slots[rows], 0] * place.seen.camera.fx / visible.z[rows]
+    excess = size / place.density.spacing(visible.row[rows], visible.column[rows])
     coarse = np.flatnonzero(excess > config.coarse)
     coarse = coarse[np.argsort(-excess[coarse])][: min(config.per_frame, store.room // 3)]
-    slots = sight.slots[rows[coarse]]
+    slots = visible.slots[rows[coarse]]
     if not len(slots):
         return 0
     # 2 their quarters

@@ -60,7 +60,7 @@ class History:
         return (store.view("means") - back).astype(np.float32)
 
     @contextmanager
-    def rewound(
+    def at_stamp(
         self, stamp: int, store: GaussianStore, graph: DeformationGraph
     ) -> Iterator[np.ndarray]:
         """Inside, the Gaussians are where they were; gives the pose (4x4). Raises KeyError."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from endosfm3d_ros.tissue.coverage.fusion import Sight, pixels_as_rays
+from endosfm3d_ros.tissue.appearance.visibility import Visibility, pixels_as_rays
 from endosfm3d_ros.tissue.deformation.model_flow import FlowField
 from endosfm3d_ros.tissue.deformation.solver import Samples
 from endosfm3d_ros.tissue.observation import Observation
@@ -13,7 +13,7 @@ from endosfm3d_ros.tissue.store.gaussians import GaussianStore
 
 def sample_motion(
     store: GaussianStore,
-    sight: Sight,
+    visible: Visibility,
     seen: Observation,
     field: FlowField,
     T_map_camera: np.ndarray,
@@ -24,7 +24,7 @@ def sample_motion(
 
     Args:
         store: predicted Gaussians.
-        sight: which of them the predicted view shows.
+        visible: which of them the predicted view shows.
         seen: the image.
         field: flow from the predicted view to the image.
         T_map_camera: 4x4, the pose of the predicted view.
@@ -33,10 +33,10 @@ def sample_motion(
     """
     camera = seen.camera
     # 1 visible Gaussians whose flow is believed, evenly thinned; parallax needs their depth
-    weight = field.weight[sight.row, sight.column]
-    usable = np.flatnonzero(sight.surface & (weight > 0) & ~store.guessed[sight.slots])
+    weight = field.weight[visible.row, visible.column]
+    usable = np.flatnonzero(visible.surface & (weight > 0) & ~store.guessed[visible.slots])
     usable = usable[:: max(1, len(usable) // count)]
-    slots, row, column = sight.slots[usable], sight.row[usable], sight.column[usable]
+    slots, row, column = visible.slots[usable], visible.row[usable], visible.column[usable]
     # 2 where they are predicted, and where the flow leads
     points = (store.means[slots] - T_map_camera[:3, 3]) @ T_map_camera[:3, :3]
     focal, centre = (camera.fx, camera.fy), (camera.cx, camera.cy)

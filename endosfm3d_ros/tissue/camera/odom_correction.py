@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from endosfm3d_ros.geometry import se3
 
 
-class TrackerTie:
+class MapOdomCorrection:
     """Keeps `map camera = correction @ tracker's camera`.
 
     Args:
