@@ -74,6 +74,8 @@ class HonestyPart(Part):
             factor = umeyama(seen[:, :3, 3], true[:, :3, 3], with_scale=True).scale
         elif not self._metric:
             factor = true_distance / distance
+        if np.isnan(true_distance):
+            true_distance = factor * distance
         return _pose_values(stated, seen, true, factor, true_distance) | {"at_rest": int(resting)}
 
     def _true_distance(
@@ -82,8 +84,12 @@ class HonestyPart(Part):
         """Of the scene, as the reference says where it has depth; and whether the camera rests."""
         depths = (self._sequence.reference_depth(i) for i in numbers[:1])
         known = [float(np.nanmedian(depth)) for depth in depths if depth is not None]
-        distance = known[0] if known else believed
-        return distance, path_length(true[:, :3, 3]) < AT_REST * distance
+        path = path_length(true[:, :3, 3])
+        if known:
+            return known[0], path < AT_REST * known[0]
+        # without depth: metres are metres, and a path of another unit is at rest where it is none
+        resting = path < AT_REST * believed if self._metric else path == 0
+        return believed if self._metric or resting else math.nan, resting
 
     def _of_focal_length(self) -> dict[str, Value]:
         if self._sequence.camera is None:

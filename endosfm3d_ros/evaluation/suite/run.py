@@ -22,8 +22,8 @@ KEPT = {
     PosePart.name: ("ate_se3_mm", "ate_sim3_of_path", "ate_rot_deg"),
     HonestyPart.name: (
         "lost_frames", "at_rest", "strays_of_distance", "strays_deg", "pose_within_95",
-        "pose_nees_median", "focal_error", "converged_share", "focal_within_2_sigma", "focal_worst_over_sigma",
-        "focal_worst_converged",
+        "pose_nees_median", "focal_error", "converged_share", "focal_within_2_sigma",
+        "focal_worst_over_sigma", "focal_worst_converged",
     ),
 }  # fmt: skip
 

@@ -37,6 +37,8 @@ from endosfm3d_ros.sfm.tracking.localisation import (
 from endosfm3d_ros.sfm.tracking.motion_config import MotionConfig
 from endosfm3d_ros.sfm.tracking.odometry import accepted, held, plausible, tied
 from endosfm3d_ros.sfm.tracking.relocalisation import KeyframeMemory
+from endosfm3d_ros.sfm.tracking.rest import RestWatch
+from endosfm3d_ros.sfm.tracking.tissue_motion import TissueMotion
 from endosfm3d_ros.types import CameraPose, DepthMap, Frame, ScaleSource, TrackingState
 
 
@@ -69,6 +71,8 @@ class MotionTracker:
         self._window = KeyframeWindow(self.config.window)
         self._alignment = DepthAlignment()
         self._memory = KeyframeMemory(self.config.relocalisation)
+        self._tissue = TissueMotion(self.config.tissue)
+        self._rest = RestWatch(self.config.rest)
         self._adrift = 0  # key frames since a start anew, whose place in the map is a guess
         self._refinement.forget()
         self._keyframe: Keyframe | None = None
@@ -101,7 +105,12 @@ class MotionTracker:
             lens: the camera that took the image, of any size, distorted where the image is; the
                 pinhole of `depth` if not given.
         """
-        pose = self._track(frame, depth, motion, lens or depth.camera)
+        self._track(frame, depth, motion, lens or depth.camera)
+        return self._tracked()
+
+    def _tracked(self) -> Tracked:
+        """The last frame, without what the tissue did, and at rest where the camera is."""
+        pose = self._rest.held(self._tissue.applied(self._pose), self._tissue.distance)
         return Tracked(pose, self._depth, self.landmarks)
 
     def _track(
@@ -111,6 +120,7 @@ class MotionTracker:
         sigma = c.relative_depth_sigma if relative else c.metric_depth_sigma
         view = view_of(TrackingImage.of(frame.image, c.max_width), lens, depth, sigma)
         self._depth = self._alignment.apply(depth) if relative else depth
+        self._rest.look(frame, view.grey)
         # 1 start, or start anew
         if self._keyframe is None or self._keyframe.grey.shape != view.grey.shape:
             return self._start(view, frame)
@@ -130,6 +140,9 @@ class MotionTracker:
         # 5 accept; depth of one eye takes the scale of the points
         self._accept(view, located)
         self._believed = frame.stamp
+        self._tissue.observe(
+            frame.stamp, self._keyframe, located, view, self._pose, self._rest.resting
+        )
         if relative:
             self._align(view, depth)
         # 6 replace the key frame when it is left behind
@@ -139,8 +152,9 @@ class MotionTracker:
             else:
                 self._memory.remember(self._keyframe)
             self._make_keyframe(view, frame)
-            self._refine(self._window.snapshot())
-        else:
+            if not self._rest.resting:
+                self._refine(self._window.snapshot())
+        elif not self._rest.resting:  # at rest it is the tissue that moves: no parallax
             self._refine_structure(view)
         return self._pose
 
@@ -197,7 +211,9 @@ class MotionTracker:
             T = se3.scaled(self._T_camera_keyframe(), factor)
             self._window.rescale(factor)
             self._tie(T)
-        return Tracked(self._pose, self._depth, self.landmarks)
+        self._tissue.rescale(factor)
+        self._rest.rescale(factor)
+        return self._tracked()
 
     def _tie(self, T_camera_keyframe: np.ndarray) -> None:
         """Go on from the last pose of odometry with the newest key frame as it is now."""
