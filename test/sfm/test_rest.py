@@ -65,7 +65,7 @@ def test_a_camera_that_moves_never_rests(texture):
 
 
 def test_a_resting_patch_in_one_corner_is_no_rest(texture):
-    xs, watch = played(
+    _, watch = played(
         frames(texture, lambda i: 2.0 * i, lambda u, v: (u < 150) & (v < 100)),
         [pose_at(1e-3 * i) for i in range(12)],
     )

@@ -49,7 +49,6 @@ def seen(breath: float, T_camera: np.ndarray) -> tuple[Located, View]:
     U, _, Vt = np.linalg.svd((b - b.mean(0)).T @ (a - a.mean(0)))
     R = U @ np.diag([1, 1, np.linalg.det(U @ Vt)]) @ Vt
     T = se3.from_rotation(R, b.mean(0) - R @ a.mean(0))
-    u, v = np.meshgrid(np.arange(320.0), np.arange(256.0))
     depth = np.full((256, 320), np.nan, np.float32)
     pixels = CAMERA.project(there)
     for (x, y), z in zip(pixels.round().astype(int), there[:, 2]):

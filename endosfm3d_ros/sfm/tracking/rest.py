@@ -29,7 +29,7 @@ class RestConfig:
     window: int = 15  # px
     moved: float = 0.001  # of the width that a place may seem to move ...
     least_moved: float = 0.35  # ... but so many px
-    share: float = 0.2  # of the places that stay, from which on the camera rests
+    share: float = 0.1  # of the places that stay, from which on the camera rests
     spread: float = 0.15  # standard deviation of their coordinates, of the picture's sides
     seconds: float = 0.5  # for which they have stayed
     frames: int = 4
