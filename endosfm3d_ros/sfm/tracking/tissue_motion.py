@@ -4,7 +4,9 @@ Tissue that breathes moves as one besides changing its shape, and the part that 
 like motion of the camera. But it comes and goes with the change of shape, which cannot be the
 camera's doing; the camera's own path does not. So the path is the sum of a smooth motion and of a
 response to the deformation, and a Kalman filter learns the response while both go on. Until it
-is known, the pose says that it is not: its covariance holds what cannot be told apart.
+is known, the pose says that it is not: its covariance holds what cannot be told apart. A pair
+that is not quite calibrated bends the scene too, as the camera moves; so a response only counts
+as far as frames that it was not learnt from become smoother by it.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.sfm.tracking.deformation import MODES, DeformationConfig, deformation
 from endosfm3d_ros.sfm.tracking.keyframes import Keyframe
 from endosfm3d_ros.sfm.tracking.localisation import Located, View
+from endosfm3d_ros.sfm.tracking.smoothness import Smoothness
 from endosfm3d_ros.types import CameraPose
 
 MOTION = 3  # place, speed and acceleration of each of six coordinates
@@ -31,12 +34,17 @@ class TissueMotionConfig:
     speed: float = 0.06  # per s, at the start
     acceleration: float = 0.06  # per s^2, of a scope that is led
     lasts: float = 2.0  # s over which an acceleration is forgotten
-    response: float = 15.0  # motion as one per root mean square of what is not, before it is seen
+    response: float = 8.0  # motion as one per root mean square of what is not, before it is seen
     response_drift: float = 0.04  # per square root of a second: other tissue comes into view
     noise: float = 0.01  # of a place; most of it is noise of the deformation
     silent: float = 0.0025  # deformation that lies within errors of tracking, per key frame
     fades: float = 20.0  # s after which deformation that was seen says nothing about now
     settles: float = 30.0  # s over which a lasting change of shape becomes the usual one
+    useless: float = 0.95  # share of the path's roughness that is left: no response is taken out
+    useful: float = 0.6  # all of it is
+    harmful: float = 1.3  # the deformation has nothing to do with the path, and is hardly doubt
+    least_doubt: float = 0.05  # share of the variance that stays even then
+    judged: float = 3.0  # s of the path that say so; a breath takes longer
     deformation: DeformationConfig = field(default_factory=DeformationConfig)
 
 
@@ -57,6 +65,7 @@ class TissueMotion:
         self._keyframe, self._handed_on = 0, 0.0  # key frames that it went through, fading
         c, size = self.config, MOTION + MODES
         self._state = np.zeros((size, 6))
+        self._smoothness = Smoothness()
         self._covariance = np.diag([0.0, c.speed**2, c.acceleration**2] + [c.response**2] * MODES)
 
     def rescale(self, factor: float) -> None:
@@ -88,8 +97,12 @@ class TissueMotion:
         self._predict(seconds)
         if resting:
             self._stand_still(self._coordinates(pose))
+            self._smoothness.forget()
         else:
-            self._update(self._coordinates(pose))
+            place = self._coordinates(pose)
+            corrected = place - self._seen @ self._state[MOTION:]
+            self._smoothness.add(stamp * 1e-9, place, corrected)
+            self._update(place)
 
     def _stand_still(self, coordinates: np.ndarray) -> None:
         """What the pose says now is where it goes on from, as slowly as at the start."""
@@ -116,9 +129,12 @@ class TissueMotion:
             return pose
         seen = self._seen
         moved = seen @ self._state[MOTION:]
-        own = np.full(6, float(seen @ self._covariance[MOTION:, MOTION:] @ seen))
-        if not self._measured:
-            own, moved = own + moved**2, np.zeros(6)
+        weight, doubt = self._usefulness()
+        # little that is seen counts as little, but may be there all the same
+        unsure = seen / np.sqrt(self._audible)
+        own = doubt * (float(unsure @ self._covariance[MOTION:, MOTION:] @ unsure)
+                       + np.square((1 - weight) * moved))  # fmt: skip
+        moved = weight * moved
         T = pose.T_odom_camera
         R = Rotation.from_rotvec(-moved[3:]).as_matrix() @ T[:3, :3]
         T = se3.from_rotation(R, T[:3, 3] - self._distance * moved[:3])
@@ -126,11 +142,27 @@ class TissueMotion:
         covariance = pose.covariance + np.diag(own * ([self._distance**2] * 3 + [1.0] * 3))
         return CameraPose(pose.T_odom_camera, T_map_odom, covariance, pose.state, pose.inliers)
 
+    def _usefulness(self) -> tuple[float, float]:
+        """Shares of the response that is taken out, and of what is not known of it."""
+        c, ratio = self.config, self._smoothness.ratio
+        if ratio is None:
+            return 0.0, 1.0
+        doubt = 1.0
+        if self._smoothness.seconds > c.judged:
+            doubt = (c.harmful - ratio) / (c.harmful - c.useless)
+        useful = (c.useless - ratio) / (c.useless - c.useful) if self._measured else 0.0
+        return float(np.clip(useful, 0, 1)), float(np.clip(doubt, c.least_doubt, 1))
+
     @property
     def _seen(self) -> np.ndarray:
         """(12,) deformation as far as it stands out of the errors of tracking."""
+        return self._last * self._audible
+
+    @property
+    def _audible(self) -> float:
+        """Share of the deformation's energy that errors of tracking do not explain."""
         errors = self.config.silent**2 * (1 + self._handed_on)
-        return self._last * self._energy / (self._energy + errors)
+        return self._energy / (self._energy + errors)
 
     def _coordinates(self, pose: CameraPose) -> np.ndarray:
         """(6,) place and rotation since the first pose, by odometry, which never jumps."""
