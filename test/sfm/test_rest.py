@@ -111,3 +111,16 @@ def test_a_lost_pose_is_no_anchor(texture):
         lost = replace(pose_at(0.01), state=TrackingState.LOST)
         assert watch.held(lost, 0.05).state == TrackingState.LOST
     assert watch.held(pose_at(0.03), 0.05).T_map_camera[0, 3] == pytest.approx(0.03)
+
+
+def test_a_picture_that_is_as_it_was_at_rest_brings_the_camera_back(texture):
+    """All tissue heaves as one for a second and falls back; the pose that followed it strayed."""
+
+    def shift(i):
+        return 4.0 * np.sin(np.pi * (i - 8) / 10) if 8 <= i <= 18 else 0.0
+
+    poses = [pose_at(2e-4 * max(0, i - 8)) for i in range(26)]
+    xs, watch = played(frames(texture, shift, count=26), poses)
+    assert watch.resting
+    assert xs[13] > 5e-4
+    np.testing.assert_allclose(xs[-4:], 0, atol=1e-12)

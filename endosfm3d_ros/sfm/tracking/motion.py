@@ -21,6 +21,7 @@ from endosfm3d_ros.sfm.features.sampling import depth_along
 from endosfm3d_ros.sfm.features.tracking_image import TrackingImage
 from endosfm3d_ros.sfm.scale.sources import NO_LANDMARKS, Landmarks
 from endosfm3d_ros.sfm.solvers.pose_refinement import refine_pose
+from endosfm3d_ros.sfm.tracking.bridge import bridged
 from endosfm3d_ros.sfm.tracking.depth_alignment import DepthAlignment
 from endosfm3d_ros.sfm.tracking.followed import FollowedPoints, ForeseenMotion, Tracked
 from endosfm3d_ros.sfm.tracking.keyframe_window import Improved, KeyframeWindow
@@ -35,7 +36,15 @@ from endosfm3d_ros.sfm.tracking.localisation import (
     view_of,
 )
 from endosfm3d_ros.sfm.tracking.motion_config import MotionConfig
-from endosfm3d_ros.sfm.tracking.odometry import accepted, held, plausible, tied
+from endosfm3d_ros.sfm.tracking.odometry import (
+    accepted,
+    adrift,
+    continued,
+    held,
+    plausible,
+    tied,
+    within,
+)
 from endosfm3d_ros.sfm.tracking.relocalisation import KeyframeMemory
 from endosfm3d_ros.sfm.tracking.rest import RestWatch
 from endosfm3d_ros.sfm.tracking.tissue_motion import TissueMotion
@@ -119,7 +128,7 @@ class MotionTracker:
         c, relative = self.config, depth.scale == ScaleSource.RELATIVE
         sigma = c.relative_depth_sigma if relative else c.metric_depth_sigma
         view = view_of(TrackingImage.of(frame.image, c.max_width), lens, depth, sigma)
-        self._depth = self._alignment.apply(depth) if relative else depth
+        before, self._depth = self._depth, self._alignment.apply(depth) if relative else depth
         self._rest.look(frame, view.grey)
         # 1 start, or start anew
         if self._keyframe is None or self._keyframe.grey.shape != view.grey.shape:
@@ -136,7 +145,7 @@ class MotionTracker:
         if located is None and self._lost:
             located = self._recognised(view)
         if located is None:
-            return self._hold(frame)
+            return self._bridge(view, frame, before) or self._hold(frame)
         # 5 accept; depth of one eye takes the scale of the points
         self._accept(view, located)
         self._believed = frame.stamp
@@ -156,6 +165,32 @@ class MotionTracker:
                 self._refine(self._window.snapshot())
         elif not self._rest.resting:  # at rest it is the tissue that moves: no parallax
             self._refine_structure(view)
+        return self._pose
+
+    def _bridge(self, view: View, frame: Frame, before: DepthMap) -> CameraPose | None:
+        """The pose from the last image alone, where a new piece of odometry begins; or None.
+
+        The piece is joined to the map where a place is recognised.
+        """
+        if self._lost:
+            return None
+        levels = self.config.localisation.levels
+        found = bridged(self._followed, before, view, self.config.bridge, levels)
+        if found is None:
+            return None
+        pose = continued(self._pose, found.T_current_previous, found.covariance, found.points)
+        if not within(self._pose, pose, self.config.max_step, self.config.max_turn):
+            return None
+        if not self._adrift:
+            self._memory.remember(self._keyframe)
+        earlier, self._pose = self._pose, pose
+        self._window.clear()
+        self._refinement.forget()
+        if not self._make_keyframe(view, frame):
+            self._pose = earlier
+            self._window.add(self._keyframe)
+            return None
+        self._adrift, self._believed = max(self._adrift, 1), frame.stamp
         return self._pose
 
     def _recognised(self, view: View) -> Located | None:
@@ -246,6 +281,11 @@ class MotionTracker:
             if self._keyframe is not None:  # of another image size: its window is gone
                 self._keyframe, self._adrift = None, max(self._adrift, 1)
             return pose
+        if self._lost:  # nobody knows how far the camera went meanwhile
+            distance = float(np.median(self._keyframe.points[:, 2]))
+            self._pose = adrift(self._pose, distance)
+            self._keyframe = replace(self._keyframe, covariance=self._pose.covariance)
+            self._window.views[-1] = self._keyframe
         self._lost, self._believed = 0, frame.stamp
         self._pose = replace(self._pose, state=TrackingState.TRACKING, inliers=len(self._followed))
         return self._pose

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from endosfm3d_ros.sfm.tracking.bridge import BridgeConfig
 from endosfm3d_ros.sfm.tracking.keyframe_window import WindowConfig
 from endosfm3d_ros.sfm.tracking.localisation import LocalisationConfig
 from endosfm3d_ros.sfm.tracking.relocalisation import RelocalisationConfig
@@ -43,6 +44,7 @@ class MotionConfig:
     relocalisation: RelocalisationConfig = field(default_factory=RelocalisationConfig)
     two_view: TwoViewConfig | None = field(default_factory=TwoViewConfig)  # None: guess the shape
     localisation: LocalisationConfig = field(default_factory=LocalisationConfig)
+    bridge: BridgeConfig = field(default_factory=BridgeConfig)
     rest: RestConfig = field(default_factory=RestConfig)
     tissue: TissueMotionConfig = field(default_factory=TissueMotionConfig)
     window: WindowConfig = field(default_factory=WindowConfig)
