@@ -2,7 +2,7 @@
 """Sets this package up in `.venv/` and runs it; needs Python 3.10 to 3.13, a C++ compiler and pip.
 
     python3 bootstrap.py            set up, then `endosfm3d demo`
-    python3 bootstrap.py test       set up, then the tests (more arguments go to pytest)
+    python3 bootstrap.py test       set up, then the tests on all cores; or with pytest's arguments
     python3 bootstrap.py setup      set up only
     python3 bootstrap.py colcon     beside a ROS 2 installation: environment, then `colcon build`
     python3 bootstrap.py <anything> set up, then `endosfm3d <anything>`
@@ -345,7 +345,7 @@ def set_up() -> Environment:
     environment = Environment(ROOT / ".venv")
     with alone(ROOT / ".venv.lock"):
         environment.create()
-        environment.install(["ros", "base", "train", "test"], ROOT / "constraints.txt")
+        environment.install(["ros", "base", "film", "train", "test"], ROOT / "constraints.txt")
         environment.mend_exports()
         build_tf2_messages(environment)
         build_package(environment)
@@ -364,7 +364,7 @@ def colcon(arguments: list[str]) -> None:
     with alone(workspace / ".venv_ros.lock"):
         environment.create(system_site_packages=True)
         (environment.prefix / "COLCON_IGNORE").touch()
-        environment.install(["base", "test"], constraints_for_apt(environment.prefix))
+        environment.install(["base", "film", "test"], constraints_for_apt(environment.prefix))
     os.chdir(workspace)
     say(f"colcon build in {workspace}")
     command = ["colcon", "build", "--packages-select", "endosfm3d_ros", *arguments]
@@ -390,7 +390,9 @@ def main() -> None:
     elif verb == "test":
         python = set_up().python
         os.chdir(ROOT)
-        os.execv(python, [str(python), "-m", "pytest", *rest])
+        # Everything at once: on all cores, tests with nodes together in one process.
+        spread = [] if rest else ["-n", str(min(os.cpu_count() or 1, 4)), "--dist", "loadgroup"]
+        os.execv(python, [str(python), "-m", "pytest", *spread, *rest])
     else:
         script = str(set_up().prefix / "bin" / "endosfm3d")
         os.execv(script, [script, verb, *rest])

@@ -48,10 +48,11 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["endosfm3d_ros", "endosfm3d_ros.*"]),
-    package_data={"endosfm3d_ros": ["**/*.yaml", "**/*.json", "**/*.safetensors"]},
+    package_data={"endosfm3d_ros": ["**/*.yaml", "**/*.json", "**/*.safetensors", "web/assets/*"]},
     install_requires=lines(RESOURCE / "requirements" / "base.txt"),
     extras_require={
-        name: lines(RESOURCE / "requirements" / f"{name}.txt") for name in ("ros", "test", "train")
+        name: lines(RESOURCE / "requirements" / f"{name}.txt")
+        for name in ("ros", "film", "test", "train")
     },
     distclass=PlatformDistribution,
     cmdclass={"build_py": BuildWithRasteriser},

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from endosfm3d_ros import __version__
+
 OK, NOTE, MISSING = "[green]ok[/green]", "[yellow]note[/yellow]", "[red]missing[/red]"
 SETUP = "`python3 bootstrap.py setup`"
 Row = tuple[str, str, str]
@@ -60,7 +62,7 @@ def _machine() -> Iterator[Row]:
     found = hardware()
     yield OK, "machine", f"{found['processor']}, {found['cores']} cores, {found['memory_gib']} GiB"
     yield OK, "python", versions()["python"]
-    yield OK, "package", str(Path(__file__).parents[1])
+    yield OK, "package", f"{__version__} in {Path(__file__).parents[1]}"
     compiler = shutil.which("c++") or shutil.which("g++")
     if compiler:
         yield OK, "compiler", compiler

@@ -6,16 +6,25 @@ import importlib
 import pkgutil
 import signal
 import sys
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+import endosfm3d_ros
 import endosfm3d_ros.cli as commands
 from endosfm3d_ros.errors import EndoError
 from endosfm3d_ros.files.leftovers import sweep
 
 NOTICE = "Research software: not a medical device, not for clinical use."
+
+
+def show_version(asked: bool) -> None:
+    """The version of the package, alone on standard output."""
+    if asked:
+        print(f"endosfm3d_ros {endosfm3d_ros.__version__}")
+        raise typer.Exit
 
 
 def build_app() -> typer.Typer:
@@ -27,10 +36,10 @@ def build_app() -> typer.Typer:
         name="endosfm3d",
         help=f"Live 3-D scenes from endoscope video. {NOTICE}",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
     )
+    app.callback()(program)
     for module in pkgutil.iter_modules(commands.__path__):
         register = getattr(
             importlib.import_module(f"{commands.__name__}.{module.name}"), "register", None
@@ -38,6 +47,14 @@ def build_app() -> typer.Typer:
         if register is not None:
             register(app)
     return app
+
+
+def program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Say it.")
+    ] = False,
+) -> None:
+    """What is common to all commands; its help is that of the application."""
 
 
 def main() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from endosfm3d_ros.cli.sources import InputOption, SourceArgument, open_source, tell
+from endosfm3d_ros.cli.sources import InputOption, SourceArgument, open_source, remarks, tell
 from endosfm3d_ros.datasets.formats.names import shown
 
 if TYPE_CHECKING:
@@ -15,7 +17,12 @@ if TYPE_CHECKING:
 
     from endosfm3d_ros.datasets.sequence import Sequence
     from endosfm3d_ros.pipeline.pipeline import Pipeline, PipelineConfig
+    from endosfm3d_ros.run_folder.results import RunOptions
     from endosfm3d_ros.tools.stage import ToolsConfig
+
+FIRST_STAMP = 1_000_000_000  # ns, for sources without clock: ROS reads a stamp of 0 as "none"
+LATEST = "latest"
+NOT_REPEATED = ("source", "out", "force", "config")  # parameters that are not settings of a run
 
 
 def register(app: typer.Typer) -> None:
@@ -23,12 +30,24 @@ def register(app: typer.Typer) -> None:
     app.command()(run)
 
 
+def from_file(context: typer.Context, path: Path | None) -> Path | None:
+    """Take what a config.yaml says for every option that is not given."""
+    if path is not None:
+        from endosfm3d_ros.run_folder.settings import read_settings
+
+        context.default_map = read_settings(path)
+    return path
+
+
 def run(
+    context: typer.Context,
     source: SourceArgument,
     out: Annotated[Path, typer.Option(help="Folder to make.")],
     live: Annotated[
         bool, typer.Option("--live", help="At the recorded rate, latest frame wins.")
     ] = False,
+    frames: Annotated[str, typer.Option(help="Only these, as a:b without b.")] = "",
+    every: Annotated[int, typer.Option(min=1, help="Only every so many frames.")] = 1,
     depth_source: Annotated[
         str, typer.Option(help="auto, topic, stereo, endosfm3d or shading.")
     ] = "auto",
@@ -44,13 +63,28 @@ def run(
         str, typer.Option(help="Mesh file in metres, or folder of reconstruction weights.")
     ] = "",
     align: Annotated[str, typer.Option(help="joint, paper or none.")] = "joint",
+    bag: Annotated[
+        bool, typer.Option("--bag/--no-bag", help="Write every output topic as a ROS 2 bag.")
+    ] = True,
+    depth: Annotated[
+        str, typer.Option(help="Files of the depth of every frame: none, png (16 bit) or npz.")
+    ] = "none",
+    splat_scale: Annotated[
+        float,
+        typer.Option(min=1e-3, help="Factor on map.ply and map.splat; 20 suits web viewers."),
+    ] = 1.0,
     inputs: InputOption = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(is_eager=True, callback=from_file, help="config.yaml of a run to make again."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an older result.")] = False,
 ) -> None:
-    """Write a bag with every output, clouds, meshes, the map, a film and a summary.
+    """Write a page to look at, clouds, meshes, the map, films, poses, figures and a bag.
 
     Every frame is processed unless --live is given, and the map gets as many refinement steps as
-    it needs. The folder appears when all is done.
+    it needs. The folder appears when all is done; Ctrl-C keeps what is done until then. The
+    summary goes to standard output as JSON, everything else to standard error.
 
     Example: endosfm3d run my_bag --out result
     """
@@ -59,28 +93,56 @@ def run(
     from rich.console import Console
 
     from endosfm3d_ros.cli.main import NOTICE
-    from endosfm3d_ros.files.atomic import atomic_folder
+    from endosfm3d_ros.cli.stopping import INTERRUPTED, StopRequest
+    from endosfm3d_ros.datasets.selection import Selection, chosen_positions
+    from endosfm3d_ros.files.atomic import atomic_folder, require_target
     from endosfm3d_ros.pipeline.pipeline import Pipeline
+    from endosfm3d_ros.run_folder.depth_files import require_kind
+    from endosfm3d_ros.run_folder.results import SUMMARY, RunOptions
     from endosfm3d_ros.tools.stage import ToolsConfig
 
-    console = Console()
+    # 1 everything that can be refused is refused before anything heavy is done
+    console = Console(stderr=True)
     console.print(NOTICE, style="yellow")
-    sequence = open_source(source, inputs)
-    tell(sequence, console)
+    require_target(out, SUMMARY, force)
+    require_kind(depth)
+    whole = open_source(source, inputs, start=FIRST_STAMP)
+    tell(whole, console)
+    positions = chosen_positions(len(whole), frames, every)
     stage = ToolsConfig(tools, tool_models, tool_model_path, align, in_background=live)
-    config = configuration(
+    settings = configuration(
         depth_source, intrinsics, tissue_map, None if tools == "off" else stage, live
     )
-    pipeline = Pipeline(config, report=console.print)
-    with atomic_folder(out, "summary.json", force) as folder:
+    pipeline = Pipeline(settings, report=lambda text: console.print(text, style="dim"))
+    options = RunOptions(
+        name=whole.name, source=shown(source.absolute()), fps=whole.fps / every,
+        settings=repeatable(context.params), depth=depth, splat_scale=splat_scale, live=live,
+    )  # fmt: skip
+    # 2 play; Ctrl-C ends the recording early
+    with StopRequest() as stop, atomic_folder(out, SUMMARY, force) as folder:
         folder.mkdir()
-        summary = {"source": shown(source), **record(sequence, pipeline, folder, live, console)}
-        (folder / "summary.json").write_text(json.dumps(summary, indent=1))
+        sequence = Selection(whole, positions, lambda: stop.asked)
+        summary = record(Recording(sequence, pipeline, options, bag), folder, console)
+        if stop.asked and not summary["frames_processed"]:
+            raise typer.Exit(INTERRUPTED)
     pipeline.close()
+    # 3 say what there is
     for note in pipeline.sfm.notes():
         console.print(note, style="yellow", highlight=False, markup=False)
-    console.print_json(json.dumps(summary))
-    console.print(f"written to {out}", highlight=False, markup=False)
+    print(json.dumps(summary, indent=1))
+    point_to(out)
+    console.print(conclusion(out, summary), highlight=False, markup=False, soft_wrap=True)
+    if stop.asked:
+        raise typer.Exit(INTERRUPTED)
+
+
+def repeatable(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Options of a run as plain values."""
+    return {
+        name: list(value) if isinstance(value, (list, tuple)) else value
+        for name, value in parameters.items()
+        if name not in NOT_REPEATED
+    }
 
 
 def configuration(
@@ -92,7 +154,8 @@ def configuration(
     from endosfm3d_ros.sfm.estimator import EstimatorConfig
     from endosfm3d_ros.tissue.config import TissueConfig
 
-    return PipelineConfig(
+    return PipelineConfig.complete(
+        live,
         sfm=EstimatorConfig(
             depth_source=depth_source,
             intrinsics=IntrinsicsConfig(mode=intrinsics),
@@ -100,35 +163,87 @@ def configuration(
         ),
         tools=tools,
         tissue=TissueConfig() if tissue_map else None,
-        tissue_budget=PipelineConfig.tissue_budget if live else None,
     )
 
 
-def record(
-    sequence: Sequence, pipeline: Pipeline, folder: Path, live: bool, console: Console
-) -> dict[str, Any]:
-    """Play the recording into files of `folder`; returns the summary."""
+@dataclass(frozen=True)
+class Recording:
+    """What is played, through what, and what is asked for."""
+
+    sequence: Sequence
+    pipeline: Pipeline
+    options: RunOptions
+    bag: bool
+
+
+def record(recording: Recording, folder: Path, console: Console) -> dict[str, Any]:
+    """Play into files of `folder`; returns the summary."""
     from rich.markup import escape
     from rich.progress import Progress
 
     from endosfm3d_ros.evaluation.runs.playback import play_live, play_offline
-    from endosfm3d_ros.nodes.offline.bag_writer import BagWriter
-    from endosfm3d_ros.nodes.offline.recorder import Recorder
+    from endosfm3d_ros.run_folder.results import Results
 
-    play = play_live if live else play_offline
-    with BagWriter(folder / "bag") as bag, Progress(console=console) as progress:
-        recorder = Recorder(folder, bag, pipeline, sequence.fps)
+    sequence, pipeline, options = recording.sequence, recording.pipeline, recording.options
+    play = play_live if options.live else play_offline
+    results = Results(folder, options, pipeline)
+    with bag_writer(recording, folder) as write, Progress(console=console) as progress:
         bar = progress.add_task(escape(sequence.name), total=len(sequence))
+
+        def updated(i: int, update: Any) -> None:
+            if write is not None:
+                write(update)
+            results.add(i, sequence.number(i), update)
+
         played = play(
-            sequence, pipeline, recorder.add, lambda count: progress.update(bar, completed=count)
+            sequence, pipeline, updated, lambda count: progress.update(bar, completed=count)
         )
-    return {
-        "mode": "live" if live else "offline",
+    how = {
+        "mode": "live" if options.live else "offline",
         "frames": len(sequence),
         "frames_processed": played.processed,
         "frames_dropped": played.dropped,
+        "complete": played.processed + played.dropped == len(sequence),
         "rate_hz": played.processed / max(played.seconds, 1e-9),
         "backend": pipeline.backend(),
         "k_seen_by": pipeline.sfm.k_seen_by(),
-        **recorder.finish(),
     }
+    said = [*remarks(sequence), *((1, note) for note in pipeline.sfm.notes())]
+    return results.finish(how, said)
+
+
+def bag_writer(recording: Recording, folder: Path) -> Any:
+    """A context whose value takes every update; None where no bag is wanted."""
+    from contextlib import contextmanager
+
+    if not recording.bag:
+        return nullcontext()
+    from endosfm3d_ros.nodes.offline.bag_writer import BagWriter
+    from endosfm3d_ros.nodes.offline.recorder import Recorder
+
+    @contextmanager
+    def opened() -> Any:
+        with BagWriter(folder / "bag", packed=True) as bag:
+            yield Recorder(bag, recording.pipeline, recording.options.live).add
+
+    return opened()
+
+
+def point_to(out: Path) -> None:
+    """`latest` beside the result; one that is no link is left alone."""
+    link = out.parent / LATEST
+    if out.name == LATEST or (link.exists() and not link.is_symlink()):
+        return
+    try:
+        link.unlink(missing_ok=True)
+        link.symlink_to(out.name)
+    except OSError:  # a file system without links
+        return
+
+
+def conclusion(out: Path, summary: dict[str, Any]) -> str:
+    """The last line: grade and where to look."""
+    grade = summary["grade"]
+    why = f" ({'; '.join(grade['reasons'])})" if grade["reasons"] else ""
+    part = "" if summary["complete"] else f", {summary['frames_processed']} frames only"
+    return f"{grade['word']}{why}{part}\nopen {out / 'report.html'}"

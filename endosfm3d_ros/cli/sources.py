@@ -54,9 +54,16 @@ def open_source(
     return open_sequence(source, start, parse_inputs(inputs, split))
 
 
+def remarks(sequence: Sequence) -> list[tuple[int, str]]:
+    """(severity 0..2, sentence) of everything that should be known about an input, worst first."""
+    report = getattr(sequence, "report", None)
+    entries = report.entries if report is not None else ()
+    return [(int(entry.severity), shown(str(entry))) for entry in entries]
+
+
 def tell(sequence: Sequence, console: Console) -> None:
     """Everything about the input that a person should know, the worst first."""
-    report = getattr(sequence, "report", None)
-    for entry in report.entries if report is not None else ():
-        style = ("dim", "yellow", "red")[entry.severity]
-        console.print(shown(str(entry)), style=style, markup=False, highlight=False)
+    for severity, sentence in remarks(sequence):
+        console.print(
+            sentence, style=("dim", "yellow", "red")[severity], markup=False, highlight=False
+        )

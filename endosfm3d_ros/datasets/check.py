@@ -11,10 +11,10 @@ from endosfm3d_ros.datasets.sequence import Sequence
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.inputs import plausibility
 from endosfm3d_ros.inputs.epipolar import PairFit, pair_fit
-from endosfm3d_ros.inputs.judging import FITS, WIDTH
+from endosfm3d_ros.inputs.judging import WIDTH, rows_limit
 from endosfm3d_ros.inputs.packing import looks_packed
 from endosfm3d_ros.inputs.report import Entry, InputReport
-from endosfm3d_ros.sfm.depth.stereo import Rectifier
+from endosfm3d_ros.sfm.depth.rectifier import Rectifier
 from endosfm3d_ros.types import Frame
 
 BUDGET = 5.0  # s for reading frames
@@ -58,7 +58,8 @@ def findings(sequence: Sequence, budget: float = BUDGET) -> list[Entry]:
         _check_reference(sequence, i, report)
         if frame.stereo is not None and frame.right_image is not None:
             fits.append(_fit(frame))
-    _check_fits(name, [fit for fit in fits if fit is not None], report)
+    width = min(WIDTH, sequence.camera.width) if sequence.camera is not None else WIDTH
+    _check_fits(name, [fit for fit in fits if fit is not None], width, report)
     _check_stamps(sequence, [stamp for _, stamp in stamps], report)
     if pictures and dark == pictures:
         report.refused(name, "dark", f"all {pictures} pictures that were looked at are black")
@@ -120,7 +121,12 @@ def _check_reference(sequence: Sequence, i: int, report: InputReport) -> None:
     except InputError as error:
         report.refused(name, "reference", str(error))
         return
-    if depth is not None and np.isfinite(depth).any():
+    if depth is not None and not np.isfinite(depth).any():
+        report.missing(
+            name, "empty depth", f"reference depth of frame {i} has no value above 0",
+            "integers count millimetres (REP 118), or depth_unit_mm of the camera file",
+        )  # fmt: skip
+    elif depth is not None:
         median = float(np.nanmedian(depth)) * 1e3
         if not plausibility.DEPTH.holds(median):
             report.refused(
@@ -139,10 +145,11 @@ def _fit(frame: Frame) -> PairFit | None:
     return pair_fit(*eyes, rectifier.disparity_offset)
 
 
-def _check_fits(name: str, fits: list[PairFit], report: InputReport) -> None:
-    """Rows and order of the eyes, over all pairs that were looked at."""
+def _check_fits(name: str, fits: list[PairFit], width: int, report: InputReport) -> None:
+    """Rows and order of the eyes in images of this width, over all pairs that were looked at."""
     if not fits:
         return
+    limit = rows_limit(width)
     rows = float(np.median([fit.rows for fit in fits]))
     forward = float(np.median([fit.forward for fit in fits]))
     count = sum(fit.count for fit in fits)
@@ -151,15 +158,15 @@ def _check_fits(name: str, fits: list[PairFit], report: InputReport) -> None:
             name, "eyes", f"only {forward:.0%} of {count} matches lie in front of the camera",
             "exchange left and right",
         )  # fmt: skip
-    elif rows > FITS:
+    elif rows > limit:
         report.refused(
             name, "rows", f"{count} matches lie {rows:.1f} px off their rows (median of "
-            f"{len(fits)} pairs, {WIDTH} px wide); {FITS:.1f} are accepted",
+            f"{len(fits)} pairs, {width} px wide); {limit:.1f} are accepted",
             "calibrate anew, or give the calibration of these images",
         )  # fmt: skip
-    elif rows > FITS / 2:
+    elif rows > limit / 2:
         report.assumed(
-            name, "rows", f"matches lie {rows:.1f} px off their rows; {FITS:.1f} are accepted"
+            name, "rows", f"matches lie {rows:.1f} px off their rows; {limit:.1f} are accepted"
         )
 
 
@@ -182,8 +189,8 @@ def _check_stamps(sequence: Sequence, stamps: list[int], report: InputReport) ->
         report.assumed(
             sequence.name,
             "gaps",
-            f"{gaps} gaps in {len(stamps)} frames, the longest of {steps.max():.0f} ms at "
-            f"{usual:.0f} ms a frame: stamps are kept as they are",
+            f"{gaps} {'gap' if gaps == 1 else 'gaps'} in {len(stamps)} frames, the longest of "
+            f"{steps.max():.0f} ms at {usual:.0f} ms a frame: stamps are kept as they are",
         )
     if scatter > JITTER * period:
         report.assumed(

@@ -8,6 +8,7 @@ import logging
 import time
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -35,7 +36,8 @@ class Attempt:
     def run(self) -> Engine:
         """The stored engine, or a new one that is stored.
 
-        The lock is held for reading as well: whoever comes second finds what the first built.
+        Engines appear complete, so they are read without the lock: nodes that start together
+        do not wait for each other. Whoever waited for the lock finds what the first built.
 
         Raises:
             BackEndError: the back end builds nothing, or an engine that is refused.
@@ -44,18 +46,27 @@ class Attempt:
             return self._build()
         cache = EngineCache(self.settings.cache_dir)
         path = cache.path(self.source.recipe.name, self.backend.name, self.precision, self.key)
+        seen = cache.version(path)
+        if seen is not None and (engine := self._stored(cache, path)):
+            return engine
         with cache.locked(path, self.source.report):
-            if entry := cache.load(path, self.key):
-                try:
-                    return self._restore(entry)
-                except BackEndError as error:
-                    log.warning("cached engine %s is rebuilt: %s", path, error)
+            if cache.version(path) != seen and (engine := self._stored(cache, path)):
+                return engine
             begin = time.perf_counter()
             engine = self._build()
             blob = self.backend.to_bytes(engine)
             checked = Parity(engine.info.errors, engine.info.scale_error)
             cache.store(path, self.entry(blob, engine.outputs, checked, begin))
             return engine
+
+    def _stored(self, cache: EngineCache, path: Path) -> Engine | None:
+        """The engine of the file, or None where it cannot be used."""
+        entry = cache.load(path, self.key)
+        try:
+            return self._restore(entry) if entry else None
+        except BackEndError as error:
+            log.warning("cached engine %s is rebuilt: %s", path, error)
+            return None
 
     @property
     def label(self) -> str:

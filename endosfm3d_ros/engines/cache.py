@@ -53,6 +53,14 @@ class EngineCache:
         with suppress(FileNotFoundError):  # another process makes room at the same time
             self._drop_oldest(keep=path)
 
+    @staticmethod
+    def version(path: Path) -> int | None:
+        """Another number for every engine that was stored there; None where there is none."""
+        try:
+            return path.stat().st_ino
+        except OSError:
+            return None
+
     @contextmanager
     def locked(self, path: Path, report: Callable[[str], None]) -> Iterator[None]:
         """Hold the engine at `path`; waits, and says so, while another process or thread has it.

@@ -99,6 +99,17 @@ def atomic_folder(target: Path, marker: str, force: bool = False) -> Iterator[Pa
         leftovers.forget(note)
 
 
+def require_target(target: Path, marker: str, force: bool = False) -> None:
+    """Say before hours of work what `atomic_folder` would say after them. Raises as it does."""
+    target = Path(os.path.abspath(target))
+    _require_replaceable(target, marker, force)
+    parent = next(folder for folder in target.parents if folder.exists())
+    if not parent.is_dir():
+        raise ConfigurationError(f"{target} cannot be written: {parent} is no folder")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise ConfigurationError(f"{target} cannot be written: no permission in {parent}")
+
+
 def flush_to_disk(path: Path) -> None:
     """Wait until a file, or the names in a folder, would survive a power cut."""
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -51,10 +51,17 @@ def open_video(path: Path, *parameters: int) -> cv2.VideoCapture:
         cv2.setLogLevel(level)
 
 
-def open_video_writer(path: Path, fps: float, size: tuple[int, int]) -> cv2.VideoWriter:
-    """An MP4 of BGR frames of `size` (width, height)."""
-    codec = cv2.VideoWriter_fourcc(*"mp4v")
-    return _with_plain_path(path, lambda name: cv2.VideoWriter(name, codec, fps, size))
+def open_video_writer(
+    path: Path, fps: float, size: tuple[int, int], codec: str = "mp4v"
+) -> cv2.VideoWriter:
+    """An MP4 of BGR frames of `size` (width, height); `vp09` is what browsers play."""
+    code = cv2.VideoWriter_fourcc(*codec)
+    level = cv2.getLogLevel()
+    cv2.setLogLevel(0)
+    try:
+        return _with_plain_path(path, lambda name: cv2.VideoWriter(name, code, fps, size))
+    finally:
+        cv2.setLogLevel(level)
 
 
 def read_matrices(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:

@@ -71,12 +71,15 @@ def camera_from_info(
         return None
     try:
         _require_finite(K, "K")
+        plausibility.require_matrix(K)
         reading = reading_of(info, K, image_size)
         matrix, lens = K, _lens(info)
         if rectified and (np.any(info.p) or lens[0]):
             matrix, lens = _projection(info)[:, :3], ((), PINHOLE)
+            _require_centred(reading, matrix, "P")
         camera = PinholeCamera.from_matrix(reading.apply(matrix), *reading.target, *lens)
         plausibility.require_view(camera)
+        plausibility.require_tangential(camera)
         plausibility.require_invertible(camera)
     except InputError as error:
         raise InputError(_about(topic, error)) from error
@@ -110,6 +113,7 @@ def stereo_from_infos(
         R = [np.eye(3) if rectified else _rotation(info) for info in (left, right)]
         geometry = StereoGeometry(*eyes, R[0], P[0], R[1], P[1])
         plausibility.require_baseline(geometry.baseline)
+        plausibility.require_common_rows(*P)
     except InputError as error:
         raise InputError(_about(topics[1], error)) from error
     return geometry
@@ -126,13 +130,19 @@ def reading_of(info: Any, K: np.ndarray, image_size: tuple[int, int] | None) -> 
     possible = readings(info, image_size)
     word = possible[0]
     best = min(possible, key=lambda reading: reading.off_centre(K))
-    if not plausibility.CENTRE.holds(0.5 + best.off_centre(K)):
-        raise InputError(
-            f"principal point {K[0, 2]:.1f}, {K[1, 2]:.1f} px in a picture of {word.full[0]}x"
-            f"{word.full[1]}: {plausibility.CENTRE} is accepted; K belongs to another size or crop"
-        )
+    _require_centred(best, K, "K")
     clearly = best.off_centre(K) < word.off_centre(K) - NEARER
     return best if clearly else word
+
+
+def _require_centred(reading: Reading, matrix: np.ndarray, name: str) -> None:
+    """Refuse a matrix whose principal point is far from the middle of its picture."""
+    if not plausibility.CENTRE.holds(0.5 + reading.off_centre(matrix)):
+        raise InputError(
+            f"principal point {matrix[0, 2]:.1f}, {matrix[1, 2]:.1f} px in a picture of "
+            f"{reading.full[0]}x{reading.full[1]}: {plausibility.CENTRE} is accepted; {name} "
+            "belongs to another size or crop"
+        )
 
 
 def readings(info: Any, image_size: tuple[int, int] | None) -> list[Reading]:

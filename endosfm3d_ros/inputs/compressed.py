@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from endosfm3d_ros.errors import InputError
-from endosfm3d_ros.inputs.encodings import BAYER, eight_bits, metric_depth, significant_bits
+from endosfm3d_ros.inputs.encodings import BAYER, eight_bits, significant_bits
 
 LARGEST_PIXELS = 8192 * 4320  # a frame of 8K film; no endoscope has more
 JPEG_START, PNG_START = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
@@ -24,7 +24,6 @@ SEARCHED = 65_536  # bytes before a picture that some senders put there
 # In entropy-coded data a marker is 0xff and neither a stuffed zero, a restart nor padding.
 MARKER_IN_DATA = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 FRAME_MARKERS = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
-DEPTH_HEADER = struct.Struct("<iff")  # of compressed_depth_image_transport: kind, a, b
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,23 @@ def read_head(data: bytes) -> FileHead:
         head = None
     if head is None:
         raise InputError(f"compressed image of {len(data)} bytes is cut off or damaged")
-    _check_head(head)
+    check_head(head)
     return head
+
+
+def check_head(head: FileHead) -> None:
+    """Refuse what must not be decoded.
+
+    Raises:
+        InputError: of an impossible size, or of a size that no endoscope has.
+    """
+    if head.width * head.height == 0 or head.width * head.height > LARGEST_PIXELS:
+        raise InputError(
+            f"compressed image says {head.width}x{head.height} px: 1 to {LARGEST_PIXELS} pixels "
+            "are accepted"
+        )
+    if head.kind == "jpeg" and head.bits != 8:
+        raise InputError(f"JPEG with {head.bits} bits: 8 are accepted, or 16 as PNG")
 
 
 def decode_compressed(
@@ -104,45 +118,18 @@ def decode_compressed_plane(data: bytes | np.ndarray) -> np.ndarray:
     A colour file whose channels are equal counts as one.
 
     Raises:
-        InputError: empty, cut off, not an image, or with colours.
+        InputError: empty, cut off, not an image, one that changes its values, or with colours.
     """
     content = bytes(memoryview(data))
-    plane = _decoded(content, read_head(content), cv2.IMREAD_UNCHANGED)
+    head = read_head(content)
+    if head.kind == "jpeg":
+        raise InputError("depth or labels as JPEG: it changes the values; PNG is accepted")
+    plane = _decoded(content, head, cv2.IMREAD_UNCHANGED)
     if plane.ndim == 3 and (plane[..., :3] == plane[..., :1]).all():
         plane = np.ascontiguousarray(plane[..., 0])
     if plane.ndim != 2:
         raise InputError(f"image with {plane.shape[2]} channels: one is accepted")
     return plane
-
-
-def decode_compressed_depth(data: bytes | np.ndarray, format: str) -> np.ndarray:
-    """(H, W) float32 metres of a depth image, as PNG or as compressedDepth; NaN invalid.
-
-    Args:
-        data: the message's data.
-        format: "16UC1; compressedDepth png", "32FC1; compressedDepth" and the like.
-
-    Raises:
-        InputError: another compression than PNG, or a file that is damaged.
-    """
-    encoding, _, compression = format.partition(";")
-    content = bytes(memoryview(data))
-    if "rvl" in compression.lower():
-        raise InputError(
-            f"depth of format {format!r}: only PNG is read; set the parameter "
-            "compressedDepth/format of the sender to png"
-        )
-    if "compressedDepth" not in format:
-        if read_head(content).kind == "jpeg":
-            raise InputError("depth as JPEG: it changes the values; PNG is accepted")
-        return metric_depth(decode_compressed_plane(content), 1e-3)
-    raw = decode_compressed_plane(content[DEPTH_HEADER.size :])
-    if encoding.strip() != "32FC1":
-        return metric_depth(raw, 1e-3)
-    _, a, b = DEPTH_HEADER.unpack_from(content)
-    with np.errstate(divide="ignore"):
-        depth = np.where(raw > 0, np.float32(a) / (raw.astype(np.float32) - np.float32(b)), 0)
-    return metric_depth(depth, 1.0)
 
 
 def orientation(data: bytes) -> int:
@@ -197,16 +184,6 @@ def _as_rgb(pixels: np.ndarray, format: str) -> np.ndarray:
     if stored_exchanged(format):
         return np.ascontiguousarray(pixels[..., :3])
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-
-
-def _check_head(head: FileHead) -> None:
-    if head.width * head.height == 0 or head.width * head.height > LARGEST_PIXELS:
-        raise InputError(
-            f"compressed image says {head.width}x{head.height} px: 1 to {LARGEST_PIXELS} pixels "
-            "are accepted"
-        )
-    if head.kind == "jpeg" and head.bits != 8:
-        raise InputError(f"JPEG with {head.bits} bits: 8 are accepted, or 16 as PNG")
 
 
 def _decoded(content: bytes, head: FileHead, flags: int) -> np.ndarray:

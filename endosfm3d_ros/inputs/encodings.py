@@ -75,6 +75,8 @@ LABEL_ENCODINGS: dict[str, type] = {
     "16SC1": np.int16,
     "32SC1": np.int32,
 }
+UNKNOWN = 0xFFFF  # of 16-bit depth: 65 m
+ROUGHER = 4.0  # times: neighbours in bytes of the wrong order, against the right one
 BIT_DEPTHS = (8, 10, 12, 14, 16)  # of sensors; a wider one never fills a narrower range alone
 
 
@@ -115,6 +117,8 @@ def decode_image(
     if encoding.startswith("bayer"):
         _require_even(encoding, width, 2)
         pixels = pixels[..., 0]
+    if scalar is U16:
+        _require_order(pixels)
     bits = (bits_of or significant_bits)(pixels) if scalar is U16 else 8
     if conversion is not None:
         pixels = cv2.cvtColor(pixels, conversion)
@@ -141,10 +145,15 @@ def decode_depth(
 
 
 def metric_depth(raw: np.ndarray, metres: float) -> np.ndarray:
-    """(H, W) float32 metres of raw values worth `metres` each; NaN where not a positive number."""
+    """(H, W) float32 metres of raw values worth `metres` each.
+
+    NaN where not a positive number, or the largest of 16 bits, which senders use for unknown.
+    """
     with np.errstate(invalid="ignore", over="ignore"):
         depth = np.multiply(raw, np.float32(metres), dtype=np.float32, casting="unsafe")
         depth[~((depth > 0) & np.isfinite(depth))] = np.nan
+        if raw.dtype == np.uint16:
+            depth[raw == UNKNOWN] = np.nan
     return depth
 
 
@@ -193,6 +202,27 @@ def eight_bits(pixels: np.ndarray, bits: int) -> np.ndarray:
     if pixels.dtype == np.uint8:
         return pixels
     return cv2.convertScaleAbs(pixels, alpha=255.0 / ((1 << bits) - 1))
+
+
+def _require_order(pixels: np.ndarray) -> None:
+    """Refuse 16-bit values whose bytes are plainly exchanged: neighbours are alike in pictures."""
+    rows = pixels[::8]
+    given, exchanged = (_roughness(order) for order in (rows, rows.byteswap()))
+    if given > ROUGHER * exchanged:
+        raise InputError(
+            f"16-bit values look as if their bytes were exchanged (neighbours differ by "
+            f"{given:.0%} of the range, by {exchanged:.0%} in the other order): is_bigendian must "
+            "say how they are stored"
+        )
+
+
+def _roughness(pixels: np.ndarray) -> float:
+    """Mean difference of neighbours in a row as a share of the range."""
+    span = int(np.ptp(pixels))
+    if span == 0 or pixels.shape[1] < 3:
+        return 0.0
+    step = 2 if pixels.ndim == 2 else 1  # of a mosaic, like colours
+    return float(np.abs(np.diff(pixels[:, ::step].astype(np.int32), axis=1)).mean()) / span
 
 
 def _planar(data: bytes | np.ndarray, encoding: str, size: tuple[int, int, int]) -> np.ndarray:

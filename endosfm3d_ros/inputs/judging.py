@@ -30,6 +30,11 @@ class Verdict:
     cure: str = ""
 
 
+def rows_limit(width: int) -> float:
+    """px by which matches of a fitting pair may miss their rows, in images of this width."""
+    return FITS * min(1.0, width / WIDTH)
+
+
 def differ(raw: StereoGeometry, rectified: StereoGeometry) -> bool:
     """Whether it matters for the picture how the images are read."""
     grid = np.stack(np.meshgrid(*(np.linspace(0.1, 0.9, 5) * n for n in raw.left.size)), axis=-1)

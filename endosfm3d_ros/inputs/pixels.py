@@ -12,9 +12,11 @@ import numpy as np
 
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.inputs import compressed, encodings
+from endosfm3d_ros.inputs.compressed_depth import decode_compressed_depth
 from endosfm3d_ros.inputs.plausibility import require_depth
 from endosfm3d_ros.inputs.report import InputReport
 
+COLOURS = ("rgb8", "bgr8", "rgba8", "bgra8", "8UC3", "8UC4")  # that labels may come in
 LAYOUT = ("data", "encoding", "height", "width", "step", "is_bigendian")
 
 
@@ -85,7 +87,7 @@ class PixelReader:
 
     def _depth(self, message: Any) -> np.ndarray:
         if is_compressed(message):
-            depth = compressed.decode_compressed_depth(message.data, message.format)
+            depth = decode_compressed_depth(message.data, message.format)
         else:
             depth = encodings.decode_depth(**layout(message))
             if message.encoding == "mono16":
@@ -95,7 +97,7 @@ class PixelReader:
     def _labels(self, message: Any) -> np.ndarray:
         if is_compressed(message):
             return encodings.small_labels(compressed.decode_compressed_plane(message.data))
-        if message.encoding in ("rgb8", "bgr8"):
+        if message.encoding in COLOURS:
             return _grey_of_colour(encodings.decode_image(**layout(message)), message.encoding)
         return encodings.decode_labels(**layout(message))
 

@@ -44,6 +44,9 @@ PINHOLE_VIEW = Range(
 FISHEYE_VIEW = Range(15.0, 220.0, "degrees", "capsules and colonoscopes end at 170 to 200")
 CENTRE = Range(0.3, 0.7, "of the picture", "optics are centred on their sensor")
 PIXEL_ASPECT = Range(0.8, 1.25, "fx / fy", "sensors have square pixels; 4:3 video of PAL has 1.09")
+COMMON_FOCAL, COMMON_ROWS = 2e-3, 0.5  # share, and px, by which P of both eyes may differ
+SKEW = 5e-3  # of fx
+TANGENTIAL = 0.03  # of 33 endoscope cameras, the worst has 0.019
 LEAST_SIDE = 32  # px; nothing can be followed, matched or mapped in less
 DEPTH_VALID = 0.01  # share of the pixels below which a depth image says nothing
 DEPTH_SHARE = 1 / 8  # of the picture's width: coarser depth is no depth of this picture
@@ -67,6 +70,69 @@ def require_baseline(metres: float) -> None:
             "of the left one"
         )
     raise InputError(f"stereo baseline {metres:g} m: {BASELINE} are accepted{looks}")
+
+
+def require_common_rows(P_left: np.ndarray, P_right: np.ndarray) -> None:
+    """Refuse projections (3x4) of two eyes that were not rectified together.
+
+    Raises:
+        InputError: other focal lengths, or another row of the principal point.
+    """
+    focal = np.abs(np.diag(P_right)[:2] / np.diag(P_left)[:2] - 1).max()
+    rows = abs(P_left[1, 2] - P_right[1, 2])
+    if focal > COMMON_FOCAL or rows > COMMON_ROWS or P_left[1, 3] or P_right[1, 3]:
+        raise InputError(
+            f"P of the left eye has fx {P_left[0, 0]:.2f}, fy {P_left[1, 1]:.2f}, cy "
+            f"{P_left[1, 2]:.2f}, P of the right one {P_right[0, 0]:.2f}, {P_right[1, 1]:.2f}, "
+            f"{P_right[1, 2]:.2f} px, {P_right[1, 3]:g} across: {COMMON_FOCAL:.1%} and "
+            f"{COMMON_ROWS:g} px are accepted; calibrate both eyes together"
+        )
+
+
+def require_matrix(K: np.ndarray) -> None:
+    """Refuse a (3, 3) camera matrix of another form than a camera_info has.
+
+    Raises:
+        InputError: pixels that are no rectangles, columns for rows, or another scale.
+    """
+    if K[0, 2] == K[1, 2] == 0 and K[2, :2].any():
+        raise InputError(f"K {K.ravel().tolist()} is written column by column: rows are accepted")
+    if abs(K[0, 1]) > SKEW * K[0, 0] or K[1, 0] or K[2, :2].any() or abs(K[2, 2] - 1) > SKEW:
+        raise InputError(
+            f"K {K.ravel().tolist()}: fx 0 cx, 0 fy cy, 0 0 1 is accepted; a skew of {SKEW:.1%} of "
+            "fx at most is left out"
+        )
+
+
+def require_camera(camera: PinholeCamera) -> None:
+    """Refuse a camera of a file, perhaps of a crop, that no endoscope has.
+
+    Raises:
+        InputError: its field of view, principal point or distortion, with value and limit.
+    """
+    require_view(camera)
+    for place, length in ((camera.cx, camera.width), (camera.cy, camera.height)):
+        if not 0 < place < length - 1:
+            raise InputError(
+                f"principal point {camera.cx:.1f}, {camera.cy:.1f} px outside the picture of "
+                f"{camera.width}x{camera.height}"
+            )
+    require_tangential(camera)
+    require_invertible(camera)
+
+
+def require_tangential(camera: PinholeCamera) -> None:
+    """Refuse tangential distortion that no lens has: another order of the coefficients.
+
+    Raises:
+        InputError: with value and limit.
+    """
+    tangential = camera.distortion[2:4] if camera.lens != FISHEYE else ()
+    if any(abs(value) > TANGENTIAL for value in tangential):
+        raise InputError(
+            f"tangential distortion {', '.join(f'{value:g}' for value in tangential)}: "
+            f"{TANGENTIAL:g} at most is accepted; D is k1, k2, p1, p2, k3, not k1, k2, k3, p1, p2"
+        )
 
 
 def require_view(camera: PinholeCamera) -> None:
@@ -120,7 +186,7 @@ def require_invertible(camera: PinholeCamera) -> None:
 
 
 def require_depth(depth: np.ndarray) -> np.ndarray:
-    """The depth image, if an endoscope can have seen it.
+    """The depth image, if an endoscope can have seen it; single values outside are NaN.
 
     Raises:
         InputError: too few valid pixels, or a median outside `DEPTH`, with what it looks like.
@@ -131,12 +197,13 @@ def require_depth(depth: np.ndarray) -> np.ndarray:
         raise InputError(f"depth valid in {share:.1%} of the pixels: {DEPTH_VALID:.0%} are needed")
     median = float(np.median(depth[valid])) * 1e3
     if DEPTH.holds(median):
-        return depth
+        inside = (depth >= DEPTH.low * 1e-3) & (depth <= DEPTH.high * 1e-3)
+        return np.where(inside, depth, np.float32(np.nan))
     looks = ""
     if DEPTH.holds(median * 1e-3):
-        looks = "; this looks like millimetres in 32FC1, which holds metres (REP 118)"
+        looks = "; as if millimetres came for metres: 32FC1 holds metres, 16UC1 mm (REP 118)"
     elif DEPTH.holds(median * 1e3):
-        looks = "; this looks like metres in 16UC1, which holds millimetres (REP 118)"
+        looks = "; as if metres came for millimetres: 16UC1 holds millimetres (REP 118)"
     raise InputError(f"depth with a median of {median:g} mm: {DEPTH} are accepted{looks}")
 
 

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from endosfm3d_ros.inputs.plausibility import require_picture
 from endosfm3d_ros.pipeline.quality import BALANCED, QualityControl
@@ -35,6 +35,26 @@ class PipelineConfig:
     tissue_budget: float | None = 0.035  # s of one update, beside the slack; None: offline
     quality: str = BALANCED.name  # auto | fast | balanced | fine: shares of what is said above
 
+    @classmethod
+    def complete(cls, live: bool = False, **stages: Any) -> PipelineConfig:
+        """Every stage with its defaults, as `endosfm3d run` has them.
+
+        Args:
+            live: frames do not wait for refinement or models; otherwise all of them do, so that a
+                run can be repeated.
+            stages: fields that differ.
+        """
+        from endosfm3d_ros.tissue.config import TissueConfig
+        from endosfm3d_ros.tools.stage import ToolsConfig
+
+        everything = {
+            "sfm": EstimatorConfig(background=live),
+            "tools": ToolsConfig("auto", in_background=live),
+            "tissue": TissueConfig(),
+            "tissue_budget": cls.tissue_budget if live else None,
+        }
+        return cls(**(everything | stages))
+
 
 @dataclass(frozen=True)
 class Begun:
@@ -47,14 +67,19 @@ class Begun:
 
 
 class Pipeline:
-    """Every stage in order: `process`, or its halves `begin` and `finish`."""
+    """Every stage in order: `process`, or its halves `begin` and `finish`.
+
+    Args:
+        config: None is everything, offline, with the defaults of `endosfm3d run`.
+        report: hears what is being built.
+    """
 
     def __init__(
         self,
         config: PipelineConfig | None = None,
         report: Callable[[str], None] = logging.getLogger(__name__).info,
     ) -> None:
-        self.config = config or PipelineConfig()
+        self.config = config or PipelineConfig.complete()
         self.slack = Slack()
         self.quality = QualityControl(self.config.quality)
         self._work = {"track": 0.0, "map": 0.0}  # s that each half took last

@@ -9,30 +9,31 @@ import trimesh
 
 from endosfm3d_ros.files.atomic import write_bytes
 from endosfm3d_ros.geometry.clouds import grid_triangles, lift
+from endosfm3d_ros.scene.scene_cloud import T_map_camera, declaration
 from endosfm3d_ros.tools.stage import PlacedTool
 from endosfm3d_ros.types import SceneUpdate
 
-GLTF_AXES = np.diag([1.0, -1.0, -1.0, 1.0])  # glTF looks along -z with y up
-
 
 def write_scene(path: Path, update: SceneUpdate) -> None:
-    """GLB of tissue surface and instruments in the camera frame, metres (or relative units).
+    """GLB of tissue surface and instruments in the map frame, metres (or relative units).
 
     The tissue is the map's render, in which instruments hide nothing; without a map it is the
-    depth of this image. Objects are named `tissue` and `tool_<id>`.
+    depth of this image. Objects are named `tissue` and `tool_<id>`. Coordinates are those of the
+    clouds and splats of the run, so y points down, which glTF does not know: viewers show the
+    scene upside down, and everything in one place. `extras` says so.
     """
-    scene = trimesh.Scene()
-    surface = tissue_surface(update)
+    frame, unit = declaration(update)
+    scene = trimesh.Scene(metadata={"frame": frame, "unit": unit})
+    surface, T = tissue_surface(update), T_map_camera(update)
     if len(surface.faces):
-        scene.add_geometry(surface, geom_name="tissue", node_name="tissue", transform=GLTF_AXES)
+        scene.add_geometry(surface, geom_name="tissue", node_name="tissue", transform=T)
     for tool in update.tools.tools if update.tools else ():
         if shown(tool):
             name = f"tool_{tool.track.id}"
             mesh = tool_mesh(tool)
             placement = np.eye(4)
             placement[:3, :3], placement[:3, 3] = tool.placement.R, tool.placement.t
-            transform = GLTF_AXES @ placement
-            scene.add_geometry(mesh, geom_name=name, node_name=name, transform=transform)
+            scene.add_geometry(mesh, geom_name=name, node_name=name, transform=T @ placement)
     if not scene.is_empty:
         write_bytes(path, trimesh.exchange.gltf.export_glb(scene))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from plyfile import PlyData, PlyElement
 
 from endosfm3d_ros.files.atomic import replacing
+from endosfm3d_ros.files.ply import read_ply, write_ply
 from endosfm3d_ros.types import Cloud
 
 FIELDS = [
@@ -16,8 +16,8 @@ FIELDS = [
 ]  # fmt: skip
 
 
-def write_cloud(path: Path, cloud: Cloud, comment: str) -> None:
-    """Binary PLY of N points; positions in the units that the comment names."""
+def write_cloud(path: Path, cloud: Cloud, *comments: str) -> None:
+    """Binary PLY of N points; the comments name frame and units of the positions."""
     vertices = np.zeros(len(cloud.points), FIELDS)
     for i, axis in enumerate("xyz"):
         vertices[axis] = cloud.points[:, i]
@@ -25,14 +25,13 @@ def write_cloud(path: Path, cloud: Cloud, comment: str) -> None:
     for i, colour in enumerate(("red", "green", "blue")):
         vertices[colour] = cloud.colors[:, i]
     vertices["confidence"], vertices["label"] = cloud.confidence, cloud.labels
-    element = PlyElement.describe(vertices, "vertex")
     with replacing(path) as scratch:
-        PlyData([element], byte_order="<", comments=[comment]).write(str(scratch))
+        write_ply(scratch, {"vertex": vertices}, comments)
 
 
 def read_cloud(path: Path) -> Cloud:
     """What `write_cloud` wrote."""
-    vertices = PlyData.read(str(path))["vertex"]
+    vertices = read_ply(path)["vertex"]
     columns = {
         "points": ("x", "y", "z"),
         "colors": ("red", "green", "blue"),

@@ -5,24 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Literal, get_args
 
 import cv2
 import numpy as np
 
-from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.geometry.undistortion import Undistorter
 from endosfm3d_ros.inputs.plausibility import require_picture
 from endosfm3d_ros.runtime.timing import Slack, StageClock
 from endosfm3d_ros.sfm.calibration.intrinsics import IntrinsicsConfig, IntrinsicsFilter
-from endosfm3d_ros.sfm.depth.external import ExternalSource
-from endosfm3d_ros.sfm.depth.shading import ShadingConfig, ShadingSource
+from endosfm3d_ros.sfm.depth.shading import ShadingConfig
 from endosfm3d_ros.sfm.depth.source import DepthSource
-from endosfm3d_ros.sfm.depth.stereo import StereoConfig, StereoSource
+from endosfm3d_ros.sfm.depth.stereo import StereoConfig
 from endosfm3d_ros.sfm.depth.view import within_view
-from endosfm3d_ros.sfm.endosfm3d.source import EndoSfM3D, EndoSfM3DConfig
-from endosfm3d_ros.sfm.endosfm3d.weights import find_weights
+from endosfm3d_ros.sfm.depth_sources import AUTO, DepthSources
+from endosfm3d_ros.sfm.endosfm3d.source import EndoSfM3DConfig
 from endosfm3d_ros.sfm.scale.normaliser import ScaleConfig
 from endosfm3d_ros.sfm.scale.sources import ScaleSourcesConfig
 from endosfm3d_ros.sfm.scale.stage import ScaleStage
@@ -30,14 +27,12 @@ from endosfm3d_ros.sfm.tracking.motion import MotionTracker
 from endosfm3d_ros.sfm.tracking.motion_config import MotionConfig
 from endosfm3d_ros.types import Frame, IntrinsicsEstimate, MotionPrior, SceneUpdate
 
-SourceName = Literal["auto", "topic", "stereo", "endosfm3d", "shading"]
-
 
 @dataclass(frozen=True)
 class EstimatorConfig:
     """Settings of every part of the stage."""
 
-    depth_source: SourceName = "auto"
+    depth_source: str = AUTO  # one of `depth_sources.NAMES`
     stereo: StereoConfig = field(default_factory=StereoConfig)
     shading: ShadingConfig = field(default_factory=ShadingConfig)
     network: EndoSfM3DConfig = field(default_factory=EndoSfM3DConfig)
@@ -70,21 +65,7 @@ class Estimator:
         slack: Slack | None = None,
     ) -> None:
         self.config = config or EstimatorConfig()
-        if self.config.depth_source not in get_args(SourceName):
-            raise ConfigurationError(
-                f"depth source '{self.config.depth_source}': accepted are "
-                f"{', '.join(get_args(SourceName))}"
-            )
-        self._no_weights = ""
-        self._sources: dict[str, DepthSource] = {
-            source.name: source
-            for source in (
-                ExternalSource(),
-                StereoSource(self.config.stereo),
-                ShadingSource(self.config.shading),
-                *self._network(report),
-            )
-        }
+        self._sources = DepthSources(self.config, report)
         c = self.config
         self._intrinsics = IntrinsicsFilter(c.intrinsics, c.background, slack)
         self._motion = MotionTracker(c.motion, c.background, slack)
@@ -95,23 +76,10 @@ class Estimator:
             None  # distortion that the last image was believed in
         )
 
-    def _network(self, report: Callable[[str], None]) -> list[EndoSfM3D]:
-        """The network source; without weights it is missed only where it was asked for."""
-        if self.config.depth_source not in ("auto", EndoSfM3D.name):
-            return []
-        try:
-            find_weights(self.config.network.weights)
-        except ConfigurationError as error:
-            if self.config.depth_source == EndoSfM3D.name:
-                raise
-            self._no_weights = f"{error}; until then depth from one eye comes from shading"
-            return []
-        return [EndoSfM3D.installed(self.config.network, report)]
-
     def reset(self) -> None:
         """Forget the stream; the next frame is a first frame."""
         self.source = self._bend = None
-        for part in (*self._sources.values(), self._intrinsics, self._motion, self._scale):
+        for part in (*self._sources, self._intrinsics, self._motion, self._scale):
             part.reset()
 
     @property
@@ -129,7 +97,8 @@ class Estimator:
 
     def match_eyes_at(self, share: float) -> None:
         """Compare the eyes at this share of the configured width from the next frame on."""
-        self._sources[StereoSource.name].match_at(share)
+        for source in self._sources:
+            source.match_at(share)
 
     def estimate(self, frame: Frame, clock: StageClock) -> SceneUpdate:
         """One frame through the stage.
@@ -141,7 +110,7 @@ class Estimator:
         require_picture(frame.image)
         # 1 which source, and once for everything after it: which camera took the image
         if self.source is None:
-            self.source = self._sources[self._choose(frame)]
+            self.source = self._sources.best_for(frame)
         with clock.stage("intrinsics"):
             intrinsics = self._intrinsics.update(frame)
         lens = self.source.lens(frame, intrinsics.camera)
@@ -170,7 +139,7 @@ class Estimator:
         # 5 image and labels in the pixels of the depth
         straight, _ = self._straight(seen, camera)
         image, labels = _at_size(straight, depth.camera.size)
-        if self.source.name != ExternalSource.name:
+        if not self.source.sees_surround:
             depth = within_view(depth, image)
         return SceneUpdate(
             frame, image, depth, intrinsics, tracked.pose, lens=lens, labels=labels,
@@ -191,7 +160,7 @@ class Estimator:
 
         The camera that it sees counts from the next frame on.
         """
-        if not isinstance(self.source, EndoSfM3D):
+        if not self.source.foresees_motion:
             return None
         with clock.stage("pose"):
             found = self.source.motion_prior(frame, known)
@@ -205,29 +174,19 @@ class Estimator:
     def notes(self) -> list[str]:
         """What the user should know about the choice of the source and of its back ends."""
         failed = self._intrinsics.notes + ([self._motion.note] if self._motion.note else [])
-        return self._source_notes() + self._scale.notes() + failed
-
-    def _source_notes(self) -> list[str]:
-        if isinstance(self.source, EndoSfM3D):
-            return self.source.notes + [
-                f"{engine.info.network} runs on {engine.info.backend}, not on {reason}"
-                for engine in self.source.engines
-                for reason in engine.info.refused
-            ]
-        fell_back = isinstance(self.source, ShadingSource) and self._no_weights
-        return [self._no_weights] if fell_back else []
+        source = []
+        if self.source is not None:
+            source = self.source.notes + self._sources.note(self.source)
+        return source + self._scale.notes() + failed
 
     def backend(self) -> str:
         """What runs the networks; "none" where none run."""
-        if not isinstance(self.source, EndoSfM3D):
-            return "none"
-        weights = f"{self.source.weights.name}: " if self.source.weights else ""
-        return weights + ", ".join(str(engine.info) for engine in self.source.engines)
+        return self.source.backend if self.source is not None else "none"
 
     def k_seen_by(self) -> str:
         """Which stages have read the given calibration since `reset`, comma separated."""
         readers = {
-            StereoSource.name: isinstance(self.source, StereoSource),
+            "stereo": self.source is not None and self.source.reads_calibration,
             "intrinsics": self._intrinsics.reads_calibration,
             "scale": self._scale.reads_calibration,
         }
@@ -244,16 +203,6 @@ class Estimator:
         )
         straight = replace(frame, image=image, depth=depth, tool_labels=labels)
         return straight, camera.undistorted()
-
-    def _choose(self, frame: Frame) -> str:
-        """The best source that this frame can feed."""
-        if self.config.depth_source != "auto":
-            return self.config.depth_source
-        if frame.depth is not None:
-            return ExternalSource.name
-        if frame.right_image is not None and frame.stereo is not None:
-            return StereoSource.name
-        return EndoSfM3D.name if EndoSfM3D.name in self._sources else ShadingSource.name
 
 
 def _at_size(frame: Frame, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray | None]:

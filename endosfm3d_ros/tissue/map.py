@@ -258,7 +258,7 @@ class TissueMap:
         # 10 within the caps
         with clock.stage("maintain"):
             self._maintain(view, visible, place)
-        # 11 now and then colours of what is out of visible, on a remembered view
+        # 11 now and then colours of what is out of sight, on a remembered view
         with clock.stage("replay"):
             self._replay(given)
         # 12 colours again, new Gaussians included, in the time that is left

@@ -15,7 +15,7 @@ from rosbags.highlevel import AnyReader
 
 from endosfm3d_ros.datasets.clips.writer import write_clip
 from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
-from endosfm3d_ros.nodes.messages.scene import TOPICS
+from endosfm3d_ros.nodes.outputs.catalogue import all_topics
 from endosfm3d_ros.scene.ply import read_cloud
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,9 +44,10 @@ def result(clip, tmp_path_factory) -> Path:
 def test_run_writes_every_topic_of_every_frame(result):
     with AnyReader([result / "bag"]) as bag:
         counts = {connection.topic: connection.msgcount for connection in bag.connections}
-    stages = ("tissue/image", "tissue/depth", "tissue/camera_info", "tissue/points")
-    stages += ("tools/models", "tools/markers", "tools/labels")  # no tool, so no clearance
-    assert counts == {"/tf": 6, **{f"/endosfm3d/{topic}": 6 for topic in (*TOPICS, *stages)}}
+    said = {name for name, topic in all_topics().items() if topic.recorded} | {"status"}
+    own = {f"/endosfm3d/{name}" for name in said - {"tools/clearance"}}  # there is no tool
+    image = "/endoscope/left/image_raw/compressed"
+    assert counts == dict.fromkeys(own | {"/tf", image}, 6)
 
 
 def test_run_writes_cloud_map_pictures_and_summary(result):

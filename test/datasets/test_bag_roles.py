@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from recorded import STORE
+from rosbags.rosbag2 import StoragePlugin, Writer
 
 from endosfm3d_ros.datasets.bags.sequence import BagSequence
 from endosfm3d_ros.datasets.open import SourceOptions, open_sequence
@@ -219,3 +221,82 @@ def test_a_masks_of_both_eyes_is_split_like_the_picture(maker, tmp_path):
     maker.image("/stereo/tool_mask", 0, labels, "mono8")
     sequence = BagSequence(maker.write(tmp_path / "bag"), image_layout="side_by_side")
     assert sequence.mask(0).shape == (120, 160) and sequence.mask(0).sum() == 1200
+
+
+def test_a_name_that_stands_for_two_message_types_is_two_topics(maker, pictures, tmp_path):
+    """Raw and compressed images published under one name: MCAP keeps both."""
+    path = tmp_path / "bag"
+    with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        kinds = ("sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/Image")
+        connections = [
+            writer.add_connection("/left/image_raw", kind, typestore=STORE) for kind in kinds
+        ]
+        for i in range(3):
+            maker.compressed("/left/image_raw", i + 1, pictures[i])
+            maker.image("/left/image_raw", i + 1, pictures[i])
+            for connection, (_, content, _) in zip(connections, maker.rows[-2:]):
+                data = STORE.serialize_cdr(content, content.__msgtype__)
+                writer.write(connection, i + 1, data)
+    sequence = open_sequence(path)
+    for frame, picture in zip(sequence, pictures[:3], strict=True):
+        np.testing.assert_array_equal(frame.image, picture)
+    assert not said(sequence, "damaged")
+    named = SourceOptions(left="/left/image_raw")
+    assert len(open_sequence(path, options=named)) == 3
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("/l/left/image_rect", "/l/right/image_raw", "/l/left/camera_info", ""),
+         "not taken as the right eye of /l/left/image_rect"),
+        (("/left/image_raw", "/right/image_raw", "/left/camera_info", ""),
+         "/right/image_raw: without calibration: no metres from this pair"),
+        (("/left/image_raw", "/right/image_raw", "/left/camera_info", "/calibration"),
+         "/right/image_raw: without calibration; there is one on /calibration"),
+    ],
+    ids=["one rectified", "no info", "an info elsewhere"],
+)  # fmt: skip
+def test_what_keeps_a_recording_from_being_a_pair_is_said(maker, pictures, tmp_path, names, words):
+    left, right, left_info, right_info = names
+    for i in range(3):
+        stamp = (i + 1) * 10**8
+        maker.info(left_info, stamp, (40, 30))
+        if right_info:
+            maker.info(right_info, stamp, (40, 30))
+        maker.image(left, stamp, pictures[i])
+        maker.image(right, stamp, pictures[6 + i])
+    sequence = open_sequence(maker.write(tmp_path / "bag"))
+    assert sequence.stereo is None
+    assert said(sequence, words)
+
+
+def test_calibrations_in_one_folder_are_told_apart_by_their_eyes(maker, pictures, tmp_path):
+    bag = rig(maker, pictures, "/stereo/{}_image", "/stereo/{}_info").write(tmp_path / "bag")
+    sequence = open_sequence(bag)
+    assert sequence.topics.infos == ("/stereo/left_info", "/stereo/right_info")
+    assert sequence.stereo.baseline == pytest.approx(0.005)
+
+
+def test_depth_that_nobody_named_is_said_and_a_lone_right_eye_is_asked_for(
+    maker, pictures, tmp_path
+):
+    for i in range(3):
+        maker.image("/left/image_raw", (i + 1) * 10**8, pictures[i])
+        depth = np.full((30, 40), 40, np.uint16)
+        maker.image("/left/depth", (i + 1) * 10**8, depth, "16UC1")
+    sequence = open_sequence(maker.write(tmp_path / "bag"))
+    assert sequence.reference_depth(0) is None
+    assert said(sequence, "--input depth=/left/depth")
+    lone = type(maker)()
+    lone.image("/right/image_raw", 10**8, pictures[0])
+    with pytest.raises(InputError, match="all are called right, so one has to be named"):
+        open_sequence(lone.write(tmp_path / "lone"))
+
+
+def test_images_of_two_cameras_under_one_name_are_said(maker, pictures, tmp_path):
+    for i in range(4):
+        maker.image("/left/image_raw", (i + 1) * 10**8, pictures[i])
+        maker.rows[-1][1].header.frame_id = "ab"[i % 2]
+    sequence = open_sequence(maker.write(tmp_path / "bag"))
+    assert said(sequence, "2 frame_ids (a, b) are mixed")

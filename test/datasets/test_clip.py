@@ -1,5 +1,6 @@
 """Clip folders: what is written is read, and what is no clip is one sentence."""
 
+import json
 import shutil
 
 import numpy as np
@@ -63,6 +64,12 @@ def test_a_folder_that_is_no_clip_is_never_replaced(tmp_path):
         write_clip(SimulatedSequence(frames=1), tmp_path / "home", force=True)
 
 
+def change(clip, **values):
+    """Other values in the camera file; the clip is one of raw eyes."""
+    path = clip / "calibration.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
@@ -73,6 +80,10 @@ def test_a_folder_that_is_no_clip_is_never_replaced(tmp_path):
         (lambda clip: (clip / "left" / "000001.png").write_bytes(b""), "000001.png: .* 0 bytes"),
         (lambda clip: (clip / "depth_ref" / "000001.png").write_bytes(b"\x89P"), "is cut off"),
         (lambda clip: (clip / "poses_ref.txt").write_text("0 1 2\n"), "poses_ref.txt line 1"),
+        (lambda clip: change(clip, depth_unit_mm=5.0), r"depth_unit_mm of the camera file"),
+        (lambda clip: change(clip, D1=[0, 0, 0.2, 0]), "tangential distortion 0.2, 0"),
+        (lambda clip: change(clip, K1=[[9, 0, 80], [0, 9, 64], [0, 0, 1]]), "sees 167 degrees"),
+        (lambda clip: change(clip, K1=[[130, 0, 640], [0, 130, 64], [0, 0, 1]]), "640.0, 64.0 px"),
     ],
 )
 def test_a_damaged_clip_is_one_sentence(clip_folder, tmp_path, damage, sentence):

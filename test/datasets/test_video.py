@@ -103,6 +103,7 @@ def test_what_is_no_video_is_one_sentence(tmp_path, content, capfd):
 
 def test_a_video_that_ends_early_is_one_sentence(video):
     whole = video.read_bytes()
-    video.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match=r"cut off or damaged|cannot be read as a video"):
+    half = len(whole) // 2
+    video.write_bytes(whole[:half] + bytes(len(whole) - half))
+    with pytest.raises(InputError, match=r"ends after .* it is cut off or damaged"):
         list(VideoSequence(video))

@@ -287,3 +287,55 @@ def test_a_container_that_promises_more_than_it_holds_is_said(tmp_path):
     frames = list(sequence)
     assert 15 < len(frames) <= len(sequence) < 30
     assert any("of the 40 frames of its header" in str(e) for e in sequence.report.entries)
+
+
+# --- cut off ---------------------------------------------------------------------------------
+
+
+def moved_to_the_front(content):
+    """A MP4 whose index lies before the pictures, as for streaming."""
+    boxes, at = [], 0
+    while at < len(content):
+        (length,) = struct.unpack_from(">I", content, at)
+        boxes.append(content[at : at + length])
+        at += length
+    (moov,) = (box for box in boxes if box[4:8] == b"moov")
+    others = [box for box in boxes if box[4:8] not in (b"ftyp", b"moov")]
+    table = moov.index(b"stco") + 8
+    (count,) = struct.unpack_from(">I", moov, table)
+    offsets = struct.unpack_from(f">{count}I", moov, table + 4)
+    index = bytearray(moov)
+    struct.pack_into(f">{count}I", index, table + 4, *(offset + len(moov) for offset in offsets))
+    return b"".join([boxes[0], bytes(index), *others])
+
+
+@pytest.mark.parametrize("share", [0.35, 0.7, 0.95])
+@pytest.mark.parametrize("kind", ["MJPG avi", "XVID avi", "FFV1 avi", "mp4v mp4"])
+def test_of_a_cut_video_what_is_whole_is_read_and_the_loss_is_said(tmp_path, kind, share):
+    codec, suffix = kind.split()
+    path = write(tmp_path / f"whole.{suffix}", codec, frames=40, make=noisy)
+    content = path.read_bytes()
+    if suffix == "mp4":
+        content = moved_to_the_front(content)
+        path.write_bytes(content)
+    whole = [frame.image for frame in open_sequence(path)]
+    assert len(whole) == 40
+    cut = tmp_path / f"cut.{suffix}"
+    cut.write_bytes(content[: int(len(content) * share)])
+    sequence = open_sequence(cut)
+    frames = [frame.image for frame in sequence]
+    assert 40 * share - 12 < len(frames) <= len(sequence) < 40
+    assert any("of the 40 frames of its header" in str(e) for e in sequence.report.entries)
+    for found, stored in zip(frames, whole):
+        np.testing.assert_array_equal(found, stored)
+
+
+def noisy(i):
+    return np.random.default_rng(i).integers(0, 255, (128, 160, 3), np.uint8)
+
+
+def test_a_cut_video_without_its_index_says_what_is_missing_and_what_helps(tmp_path):
+    path = write(tmp_path / "cut.mp4", "mp4v")
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(InputError, match=r"list of its frames \(moov\).*untrunc"):
+        open_sequence(path)

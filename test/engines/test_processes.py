@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from endosfm3d_ros.engines import EngineSettings, NetworkRecipe, TensorSpec, obtain_engine
 
@@ -82,6 +83,16 @@ def test_start_from_the_cache_imports_no_torch(tmp_path, log):
     obtain_engine(recipe(log, 0.0), EngineSettings(cache_dir=folder))
     process = start(folder, log, 0.0)
     answer = process.communicate(timeout=60)[0]
+    assert answer.strip() == "openvino cached without torch"
+
+
+def test_an_engine_that_is_there_waits_for_no_lock(tmp_path, log):
+    """Nodes that start together load side by side."""
+    folder = tmp_path / "engines"
+    obtain_engine(recipe(log, 0.0), EngineSettings(cache_dir=folder))
+    (lock,) = folder.glob("*.lock")
+    with FileLock(lock):
+        answer = start(folder, log, 0.0).communicate(timeout=60)[0]
     assert answer.strip() == "openvino cached without torch"
 
 

@@ -13,8 +13,12 @@ from endosfm3d_ros.evaluation.runs.tissue import _region
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.geometry.undistortion import Undistorter
-from endosfm3d_ros.pipeline.pipeline import Pipeline
+from endosfm3d_ros.pipeline.pipeline import Pipeline, PipelineConfig
 from endosfm3d_ros.types import Frame, ScaleSource, TrackingState
+
+
+def depth_only() -> Pipeline:
+    return Pipeline(PipelineConfig())
 
 
 def fed(part, sequence, updates):
@@ -38,7 +42,7 @@ def test_depth_scores_are_means_over_frames_with_reference(clip, make_update, hi
     sequence = clip(4)
     sequence.depths = {0: hills, 2: hills}
     updates = [make_update(f, hills * k) for f, k in zip(sequence, (1.01, 9, 1.03, 9))]
-    scores = fed(DepthPart(sequence, Pipeline()), sequence, updates)
+    scores = fed(DepthPart(sequence, depth_only()), sequence, updates)
     assert scores.frames == 2
     assert scores.values["abs_rel_metric"] == pytest.approx(0.02, rel=1e-3)
     assert scores.values["flicker"] == pytest.approx(np.log(1.03 / 1.01), rel=1e-3)
@@ -50,7 +54,7 @@ def test_a_constant_scale_does_not_flicker(clip, make_update, hills):
     sequence = clip(5)
     sequence.depths = dict.fromkeys(range(5), hills)
     updates = [make_update(f, 4 * hills, scale=ScaleSource.RELATIVE) for f in sequence]
-    scores = fed(DepthPart(sequence, Pipeline()), sequence, updates)
+    scores = fed(DepthPart(sequence, depth_only()), sequence, updates)
     assert scores.values["flicker"] == pytest.approx(0, abs=1e-6)
     assert not {"abs_rel_metric", "median_rel_err", "sq_rel", "rmse_mm"} & scores.values.keys()
 
@@ -60,7 +64,7 @@ def test_smaller_depth_is_scored_at_the_size_of_the_reference(clip, make_update)
     sequence.depths = {0: np.full((24, 32), 0.06, np.float32)}
     small = np.full((12, 16), 0.06, np.float32)
     scores = fed(
-        DepthPart(sequence, Pipeline()), sequence, [make_update(next(iter(sequence)), small)]
+        DepthPart(sequence, depth_only()), sequence, [make_update(next(iter(sequence)), small)]
     )
     assert scores.values["coverage"] == 1
     assert scores.values["abs_rel_metric"] == pytest.approx(0, abs=1e-6)
@@ -69,7 +73,7 @@ def test_smaller_depth_is_scored_at_the_size_of_the_reference(clip, make_update)
 def test_held_depth_maps_are_few_and_spread(clip, make_update, hills):
     sequence = clip(40)
     sequence.depths = {i: hills for i in range(0, 40, 2)}
-    part = DepthPart(sequence, Pipeline(), limit=5)
+    part = DepthPart(sequence, depth_only(), limit=5)
     for i, frame in enumerate(sequence):
         part.add(i, make_update(frame, hills))
     assert part.pending_bytes == 5 * hills.nbytes
@@ -82,7 +86,7 @@ def test_a_dead_depth_source_scores_its_coverage(clip, make_update, hills):
     sequence.depths = {0: hills, 1: hills}
     nothing = np.full_like(hills, np.nan)
     scores = fed(
-        DepthPart(sequence, Pipeline()), sequence, [make_update(f, nothing) for f in sequence]
+        DepthPart(sequence, depth_only()), sequence, [make_update(f, nothing) for f in sequence]
     )
     assert scores.values == {"coverage": 0}
 
@@ -92,7 +96,7 @@ def test_pose_scores_of_a_shrunk_path(clip, make_update):
     sequence.poses = dict(enumerate(straight(10)))
     shrunk = [se3.from_rotation(T[:3, :3], 0.9 * T[:3, 3]) for T in straight(10)]
     updates = [make_update(f, T=T) for f, T in zip(sequence, shrunk)]
-    values = fed(PosePart(sequence, Pipeline()), sequence, updates).values
+    values = fed(PosePart(sequence, depth_only()), sequence, updates).values
     positions = 1e3 * np.stack(straight(10))[:, :3, 3]
     spread = np.sqrt(np.square(positions - positions.mean(axis=0)).sum(axis=1).mean())
     assert values["ate_se3_mm"] == pytest.approx(0.1 * spread, rel=1e-6)
@@ -112,7 +116,7 @@ def test_no_millimetres_without_a_metric_scale(clip, make_update, why):
     sequence.poses_metric = relative
     scale = ScaleSource.RELATIVE if relative else ScaleSource.STEREO
     updates = [make_update(f, T=T, scale=scale) for f, T in zip(sequence, straight(8))]
-    values = fed(PosePart(sequence, Pipeline()), sequence, updates).values
+    values = fed(PosePart(sequence, depth_only()), sequence, updates).values
     unitless = {"lost_frames", "ate_sim3_of_path", "ate_rot_deg", "rpe_rot_deg", "snippet5_ate"}
     assert set(values) == unitless
 
@@ -122,7 +126,7 @@ def test_lost_frames_count_with_the_pose_they_hold(clip, make_update):
     sequence.poses = dict(enumerate(straight(6)))
     updates = [make_update(f, T=T) for f, T in zip(sequence, straight(6))]
     updates[5] = make_update(updates[5].frame, T=straight(6)[4], state=TrackingState.LOST)
-    scores = fed(PosePart(sequence, Pipeline()), sequence, updates)
+    scores = fed(PosePart(sequence, depth_only()), sequence, updates)
     assert scores.values["lost_frames"] == 1 and scores.frames == 6
     assert scores.values["ate_se3_mm"] > 0.1
 
@@ -132,12 +136,12 @@ def test_parts_without_reference_have_no_scores(clip, make_update):
     sequence.camera = None
     updates = [make_update(f) for f in sequence]
     for part in (DepthPart, PosePart, IntrinsicsPart):
-        assert fed(part(sequence, Pipeline()), sequence, updates) is None
+        assert fed(part(sequence, depth_only()), sequence, updates) is None
 
 
 def test_intrinsics_are_those_of_the_last_frame(clip, make_update):
     sequence = clip(3)
-    pipeline = Pipeline()
+    pipeline = depth_only()
     values = fed(IntrinsicsPart(sequence, pipeline), sequence, map(make_update, sequence)).values
     assert values["focal_rel_err"] == values["centre_rel_err"] == 0
     assert (values["state"], values["mode"]) == ("converged", "estimate")
@@ -149,7 +153,7 @@ def test_intrinsics_of_a_zoomed_camera_are_compared_with_the_zoomed_one(clip, ma
     camera = sequence.camera
     half = replace(camera, fx=camera.fx / 2, fy=camera.fy / 2)
     sequence.reference_camera = {2: half}.get
-    part = IntrinsicsPart(sequence, Pipeline())
+    part = IntrinsicsPart(sequence, depth_only())
     assert fed(part, sequence, map(make_update, sequence)).values["focal_rel_err"] == 1
 
 
@@ -163,7 +167,7 @@ def test_pose_and_intrinsics_are_drawn_where_a_folder_is_given(clip, make_update
     sequence.poses = dict(enumerate(straight(6)))
     updates = [make_update(f, T=T) for f, T in zip(sequence, straight(6))]
     for part, name in ((PosePart, "trajectory.png"), (IntrinsicsPart, "focal_length.png")):
-        fed(part(sequence, Pipeline(), tmp_path), sequence, updates)
+        fed(part(sequence, depth_only(), tmp_path), sequence, updates)
         picture = cv2.imread(str(tmp_path / name))
         assert picture.shape[0] > 300
         assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 20

@@ -12,7 +12,7 @@ from endosfm3d_ros.evaluation.metrics.protocols import (
     find_protocol,
 )
 from endosfm3d_ros.evaluation.parts.estimates import DepthPart
-from endosfm3d_ros.pipeline.pipeline import Pipeline
+from endosfm3d_ros.pipeline.pipeline import Pipeline, PipelineConfig
 from endosfm3d_ros.types import ScaleSource
 
 
@@ -67,7 +67,7 @@ def test_a_report_carries_both_and_names_the_protocol(clip, make_update, hills):
     sequence = clip(3)
     far = np.where(np.arange(hills.shape[1]) < 4, np.float32(0.5), hills)
     sequence.depths = dict.fromkeys(range(3), far)
-    part = DepthPart(sequence, Pipeline(), protocol=find_protocol("scared"))
+    part = DepthPart(sequence, Pipeline(PipelineConfig()), protocol=find_protocol("scared"))
     for i, frame in enumerate(sequence):
         part.add(i, make_update(frame, 2 * hills, scale=ScaleSource.RELATIVE))
         part.settle()

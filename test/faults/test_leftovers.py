@@ -153,8 +153,10 @@ def test_a_link_is_followed_and_a_pipe_is_refused(tmp_path):
 
 # Modules that write into a folder of `atomic_folder`, append to a log, or are the helper itself.
 MAY_WRITE = {
-    "files/atomic.py", "files/leftovers.py", "cli/run.py", "nodes/offline/bag_writer.py",
-    "scene/film.py", "weights/installation.py", "datasets/formats/calibration.py",
+    "files/atomic.py", "files/leftovers.py", "files/ply.py", "cli/run.py",
+    "nodes/offline/bag_writer.py",
+    "run_folder/depth_files.py", "scene/film_file.py", "weights/installation.py",
+    "datasets/formats/calibration.py",
     "datasets/clips/writer.py", "datasets/formats/intrinsics_table.py",
     "datasets/formats/poses.py", "datasets/published/stereomis_writer.py",
     "datasets/formats/tool_truth.py", "training/adapters.py", "training/exports.py",

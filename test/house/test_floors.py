@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "endosfm3d_ros"
-GENERATED = {"msg", "srv"}
+GENERATED = {"msg", "srv", "__version__"}
 ROW = re.compile(r"^\| (\d) \| (.*?) \|", re.MULTILINE)
 
 

@@ -153,11 +153,27 @@ def test_no_size_is_that_of_the_images_and_is_said():
         ((320, 256), {"d": [-1.5, 0.0, 0, 0, 0]}, "cannot be undone: pixels 123 px"),
         ((320, 256), {"distortion_model": "omnidirectional"}, "'omnidirectional': accepted are"),
         ((320, 256), {"d": [0.1] * 6}, "6 distortion coefficients"),
+        ((320, 256), {"d": [-0.3, 0.1, 0.05, 0, 0]}, "tangential distortion 0.05, 0: 0.03 at most"),
+        ((320, 256), {"k": [280, 0, 0, 0, 280, 0, 160, 127, 1]}, "written column by column"),
+        ((320, 256), {"k": [280, 20, 160, 0, 280, 127, 0, 0, 1]}, "a skew of 0.5% of fx at most"),
+        ((320, 256), {"k": [280, 0, 160, 0, 280, 127, 0, 0, 2]}, "0 0 1 is accepted"),
     ],
 )  # fmt: skip
 def test_a_camera_of_other_pixels_is_refused_with_numbers(size, changes, sentence):
     with pytest.raises(InputError, match=f"camera_info .*{sentence}"):
         one_eye(size, **changes)
+
+
+@pytest.mark.parametrize("scale", [0.5, 2.0])
+def test_p_of_another_size_is_refused_for_a_rectified_topic(scale):
+    """K may belong to the pixels and P not: 102 % and 51 % of error in depth, without a word."""
+    s = np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2], [0, 0, 1]])
+    sent = infos(RIG)
+    for message in sent:
+        message.p = (s @ message.p.reshape(3, 4)).ravel()
+    contract = contract_of(RECT, sent)
+    assert contract.stereo is None and contract.camera is None
+    assert "P belongs to another size" in contract.report.entries[0].sentence
 
 
 @pytest.mark.parametrize("count", [4, 5, 8, 12, 14])
@@ -214,6 +230,30 @@ def test_a_baseline_that_no_endoscope_has_leaves_one_eye(baseline, sentence):
     import re
 
     assert re.search(sentence, entry.sentence)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({(0, 0): 1.03, (1, 1): 1.03}, "fx 280.00, .* right one 288.40"),
+        ({(1, 2): 1.03}, "cy 127.00, .* 130.81 px"),
+        ({(1, 3): -0.1}, "-0.1 across"),
+    ],
+    ids=["other focal length", "other row", "one above the other"],
+)
+def test_projections_that_were_not_made_together_are_no_pair(changes, sentence):
+    """Each eye calibrated alone, with its own K as P and a baseline written into it."""
+    left, right = infos(RIG)
+    P = right.p.reshape(3, 4).copy()
+    for place, change in changes.items():
+        P[place] = P[place] * change if change > 0 else change
+    right.p = P.ravel()
+    contract = contract_of(sent=(left, right))
+    assert contract.stereo is None and contract.camera is not None
+    (entry,) = contract.report.entries
+    import re
+
+    assert re.search(sentence, entry.sentence) and "calibrate both eyes together" in entry.sentence
 
 
 def test_another_calibration_waits_until_a_new_scene_or_the_old_one():
@@ -283,11 +323,31 @@ def test_a_pair_that_leaves_its_rows_is_refused_and_recovers():
     knocked = picture(RIG.right, plane, turned @ RIG.R, centre)
     good = depth_of_pair(contract, left, right, SECOND, source)
     assert np.isfinite(good).mean() > 0.5
-    with pytest.raises(InputError, match=r"matches lie \d+\.\d px off their rows .* 2\.0 are"):
+    with pytest.raises(InputError, match=r"matches lie \d+\.\d px off their rows .* 1\.0 are"):
         depth_of_pair(contract, left, knocked, 2 * SECOND, source)
     with pytest.raises(InputError, match="off their rows"):  # also between the seconds
         depth_of_pair(contract, left, knocked, 2 * SECOND + SECOND // 30, source)
     depth_of_pair(contract, left, right, 2 * SECOND + SECOND // 15, source)
+
+
+@pytest.mark.parametrize("frozen", ["left", "right"])
+def test_an_eye_that_repeats_its_picture_under_new_stamps_is_refused(frozen):
+    """From the first repetition on, and not once it moves again or both stand still."""
+    source, contract = StereoSource(), contract_of()
+    at = [eyes(RIG, Plane(0.04, (0.02 * i, 0.0)), rectified=False) for i in range(5)]
+    stamps = iter(range(SECOND, 2 * SECOND, SECOND // 30))
+
+    def look(i: int, j: int) -> np.ndarray:
+        left, right = (at[j][0], at[i][1]) if frozen == "left" else (at[i][0], at[j][1])
+        return depth_of_pair(contract, left, right, next(stamps), source)
+
+    look(0, 0)
+    look(1, 1)
+    for i in (2, 3, 4):
+        with pytest.raises(InputError, match=f"the {frozen} eye repeats its last picture"):
+            look(i, 1)
+    for i in (2, 2, 2, 3):  # it goes on, everything stands still, and goes on
+        assert np.isfinite(look(i, i)).mean() > 0.5
 
 
 def test_eyes_exchanged_in_mid_stream_give_no_depth_at_all():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import zlib
@@ -10,10 +11,11 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from depth_combinations import depth_message, rvl_of
 from plane_scene import compressed_message, raw_message
 
 from endosfm3d_ros.errors import InputError
-from endosfm3d_ros.inputs import compressed
+from endosfm3d_ros.inputs import compressed, rvl
 from endosfm3d_ros.inputs.pixels import PixelReader
 from endosfm3d_ros.inputs.report import Action, InputReport, Severity
 
@@ -208,9 +210,14 @@ def packed_depth(kind: str) -> SimpleNamespace:
     if kind == "16UC1":
         body = struct.pack("<iff", 0, 0.0, 0.0) + png((DEPTH * 1e3).round().astype(np.uint16))
         return compressed_message(body, "16UC1; compressedDepth png")
-    a, b = 600.0, 1.0  # depth is a / (value - b)
+    a, b = 60.0, 1.0  # depth is a / (value - b)
     body = struct.pack("<iff", 0, a, b) + png((a / DEPTH + b).astype(np.uint16))
     return compressed_message(body, "32FC1; compressedDepth png")
+
+
+def wrapped_depth() -> SimpleNamespace:
+    """With the parameters that the transport has by default."""
+    return depth_message(DEPTH, "32FC1; compressedDepth png", quantisation=100)
 
 
 @pytest.mark.parametrize(
@@ -222,12 +229,79 @@ def packed_depth(kind: str) -> SimpleNamespace:
         plane_message((DEPTH * 1e3).round().astype(np.uint16), "mono16"),
         packed_depth("16UC1"),
         packed_depth("32FC1"),
+        depth_message(DEPTH, "16UC1; compressedDepth rvl"),
+        depth_message(DEPTH, "32FC1; compressedDepth rvl"),
         compressed_message(png((DEPTH * 1e3).round().astype(np.uint16)), "16UC1; png compressed "),
     ],
-    ids=["32FC1", "64FC1", "16UC1", "mono16", "packed 16UC1", "packed 32FC1", "png"],
+    ids=[
+        "32FC1",
+        "64FC1",
+        "16UC1",
+        "mono16",
+        "packed 16UC1",
+        "packed 32FC1",
+        "RVL 16UC1",
+        "RVL 32FC1",
+        "png",
+    ],
 )
 def test_depth_is_in_metres_whatever_carries_it(message):
     np.testing.assert_allclose(PixelReader("/depth").depth(message), DEPTH, atol=6e-4)
+
+
+def test_what_senders_use_for_unknown_and_what_no_endoscope_sees_is_invalid():
+    """65535 of 16 bits, not a number, below zero, beyond half a metre: of single pixels."""
+    millimetres = (DEPTH * 1e3).round().astype(np.uint16)
+    millimetres[:30] = 65535
+    metres = DEPTH.copy()
+    metres[:5], metres[5:10], metres[10:15] = -1, np.inf, 1e4
+    for message, rows in ((plane_message(millimetres, "16UC1"), 30),
+                          (depth_message(DEPTH, "32FC1; compressedDepth png"), 0),
+                          (plane_message(metres, "32FC1"), 15)):  # fmt: skip
+        depth = PixelReader("/depth").depth(message)
+        assert np.isnan(depth[:rows]).all()
+        np.testing.assert_allclose(depth[rows:], DEPTH[rows:], atol=6e-4)
+
+
+@pytest.mark.parametrize("encoding", ["mono16", "rgb16", "bayer_rggb16"])
+def test_bytes_of_the_wrong_order_are_refused(encoding):
+    """A sensor of 12 bits; a driver that swaps bytes and says nothing is no rare thing."""
+    noise = np.random.default_rng(3).normal(0, 9, (48, 64))
+    values = np.clip(RAMP * 0.8 + 200 + noise, 0, 4095).astype(np.uint16)
+    plane = np.repeat(values[..., None], 3, axis=-1) if encoding == "rgb16" else values
+    right, wrong = (plane_message(np.ascontiguousarray(order), encoding)
+                    for order in (plane, plane.byteswap()))  # fmt: skip
+    assert read(right).std() > 30
+    with pytest.raises(InputError, match=r"bytes were exchanged .* is_bigendian"):
+        read(wrong)
+    wrong.is_bigendian = 1
+    np.testing.assert_array_equal(read(wrong), read(right))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0], ids=["full", "holes", "empty"])
+def test_rvl_gives_back_every_value(share):
+    """Runs of any length, steps of any size, and the end in the middle of a word."""
+    rng = np.random.default_rng(1)
+    for width, height in ((1, 1), (7, 3), (64, 48)):
+        values = rng.integers(0, 65536, (height, width), np.uint16)
+        values[: height // 2] = 40000 + rng.integers(-9, 9, (height // 2, width))
+        values[rng.random(values.shape) < share] = 0
+        packed = rvl_of(values)
+        np.testing.assert_array_equal(rvl.unpack(packed, width, height), values)
+        np.testing.assert_array_equal(rvl.unpack(packed + b"more", width, height), values)
+
+
+def test_damaged_rvl_is_one_sentence_or_a_picture_of_its_size():
+    rng = np.random.default_rng(2)
+    packed = rvl_of((rng.random((24, 32)) * 300).astype(np.uint16))
+    for length in range(0, len(packed) - 8, 7):
+        with pytest.raises(InputError, match="RVL"):
+            rvl.unpack(packed[:length], 32, 24)
+    for _ in range(200):
+        content = bytearray(packed)
+        content[rng.integers(len(packed))] ^= 1 << rng.integers(8)
+        with contextlib.suppress(InputError):
+            assert rvl.unpack(bytes(content), 32, 24).shape == (24, 32)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +312,8 @@ def test_depth_is_in_metres_whatever_carries_it(message):
         (plane_message(np.full((48, 64), np.inf, np.float32), "32FC1"), "valid in 0.0%"),
         (plane_message(np.zeros((48, 64), np.uint16), "16UC1"), "valid in 0.0%"),
         (compressed_message(jpeg(PATCH[..., 0]), "16UC1; jpeg compressed "), "as JPEG"),
-        (compressed_message(b"123", "32FC1; compressedDepth rvl"), "only PNG is read"),
+        (compressed_message(b"123", "32FC1; compressedDepth rvl"), "cut off"),
+        (wrapped_depth(), r"down to 153.9 mm.*depth_quantization to 7"),
     ],
 )
 def test_depth_that_no_endoscope_sees_is_refused_with_numbers(message, sentence):
@@ -263,11 +338,14 @@ def test_labels_of_every_integer(encoding, kind):
 
 def test_labels_in_colour_and_in_files():
     reader, grey = PixelReader("/mask"), np.repeat(LABELS.astype(np.uint8)[..., None], 3, axis=-1)
-    np.testing.assert_array_equal(reader.labels(raw_message(grey, "bgr8")), LABELS)
+    for encoding in ("rgb8", "bgr8", "rgba8", "bgra8", "8UC3", "8UC4"):
+        np.testing.assert_array_equal(reader.labels(raw_message(grey, encoding)), LABELS)
     for plane in (LABELS.astype(np.uint8), LABELS.astype(np.uint16), grey):
         np.testing.assert_array_equal(
             reader.labels(compressed_message(png(plane), "mono8; png compressed ")), LABELS
         )
+    with pytest.raises(InputError, match="labels as JPEG: it changes the values"):
+        reader.labels(compressed_message(jpeg(LABELS.astype(np.uint8)), "mono8; jpeg compressed "))
     with pytest.raises(InputError, match="with colours"):
         reader.labels(raw_message(PATCH, "rgb8"))
     with pytest.raises(InputError, match="label -3"):

@@ -7,7 +7,7 @@ import pytest
 
 from endosfm3d_ros.nodes.messages import clearance as clearance_messages
 from endosfm3d_ros.nodes.messages.clearance import ClearanceReports
-from endosfm3d_ros.nodes.messages.scene import FrameNames
+from endosfm3d_ros.nodes.messages.frames import FrameNames
 from endosfm3d_ros.scene.clearance import Clearance
 from endosfm3d_ros.types import ScaleSource
 

@@ -11,10 +11,12 @@ from rclpy.parameter import Parameter
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.nodes.node.parameter_table import BY_NAME, SPECS
 from endosfm3d_ros.nodes.node.parameters import check, pipeline_config
+from endosfm3d_ros.nodes.node.reference import parameter_file, reference_page
 from endosfm3d_ros.tissue.config import TissueConfig
 from endosfm3d_ros.tools.stage import ToolsConfig
 
-CONFIG = Path(__file__).resolve().parents[2] / "config" / "pipeline.yaml"
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = ROOT / "config" / "pipeline.yaml"
 
 
 def defaults() -> dict[str, object]:
@@ -23,6 +25,11 @@ def defaults() -> dict[str, object]:
 
 def test_the_shipped_file_lists_every_parameter_with_its_default():
     assert yaml.safe_load(CONFIG.read_text())["/**"]["ros__parameters"] == defaults()
+
+
+def test_parameter_file_and_reference_are_those_of_the_tables():
+    assert CONFIG.read_text() == parameter_file()
+    assert (ROOT / "docs" / "reference.md").read_text() == reference_page()
 
 
 def test_every_parameter_says_what_it_means():

@@ -22,7 +22,7 @@ from endosfm3d_ros.nodes.messages.conversions import (
     label_array,
     nanoseconds,
 )
-from endosfm3d_ros.nodes.messages.stage_output import MAX_AGE
+from endosfm3d_ros.nodes.messages.output import MAX_AGE
 from endosfm3d_ros.types import CloudLabel
 
 START = 5 * 10**9

@@ -11,8 +11,8 @@ import pytest
 import trimesh
 from visualization_msgs.msg import Marker
 
+from endosfm3d_ros.nodes.messages.frames import FrameNames
 from endosfm3d_ros.nodes.messages.marker_shapes import MAX_TRIANGLES
-from endosfm3d_ros.nodes.messages.scene import FrameNames
 from endosfm3d_ros.nodes.messages.tools import ToolMarkers
 from endosfm3d_ros.tools.stage import PlacedTool
 from endosfm3d_ros.tools.types import ToolModel, ToolPlacement

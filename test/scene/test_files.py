@@ -13,6 +13,7 @@ from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 from endosfm3d_ros.geometry.clouds import grid_triangles
 from endosfm3d_ros.pipeline.pipeline import Pipeline, PipelineConfig
 from endosfm3d_ros.scene.files import SceneFiles
+from endosfm3d_ros.scene.film import BAND
 from endosfm3d_ros.scene.ply import read_cloud
 from endosfm3d_ros.tissue.config import TissueConfig
 from endosfm3d_ros.tissue.map_file import load_map
@@ -39,7 +40,7 @@ def folder(tmp_path_factory):
         image[mask > 0] = (120, 125, 135)
         update = pipeline.process(replace(frame, image=image, tool_labels=mask))
         files.add(i, update)
-    counts = files.finish(update, pipeline.tissue, "metres")
+    counts = files.finish(update, pipeline.tissue)
     pipeline.close()
     assert counts["tools"] == 1 and counts["gaussians"] > 3000
     return folder
@@ -51,7 +52,7 @@ def test_the_scene_is_a_surface_and_closed_instruments(folder):
     tool = scene.geometry["tool_1"]
     assert tool.is_watertight and tool.volume > 0
     low, high = scene.bounds
-    assert high[2] < 0 and low[2] > -0.2  # glTF looks along -z, in metres
+    assert low[2] > 0 and high[2] < 0.2  # in the map frame as the cloud, in metres
     own = trimesh.load(folder / "tool_1.ply")
     assert own.is_watertight
     assert sorted(own.extents)[0] == pytest.approx(0.008, rel=0.05)
@@ -72,7 +73,7 @@ def test_the_film_has_every_frame(folder):
     film = cv2.VideoCapture(str(folder / "film.mp4"))
     assert film.get(cv2.CAP_PROP_FRAME_COUNT) == 5
     seen, frame = film.read()
-    assert seen and frame.shape == (320, 1200, 3)
+    assert seen and frame.shape == (320 + 2 * BAND, 1200, 3)
     assert (folder / "contact_sheet.png").is_file()
 
 

@@ -14,7 +14,8 @@ from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.runtime.timing import StageClock
 from endosfm3d_ros.sfm.calibration.intrinsics import IntrinsicsConfig
-from endosfm3d_ros.sfm.endosfm3d.source import EndoSfM3D, IntrinsicsObservation
+from endosfm3d_ros.sfm.depth.source import DepthSource, IntrinsicsObservation
+from endosfm3d_ros.sfm.endosfm3d.source import EndoSfM3D
 from endosfm3d_ros.sfm.estimator import Estimator, EstimatorConfig
 from endosfm3d_ros.sfm.scale.normaliser import ScaleConfig
 from endosfm3d_ros.types import DepthMap, Frame, ScaleSource, SceneUpdate, TrackingState
@@ -121,7 +122,7 @@ def test_the_calibration_is_named_only_where_there_is_one(clip):
     assert estimator.k_seen_by() == "intrinsics"
 
 
-class ExactOneEye:
+class ExactOneEye(DepthSource):
     """True depth in a unit of its own, through the lens that is believed in."""
 
     name, takes_raw = "shading", False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -215,6 +216,23 @@ def test_without_a_source_a_stream_stays_relative(monkeypatch):
         assert part.observe(frame, depth_map(hilly()), tracked(T), NO_LANDMARKS) == 1.0
     assert part.estimate is None
     assert part.claim(depth_map(hilly())).scale == ScaleSource.RELATIVE
+
+
+@pytest.mark.parametrize("baseline", [1.0, 1.1, 1.5, 0.6])
+def test_a_baseline_that_was_wrong_from_the_start_contradicts_the_shafts(baseline):
+    """Depth of a pair is proportional to its baseline; what is seen of a shaft is not."""
+    labels, z = shaft_picture(0.06)
+    part = stage("none")
+    frame = Frame(0, np.zeros((256, 320, 3), np.uint8), tool_labels=labels)
+    given = replace(depth_map(z * np.float32(baseline)), scale=ScaleSource.STEREO)
+    for i in range(20):
+        part.observe(replace(frame, stamp=i), given, tracked(np.eye(4)), NO_LANDMARKS)
+    if abs(baseline - 1) < 0.2:
+        assert part.notes() == []
+    else:
+        (note,) = part.notes()
+        found = re.match(r"scale from tool_shaft is (\S+) times that from stereo", note)
+        assert float(found[1]) == pytest.approx(1 / baseline, rel=0.08)
 
 
 def test_a_constant_holds_from_the_first_frame():

@@ -23,7 +23,8 @@ from endosfm3d_ros.nodes.messages.conversions import (
     image_message,
     nanoseconds,
 )
-from endosfm3d_ros.nodes.messages.scene import TOPICS
+from endosfm3d_ros.nodes.messages.scene import CameraOutput, CloudOutput, DepthOutput
+from endosfm3d_ros.nodes.outputs.catalogue import topics_of
 from endosfm3d_ros.types import Frame
 
 LEFT = "endoscope_left_optical_frame"
@@ -45,8 +46,8 @@ class Probe:
         self.collect("status", PipelineStatus)
         self.collect("/tf", TFMessage)
         self.collect("/diagnostics", DiagnosticArray)
-        for topic, kind in TOPICS.items():
-            self.collect(topic, kind, LATCHED if topic == "intrinsics" else OUTPUT_QOS)
+        for name, topic in topics_of([CameraOutput(), DepthOutput(), CloudOutput()]).items():
+            self.collect(name, topic.kind, LATCHED if topic.latched else OUTPUT_QOS)
 
     def close(self) -> None:
         self.node.destroy_node()

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from plyfile import PlyData
 
 from endosfm3d_ros.errors import ConfigurationError, InputError
+from endosfm3d_ros.files.ply import read_ply
 from endosfm3d_ros.tissue.map import TissueMap
 from endosfm3d_ros.tissue.map_file import load_map, save_map
 from endosfm3d_ros.tissue.store.gaussians import FIELDS
@@ -69,8 +69,8 @@ def test_an_empty_map_and_a_missing_folder_are_refused(grown, config, tmp_path):
 def test_splat_files_follow_the_published_layout(grown, tmp_path):
     path = tmp_path / "map.ply"
     write_splats(path, grown.store, "metre")
-    vertices = PlyData.read(str(path))["vertex"]
-    assert [p.name for p in vertices.properties] == [
+    vertices = read_ply(path)["vertex"]
+    assert list(vertices.dtype.names) == [
         *("x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", "opacity"),
         *("scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"),
     ]

@@ -166,8 +166,10 @@ class McapFile:
         schema = struct.unpack_from("<H", content, 2)[0]
         topic, at = _string(content, 4)
         encoding, at = _string(content, at)
+        kind = self._schemas.get(schema, "")
+        topic = of_one_type(topic, kind, self.types)
         if topic not in self.types:
-            self.types[topic] = self._schemas.get(schema, "")
+            self.types[topic] = kind
             self.encodings[topic] = encoding.lower()
             self.names.append(topic)
         self._channels[number] = self.names.index(topic)
@@ -251,14 +253,15 @@ class McapFile:
         stored = struct.unpack("<Q", self._bytes(start + CHUNK_HEAD.size + name, 8))[0]
         if stored > self._size:
             raise InputError(f"{self.path}: a chunk of {stored} bytes in {self._size}")
-        content = _unpacked(codec, self._bytes(start + CHUNK_HEAD.size + name + 8, stored), size)
+        content = unpacked(codec, self._bytes(start + CHUNK_HEAD.size + name + 8, stored), size)
         if len(content) != size or (crc and zlib.crc32(content) != crc):
             raise InputError(f"{self.path}: the chunk at {at} does not have its checksum")
         self.unchecked += crc == 0
         return content
 
 
-def _unpacked(codec: bytes, content: bytes, size: int) -> bytes:
+def unpacked(codec: bytes, content: bytes, size: int) -> bytes:
+    """The `size` bytes of a chunk; InputError where they cannot be had."""
     try:
         if codec == b"zstd":
             return zstandard.ZstdDecompressor().decompress(content, max_output_size=size)
@@ -288,3 +291,9 @@ def _metadata(content: bytes, at: int) -> dict[str, str]:
         key, at = _string(content, at)
         pairs[key], at = _string(content, at)
     return pairs
+
+
+def of_one_type(topic: str, kind: str, types: dict[str, str]) -> str:
+    """The name itself, or, where it stands for another message type already, one with its type."""
+    known = types.get(topic, kind)
+    return topic if known == kind or not kind else f"{topic} ({kind})"

@@ -7,13 +7,21 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO
 
-from endosfm3d_ros.datasets.bags.mcap_file import CHUNK, CHUNK_HEAD, DATA_END, FOOTER, MAGIC, RECORD
+from endosfm3d_ros.datasets.bags.mcap_file import (
+    CHUNK,
+    CHUNK_HEAD,
+    DATA_END,
+    FOOTER,
+    MAGIC,
+    RECORD,
+    unpacked,
+)
 
 CRC_AT = 24  # of the checksum in the content of a chunk
 
 
 def seal(path: Path) -> int:
-    """Fill in the checksum of every chunk that is stored plainly and has none.
+    """Fill in the checksum of every chunk that has none.
 
     Args:
         path: a complete file.
@@ -34,12 +42,13 @@ def seal(path: Path) -> int:
 
 
 def _seal_chunk(file: BinaryIO, start: int) -> bool:
-    """One chunk whose content begins at `start`."""
-    _, _, _, crc, codec = CHUNK_HEAD.unpack(file.read(CHUNK_HEAD.size))
-    if crc or codec:
+    """One chunk whose content begins at `start`; the checksum is of what is packed in it."""
+    _, _, size, crc, name_length = CHUNK_HEAD.unpack(file.read(CHUNK_HEAD.size))
+    if crc:
         return False
-    size = struct.unpack("<Q", file.read(8))[0]
-    crc = zlib.crc32(file.read(size))
+    codec = file.read(name_length)
+    stored = struct.unpack("<Q", file.read(8))[0]
+    crc = zlib.crc32(unpacked(codec, file.read(stored), size))
     file.seek(start + CRC_AT)
     file.write(struct.pack("<I", crc))
     return True

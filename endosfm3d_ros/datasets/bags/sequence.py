@@ -12,12 +12,18 @@ import numpy as np
 
 from endosfm3d_ros.datasets.bags.file import BagFile
 from endosfm3d_ros.datasets.bags.index import BagIndex, FrameEntry, build_index
-from endosfm3d_ros.datasets.bags.topics import RIGHT, find_topics, pictures, robot_poses
+from endosfm3d_ros.datasets.bags.topics import (
+    RIGHT,
+    find_topics,
+    left_out,
+    pictures,
+    robot_poses,
+)
 from endosfm3d_ros.datasets.formats.names import shown
 from endosfm3d_ros.datasets.sequence import LEFT_FRAME, Sequence
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.inputs import packing
-from endosfm3d_ros.inputs.compressed import decode_compressed_depth
+from endosfm3d_ros.inputs.compressed_depth import decode_compressed_depth
 from endosfm3d_ros.inputs.contract import ASKED, CameraContract, EyeTopics
 from endosfm3d_ros.inputs.encodings import decode_depth
 from endosfm3d_ros.inputs.pixels import PixelReader, is_compressed, layout
@@ -212,6 +218,13 @@ class BagSequence(Sequence):
         for topic in pictures(self.bag.silent):
             if RIGHT.search(topic) and not self.topics.right:
                 self.report.missing(topic, "messages", "listed, but without messages: one eye")
+        for topic, text, cure in left_out(self.bag.types, self.topics):
+            self.report.missing(topic, "left out", text, cure)
+        ids = {frame.frame_id for frame in self._frames}
+        if len(ids) > 1:
+            text = f"images of {len(ids)} frame_ids ({', '.join(sorted(ids)[:3])}) are mixed"
+            cure = "live, images of another frame_id are rejected: one camera, one name"
+            self.report.missing(self.topics.left, "frame_id", text, cure)
         if self.skipped:
             text = f"{self.skipped} left images without partner, late or repeated are left out"
             self.report.missing(self.topics.left, "skipped", text)

@@ -10,6 +10,7 @@ from array import array
 from pathlib import Path
 from urllib.parse import quote
 
+from endosfm3d_ros.datasets.bags.mcap_file import of_one_type
 from endosfm3d_ros.errors import InputError
 
 MAGIC = b"SQLite format 3\0"
@@ -75,9 +76,10 @@ class SqliteFile:
         columns = {row[1] for row in self._base.execute("PRAGMA table_info(topics)")}
         profiles = "offered_qos_profiles" if "offered_qos_profiles" in columns else "''"
         numbers = {}
-        for key, name, kind, encoding, qos in self._base.execute(
+        for key, listed, kind, encoding, qos in self._base.execute(
             f"SELECT id, name, type, serialization_format, {profiles} FROM topics ORDER BY id"
         ):
+            name = of_one_type(listed, kind, self.types)
             if name not in self.types:
                 self.types[name] = kind
                 self.names.append(name)

@@ -8,7 +8,7 @@ Names follow image_pipeline and the dVRK: `<ns>/left/image_raw`, beside it `came
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -35,6 +35,7 @@ LEFT, RIGHT = _word("left|camera_?l"), _word("right|camera_?r")
 REFERENCE = _word("reference|ground_?truth|gt")
 ROBOT_POSE = re.compile(r"(?:^|/)ECM\d*/measured_cp$", re.IGNORECASE)
 DEPTH, IGNORE = _word("depth"), _word("ignore")
+OWN = re.compile(r"^/endosfm3d/")  # depth that this package has published
 MASK = _word("masks?|labels?|instances")
 TOOL_MASK = _word("tool_mask")
 NO_PICTURE = _word(
@@ -162,12 +163,45 @@ def _left(types: Mapping[str, str], silent: Mapping[str, str]) -> str:
             f"image topics {', '.join(others)}: none is called left, so one has to be named "
             "(--input left=TOPIC, and --input right=TOPIC for a pair)"
         )
+    if found and not (named or others):
+        raise InputError(
+            f"image topics {', '.join(found)}: all are called right, so one has to be named "
+            "(--input left=TOPIC)"
+        )
     if not (named or others):
         mute = pictures(silent)
         without = f"; without a message: {', '.join(mute)}" if mute else ""
         has = ", ".join(f"{name} ({kind})" for name, kind in types.items()) or "no messages"
         raise InputError(f"no image topic: the bag has {has}{without}")
     return (named or others)[0]
+
+
+def left_out(types: Mapping[str, str], topics: BagTopics) -> Iterator[tuple[str, str, str]]:
+    """(topic, sentence, cure) of what looks like an input and is none of `topics`."""
+    if topics.right is None:
+        for name in pictures(types):
+            if RIGHT.search(name) and _rig(name, RIGHT) == _rig(topics.left, LEFT):
+                yield name, f"not taken as the right eye of {topics.left}", (
+                    "of both eyes either raw or rectified images are needed; or name it: "
+                    f"--input right={name}"
+                )  # fmt: skip
+    used, eyes = set(topics.infos), [topics.left, *([topics.right] if topics.right else [])]
+    for eye, info in zip(eyes, (topics.left_info, topics.right_info)):
+        free = [name for name, kind in types.items() if kind == CAMERA_INFO and name not in used]
+        if info is None and free:
+            yield eye, f"without calibration; there is one on {', '.join(free)}", (
+                "record it as camera_info beside its images"
+            )  # fmt: skip
+        elif info is None and len(eyes) > 1:
+            yield eye, "without calibration: no metres from this pair", (
+                "record the camera_info of both eyes"
+            )  # fmt: skip
+    for name, kind in types.items():
+        depth = kind in (IMAGE, COMPRESSED) and DEPTH.search(name) and name != topics.depth
+        if depth and not OWN.search(name):
+            yield name, "depth: not used as reference unless it is named", (
+                f"--input depth={name}, if it is of the pixels of {topics.left}"
+            )  # fmt: skip
 
 
 def _right(types: Mapping[str, str], left: str) -> str | None:
@@ -204,7 +238,8 @@ def _info(types: Mapping[str, str], image: str, eye: re.Pattern[str]) -> str | N
     folder = _base(image).rpartition("/")[0]
     beside = [name for name in infos if name.rpartition("/")[0] == folder]
     of_eye = [name for name in infos if eye.search(name)]
-    found = beside or of_eye
+    both = [name for name in beside if name in of_eye]
+    found = both or beside or of_eye
     return found[0] if len(found) == 1 else next(iter(_named(found, "camera_info")), None)
 
 

@@ -29,6 +29,7 @@ from endosfm3d_ros.datasets.sequence import LEFT_FRAME, PART_STEP, Sequence, sta
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.inputs.compressed import decode_compressed, decode_compressed_plane
+from endosfm3d_ros.inputs.plausibility import DEPTH_VALID, require_depth
 from endosfm3d_ros.inputs.report import InputReport
 from endosfm3d_ros.types import Frame
 
@@ -96,7 +97,13 @@ class ClipSequence(Sequence):
             return None
         depth = raw.astype(np.float32) * np.float32(self._depth_unit)
         depth[raw == 0] = np.nan
-        return depth
+        if np.isfinite(depth).mean() < DEPTH_VALID:  # a frame of a reference may be empty
+            return depth
+        try:
+            return require_depth(depth)
+        except InputError as error:
+            path = self._depths[self._numbers[i]]
+            raise InputError(f"{path}: {error} (depth_unit_mm of the camera file)") from error
 
     def reference_pose(self, i: int) -> np.ndarray | None:
         return self._poses.get(self._numbers[i])

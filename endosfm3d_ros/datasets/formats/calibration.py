@@ -16,7 +16,7 @@ import numpy as np
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry.camera import PINHOLE, PinholeCamera
 from endosfm3d_ros.inputs.cameras import rescaled
-from endosfm3d_ros.inputs.plausibility import require_baseline
+from endosfm3d_ros.inputs.plausibility import require_baseline, require_camera
 from endosfm3d_ros.types import StereoGeometry
 
 # of text that is no JSON, or JSON of other things
@@ -44,6 +44,8 @@ def read_camera_file(path: Path) -> CameraFile:
     try:
         content = json.loads(path.read_text())
         stereo = _pair(content) if "P2" in content else None
+        for camera in (stereo.left, stereo.right) if stereo else (_camera(content),):
+            require_camera(camera)
         return CameraFile(
             camera=stereo.left if stereo else _camera(content),
             stereo=stereo,
@@ -67,6 +69,16 @@ def write_camera_file(
     depth_unit: float,
 ) -> Path:
     """Write `calibration.json` (pair) or `camera.json` (one eye); returns its path."""
+    content = camera_content(camera, stereo, fps, depth_unit)
+    path = folder / (PAIR_FILE if stereo else MONO_FILE)
+    path.write_text(json.dumps(content, indent=1) + "\n")
+    return path
+
+
+def camera_content(
+    camera: PinholeCamera, stereo: StereoGeometry | None, fps: float, depth_unit: float
+) -> dict[str, Any]:
+    """What a camera file says; `depth_unit` is metres per unit of a depth image."""
     content: dict[str, Any] = {
         "image_size": list(camera.size),
         "fx": camera.fx,
@@ -78,11 +90,7 @@ def write_camera_file(
         "fps": fps,
         "depth_unit_mm": depth_unit * 1e3,
     }
-    if stereo is not None:
-        content |= _pair_content(stereo)
-    path = folder / (PAIR_FILE if stereo else MONO_FILE)
-    path.write_text(json.dumps(content, indent=1) + "\n")
-    return path
+    return content if stereo is None else content | _pair_content(stereo)
 
 
 def resized_pair(stereo: StereoGeometry, size: tuple[int, int]) -> StereoGeometry:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from plyfile import PlyData, PlyElement
 
 from endosfm3d_ros.errors import InputError
+from endosfm3d_ros.files.ply import read_ply, write_ply
 
 FOLDER = "surface"
 FIELDS = [("x", "f4"), ("y", "f4"), ("z", "f4"), ("label", "u1")]
@@ -32,8 +32,7 @@ def write_surface(folder: Path, number: int, surface: Surface) -> None:
         vertices[axis] = surface.points[:, i]
     vertices["label"] = surface.labels
     (folder / FOLDER).mkdir(exist_ok=True)
-    element = PlyElement.describe(vertices, "vertex")
-    PlyData([element], byte_order="<", comments=["metres"]).write(str(_path(folder, number)))
+    write_ply(_path(folder, number), {"vertex": vertices}, ["metres"])
 
 
 def read_surface(folder: Path, number: int) -> Surface | None:
@@ -46,10 +45,10 @@ def read_surface(folder: Path, number: int) -> Surface | None:
     if not path.is_file():
         return None
     try:
-        vertices = PlyData.read(str(path))["vertex"]
+        vertices = read_ply(path)["vertex"]
         points = np.stack([vertices[axis] for axis in "xyz"], axis=1)
         return Surface(points, np.asarray(vertices["label"]))
-    except Exception as error:  # plyfile raises anything for arbitrary bytes
+    except (InputError, KeyError, ValueError) as error:
         raise InputError(f"{path} is no surface that can be read: {error}") from error
 
 

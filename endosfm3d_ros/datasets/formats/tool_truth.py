@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from plyfile import PlyData, PlyElement
 
 from endosfm3d_ros.datasets.formats.poses import read_poses, write_poses
 from endosfm3d_ros.datasets.formats.tables import lines_of
 from endosfm3d_ros.errors import InputError
+from endosfm3d_ros.files.ply import read_ply, write_ply
 
 FOLDER, CLEARANCES = "tools", "clearance.txt"
 POSES = "_poses.txt"
@@ -82,16 +82,15 @@ def _write_mesh(path: Path, mesh: ToolMesh) -> None:
         vertices[axis] = mesh.vertices[:, i]
     faces = np.zeros(len(mesh.faces), [("vertex_indices", "i4", (3,))])
     faces["vertex_indices"] = mesh.faces
-    elements = [PlyElement.describe(vertices, "vertex"), PlyElement.describe(faces, "face")]
-    PlyData(elements, byte_order="<", comments=["metres"]).write(str(path))
+    write_ply(path, {"vertex": vertices, "face": faces}, ["metres"])
 
 
 def _read_mesh(path: Path) -> ToolMesh:
     try:
-        content = PlyData.read(str(path))
+        content = read_ply(path)
         vertices = np.stack([content["vertex"][axis] for axis in "xyz"], -1)
-        return ToolMesh(vertices, np.stack(content["face"]["vertex_indices"]))
-    except Exception as error:  # plyfile raises anything for arbitrary bytes
+        return ToolMesh(vertices, content["face"]["vertex_indices"])
+    except (InputError, KeyError, ValueError) as error:
         raise InputError(f"{path} is no mesh that can be read: {error}") from error
 
 

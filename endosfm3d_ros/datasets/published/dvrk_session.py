@@ -107,6 +107,7 @@ class DVRKSession(Sequence):
         """All frames of a stream in time order; segments follow each other."""
         places = []
         for at, (video, one) in enumerate(zip(self._videos[eye], sidecars)):
+            video.tell_loss(self.report, shown(one.video.name))
             positions = _positions(video, one)
             places += [_Place(int(s), at, int(p)) for s, p in zip(one.stamps, positions)]
             if one.late:

@@ -54,6 +54,7 @@ class SCAREDSequence(Sequence):
         self.name = shown(f"{whole.parent.name}_{whole.name}")
         self.report = InputReport()
         self._video = VideoFile(folder / VIDEO, turn=False)
+        self._video.tell_loss(self.report, VIDEO)
         self.fps = self._video.fps
         width, stacked = self._video.size
         self.stereo = read_calibration(folder / CALIBRATION, (width, stacked // 2))

@@ -55,6 +55,7 @@ class StereoMISSequence(Sequence):
         self.name = shown(folder.resolve().name)
         self.report = InputReport()
         self._video = VideoFile(_only_video(folder), turn=False)
+        self._video.tell_loss(self.report, self._video.path.name)
         self.fps = self._video.fps
         width, stacked = self._video.size
         self._size = width, stacked // 2

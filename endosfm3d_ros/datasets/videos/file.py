@@ -9,10 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from endosfm3d_ros.datasets.videos.ending import is_cut, lacks_index
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.files.cv_files import open_video
 from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.inputs.report import InputReport
 
+COMPLETE = 0.95  # of the frames of a header that only estimates them
 END_SLACK = 2  # frames; some headers count what the decoder never shows
 COUNTED_SLACK = 0.02  # of the frames: packets before the first key frame show nothing
 INDEXED = (".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".f4v", ".avi", ".divx")
@@ -35,6 +38,7 @@ class VideoFile:
         fps: frames per second.
         count: frames.
         promised: frames by the header; 0 where it does not say.
+        cut: whether the end of the file is missing.
         size: (width, height) in pixels of the frames that come.
         turned: degrees by which the container asks to turn pictures: 0, 90, 180 or 270.
 
@@ -53,7 +57,9 @@ class VideoFile:
             self.turned = int(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360
             self._even = self._evenly_spaced(capture)
         self._slack = END_SLACK
-        trusted = path.suffix.lower() in INDEXED and self.count > 0 and 0 < self.fps <= FASTEST
+        self.cut = is_cut(path)
+        indexed = path.suffix.lower() in INDEXED and not self.cut
+        trusted = indexed and self.count > 0 and 0 < self.fps <= FASTEST
         if not trusted:
             self._pass_over()
         if self.count < 1 or min(self.size) < 1 or not 0 < self.fps <= FASTEST:
@@ -61,6 +67,12 @@ class VideoFile:
                 f"{path} says {self.count} frames of {self.size[0]}x{self.size[1]} at "
                 f"{self.fps:g} fps: all must be positive"
             )
+
+    def tell_loss(self, report: InputReport, name: str) -> None:
+        """Say of a video that is cut off what is left of it."""
+        if self.cut or self.count < COMPLETE * self.promised:
+            text = f"{self.count} of the {self.promised} frames of its header are there"
+            report.missing(name, "frames", f"{text}: it may be cut off")
 
     def frames(self, spans: Iterable[range]) -> Iterator[np.ndarray]:
         """(H, W, 3) uint8 RGB of the frames at these positions, 0 .. count - 1, in order.
@@ -96,7 +108,8 @@ class VideoFile:
         with self._opened(cv2.CAP_PROP_FORMAT, -1) as capture:  # packets as they are stored
             while capture.grab():
                 times.append(capture.get(cv2.CAP_PROP_POS_MSEC) * 1e-3)
-        self.count, self._even = len(times), False
+        self.count = max(0, len(times) - self.cut)  # its last packet is not whole
+        self._even = False
         self._slack = max(END_SLACK, round(COUNTED_SLACK * self.count))
         steps = np.diff(np.unique(times))
         if not 0 < self.fps <= FASTEST and len(steps):
@@ -123,13 +136,21 @@ class VideoFile:
         capture = open_video(self.path, *parameters)
         try:
             if not capture.isOpened():
-                raise InputError(
-                    f"{self.path} cannot be read as a video: it is no video or damaged"
-                )
+                raise InputError(f"{self.path} cannot be read as a video: {_why(self.path)}")
             capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, float(self._turn))
             yield capture
         finally:
             capture.release()
+
+
+def _why(path: Path) -> str:
+    """What keeps a file from being opened."""
+    if path.is_file() and lacks_index(path):
+        return (
+            "the list of its frames (moov), which a recorder writes at the end, is missing; repair "
+            "it with a whole file of the same recorder (untrunc), or record as .mkv"
+        )
+    return "it is no video or damaged"
 
 
 def fitted(camera: PinholeCamera, size: tuple[int, int], path: Path) -> PinholeCamera:

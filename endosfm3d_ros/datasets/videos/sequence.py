@@ -17,7 +17,6 @@ from endosfm3d_ros.inputs.report import InputReport
 from endosfm3d_ros.types import Frame
 
 TICK = 1.5e-3  # s; containers round times to milliseconds
-COMPLETE = 0.95  # of the frames of a header that only estimates them
 SAME_RATE = 1e-3  # relative
 LOOKED_AT = 3  # frames that are searched for a second eye
 
@@ -49,9 +48,7 @@ class VideoSequence(Sequence):
         beside = path.with_suffix(".json")
         given = read_camera_file(beside) if beside.is_file() else None
         self._turn(given, beside)
-        if self._video.count < COMPLETE * self._video.promised:
-            text = f"{self._video.count} of the {self._video.promised} frames of its header"
-            self.report.missing(self.name, "frames", f"{text} are there: it may be cut off")
+        self._video.tell_loss(self.report, self.name)
         if image_layout is None:
             packing.require_single(self._some_frames(), shown(path))
         self.fps = given.fps if given else self._video.fps

@@ -11,8 +11,8 @@ import numpy as np
 from endosfm3d_ros.evaluation.pictures.plots import new_figure
 from endosfm3d_ros.evaluation.runs.tissue_protocol import TissueFrame
 from endosfm3d_ros.files.atomic import replacing
-from endosfm3d_ros.files.cv_files import open_video_writer
 from endosfm3d_ros.files.pictures import write_picture
+from endosfm3d_ros.scene.film_file import FilmFile
 
 NAMES = {"p1": "predicted (P1)", "p2": "fused (P2)", "hidden": "hidden disc"}
 
@@ -32,7 +32,7 @@ class TissueGallery:
 
     def __init__(self, folder: Path, fps: float = 10.0, rows: int = 10, width: int = 480) -> None:
         self._folder, self._fps, self._rows, self._width = folder, fps, rows, width
-        self._film: cv2.VideoWriter | None = None
+        self._film: FilmFile | None = None
         self._film_file = ExitStack()
         self._kept: list[np.ndarray] = []
         self._count, self._stride = 0, 1
@@ -52,7 +52,7 @@ class TissueGallery:
     def write(self) -> None:
         """Finish the film; write sheet and plot."""
         if self._film is not None:
-            self._film.release()
+            self._film.close()
             self._film_file.close()
         if self._kept:
             write_picture(self._folder / "tissue.png", np.vstack(self._kept)[..., ::-1])
@@ -73,8 +73,8 @@ class TissueGallery:
     def _show(self, picture: np.ndarray) -> None:
         if self._film is None:
             path = self._film_file.enter_context(replacing(self._folder / "tissue.mp4"))
-            self._film = open_video_writer(path, self._fps, picture.shape[1::-1])
-        self._film.write(picture)
+            self._film = FilmFile(path, self._fps, picture.shape[1::-1])
+        self._film.write(picture[..., ::-1])
 
     def _plot(self, path: Path) -> None:
         figure = new_figure(8, 4)

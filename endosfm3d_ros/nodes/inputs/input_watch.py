@@ -65,10 +65,18 @@ class InputWatch:
         for eye, topic in topics.items():
             absent = not self._contract.has(eye) and not self._subscriptions.published(topic)
             near = self._subscriptions.near(topic) if absent else None
+            resolved = self._subscriptions.name(topic)
+            if near is None and absent and eye == "right":
+                self._report.missing(
+                    topic,
+                    "name",
+                    f"nothing on {resolved}: no metres from this pair",
+                    "publish the camera_info of both eyes, or remap it",
+                )
+                continue
             if near is None:
                 self._report.settle(topic, "name")
                 continue
-            resolved = self._subscriptions.name(topic)
             self._report.missing(
                 topic,
                 "name",

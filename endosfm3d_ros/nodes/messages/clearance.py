@@ -7,8 +7,8 @@ from std_msgs.msg import Header
 
 from endosfm3d_ros.msg import ToolClearance
 from endosfm3d_ros.nodes.messages.conversions import header
-from endosfm3d_ros.nodes.messages.scene import FrameNames
-from endosfm3d_ros.nodes.messages.stage_output import MAX_AGE
+from endosfm3d_ros.nodes.messages.frames import FrameNames
+from endosfm3d_ros.nodes.messages.output import MAX_AGE
 from endosfm3d_ros.scene.clearance import Clearance, clearances
 from endosfm3d_ros.types import SceneUpdate
 

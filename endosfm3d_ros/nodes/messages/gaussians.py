@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.msg import GaussianMap
 from endosfm3d_ros.nodes.messages.conversions import byte_array, header
-from endosfm3d_ros.nodes.messages.scene import FrameNames
+from endosfm3d_ros.nodes.messages.frames import FrameNames
 from endosfm3d_ros.types import SceneUpdate
 
 

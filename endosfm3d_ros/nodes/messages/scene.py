@@ -1,8 +1,9 @@
-"""What one scene update says in ROS messages. The node publishes them, `run` writes them."""
+"""What one scene update says of camera, depth and the whole scene, in ROS messages."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from typing import ClassVar
 
 import numpy as np
 from geometry_msgs.msg import PoseWithCovarianceStamped, TransformStamped
@@ -19,29 +20,73 @@ from endosfm3d_ros.nodes.messages.conversions import (
     pose_message,
     transform_message,
 )
+from endosfm3d_ros.nodes.messages.frames import FrameNames
+from endosfm3d_ros.nodes.messages.output import Output, PublishContext, Topic
 from endosfm3d_ros.scene.cloud import cloud_from_depth
 from endosfm3d_ros.types import SceneUpdate
 
-# topic below the node's own name -> message type; everything an update can become
-TOPICS = {
-    "depth/image": Image,
-    "depth/camera_info": CameraInfo,
-    "depth/confidence": Image,
-    "camera_info": CameraInfo,
-    "intrinsics": IntrinsicsEstimate,
-    "odometry": Odometry,
-    "camera_pose": PoseWithCovarianceStamped,
-    "points": PointCloud2,
-}
+
+class CameraOutput(Output):
+    """Where the camera is, and which camera it is: small, and with every update."""
+
+    topics: ClassVar = {
+        "odometry": Topic(Odometry, "the camera in odom; never jumps", always=True),
+        "camera_pose": Topic(
+            PoseWithCovarianceStamped, "the camera in the map; may jump", always=True
+        ),
+        "camera_info": Topic(CameraInfo, "of the raw image, self-estimated K", always=True),
+        "intrinsics": Topic(
+            IntrinsicsEstimate, "with covariance, state, count", latched=True, always=True
+        ),
+    }
+
+    def messages(
+        self, update: SceneUpdate, context: PublishContext
+    ) -> Iterator[tuple[str, object]]:
+        """Poses first: others wait for them."""
+        names = context.names
+        yield from pose_messages(update, names).items()
+        yield from camera_messages(update, names).items()
 
 
-@dataclass(frozen=True)
-class FrameNames:
-    """TF names of an output."""
+class DepthOutput(Output):
+    """Depth images."""
 
-    map: str = "endoscope_map"
-    odom: str = "endoscope_odom"
-    camera: str = "endoscope_left_optical_frame"
+    topics: ClassVar = {
+        "depth/image": Topic(
+            Image, "32FC1, metres along z, NaN invalid; feeds depth_image_proc as it is"
+        ),
+        "depth/camera_info": Topic(CameraInfo, "of the depth image"),
+        "depth/confidence": Topic(Image, "32FC1, 0..1"),
+    }
+
+    def messages(
+        self, update: SceneUpdate, context: PublishContext
+    ) -> Iterator[tuple[str, object]]:
+        """Those that are wanted."""
+        if context.wanted.isdisjoint(self.topics):
+            return
+        made = depth_messages(update, context.names)
+        yield from ((topic, made[topic]) for topic in made if topic in context.wanted)
+
+
+class CloudOutput(Output):
+    """The complete scene as one cloud."""
+
+    topics: ClassVar = {
+        "points": Topic(
+            PointCloud2,
+            "x y z rgb normal confidence label: the scene in the optical frame, tissue and tools "
+            "(label 16 + id); limited in rate and size",
+        )
+    }
+
+    def messages(
+        self, update: SceneUpdate, context: PublishContext
+    ) -> Iterator[tuple[str, object]]:
+        """The cloud where clouds are due."""
+        if context.clouds and "points" in context.wanted:
+            yield "points", points_message(update, context.names, context.max_points)
 
 
 def depth_messages(update: SceneUpdate, names: FrameNames) -> dict[str, Image | CameraInfo]:
@@ -117,8 +162,3 @@ def transforms(
     if inverted:
         edges = [(se3.inverse(T), child, parent) for T, parent, child in reversed(edges)]
     return [transform_message(T, stamp, parent, child) for T, parent, child in edges]
-
-
-def named(names: FrameNames, camera: str) -> FrameNames:
-    """The same names with another camera frame."""
-    return replace(names, camera=camera)

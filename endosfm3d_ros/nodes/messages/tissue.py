@@ -10,9 +10,9 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from endosfm3d_ros.msg import GaussianMap
 from endosfm3d_ros.nodes.messages.cloud import cloud_message
 from endosfm3d_ros.nodes.messages.conversions import camera_info_message, image_message
+from endosfm3d_ros.nodes.messages.frames import FrameNames
 from endosfm3d_ros.nodes.messages.gaussians import gaussian_message
-from endosfm3d_ros.nodes.messages.scene import FrameNames
-from endosfm3d_ros.nodes.messages.stage_output import PublishContext, StageOutput
+from endosfm3d_ros.nodes.messages.output import Output, PublishContext, Topic
 from endosfm3d_ros.scene.cloud import thinned
 from endosfm3d_ros.tissue.store.snapshot import in_camera
 from endosfm3d_ros.types import SceneUpdate
@@ -34,23 +34,18 @@ def tissue_points(update: SceneUpdate, names: FrameNames, max_points: int) -> Po
     return cloud_message(thinned(cloud, max_points), update.frame.stamp, names.camera)
 
 
-class TissueOutputs(StageOutput):
-    """What the map publishes.
+class TissueOutput(Output):
+    """What the map publishes."""
 
-    Args:
-        max_points: of one cloud.
-    """
-
-    topics: ClassVar[dict[str, type]] = {
-        "tissue/image": Image,
-        "tissue/depth": Image,
-        "tissue/camera_info": CameraInfo,
-        "tissue/points": PointCloud2,
-        "tissue/gaussians": GaussianMap,
+    topics: ClassVar = {
+        "tissue/image": Topic(Image, "rgb8, the map from the camera, instruments removed"),
+        "tissue/depth": Topic(Image, "32FC1, its depth; NaN where the map is empty"),
+        "tissue/camera_info": Topic(CameraInfo, "of both"),
+        "tissue/points": Topic(PointCloud2, "label 0 measured, 1 retained, 2 inferred"),
+        "tissue/gaussians": Topic(
+            GaussianMap, "the map as flat arrays, for viewers of splats", recorded=False
+        ),
     }
-
-    def __init__(self, max_points: int) -> None:
-        self._max_points = max_points
 
     def messages(
         self, update: SceneUpdate, context: PublishContext
@@ -64,9 +59,6 @@ class TissueOutputs(StageOutput):
                 if topic in wanted:
                     yield topic, message
         if context.clouds and "tissue/points" in wanted:
-            yield "tissue/points", tissue_points(update, names, self._max_points)
+            yield "tissue/points", tissue_points(update, names, context.max_points)
         if context.clouds and "tissue/gaussians" in wanted:
             yield "tissue/gaussians", gaussian_message(update, names)
-
-    def close(self) -> None:
-        """Every message stands for itself."""

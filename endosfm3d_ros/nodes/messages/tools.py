@@ -15,9 +15,9 @@ from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.msg import Tool, ToolArray, ToolClearance
 from endosfm3d_ros.nodes.messages.clearance import ClearanceReports
 from endosfm3d_ros.nodes.messages.conversions import header, image_message, pose_message
+from endosfm3d_ros.nodes.messages.frames import FrameNames
 from endosfm3d_ros.nodes.messages.marker_shapes import MarkerShape, shape_of
-from endosfm3d_ros.nodes.messages.scene import FrameNames
-from endosfm3d_ros.nodes.messages.stage_output import PublishContext, StageOutput
+from endosfm3d_ros.nodes.messages.output import Output, PublishContext, Topic
 from endosfm3d_ros.tools.stage import PlacedTool
 from endosfm3d_ros.tools.types import ToolModel
 from endosfm3d_ros.types import SceneUpdate
@@ -124,18 +124,18 @@ def label_image(update: SceneUpdate, names: FrameNames) -> Image:
     return image_message(labels, "mono8", update.frame.stamp, names.camera)
 
 
-class ToolOutputs(StageOutput):
+class ToolOutput(Output):
     """What the tools stage publishes.
 
     Args:
         marker_meshes: kind of `marker_shapes`.
     """
 
-    topics: ClassVar[dict[str, type]] = {
-        "tools/models": ToolArray,
-        "tools/markers": MarkerArray,
-        "tools/labels": Image,
-        "tools/clearance": ToolClearance,
+    topics: ClassVar = {
+        "tools/models": Topic(ToolArray, "shapes and poses with stable ids"),
+        "tools/markers": Topic(MarkerArray, "finite lifetime, DELETE on leaving"),
+        "tools/labels": Topic(Image, "mono8 of the image's size: 0 tissue, else the tool's id"),
+        "tools/clearance": Topic(ToolClearance, "distance to tissue; only where `valid`"),
     }
 
     def __init__(self, marker_meshes: str) -> None:

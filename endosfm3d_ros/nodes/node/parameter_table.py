@@ -12,6 +12,7 @@ from endosfm3d_ros.engines.settings import PRECISIONS
 from endosfm3d_ros.inputs.packing import LAYOUTS
 from endosfm3d_ros.nodes.messages.marker_shapes import SHAPES
 from endosfm3d_ros.pipeline.quality import QualityName
+from endosfm3d_ros.sfm.depth_sources import NAMES as DEPTH_SOURCES
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ SPECS = (
         "depth_source",
         "auto",
         "where depth comes from; auto takes the best that the first frame can feed",
-        choices=("auto", "topic", "stereo", "endosfm3d", "shading"),
+        choices=DEPTH_SOURCES,
     ),
     Spec(
         "intrinsics_mode",

@@ -31,7 +31,7 @@ from endosfm3d_ros.nodes.health.guard import Guard
 from endosfm3d_ros.nodes.health.health import Health
 from endosfm3d_ros.nodes.health.watchdog import Watchdog
 from endosfm3d_ros.nodes.inputs.receiver import FrameReceiver
-from endosfm3d_ros.nodes.messages.scene import FrameNames
+from endosfm3d_ros.nodes.messages.frames import FrameNames
 from endosfm3d_ros.nodes.node import parameters
 from endosfm3d_ros.nodes.node.configuring import build_unless
 from endosfm3d_ros.nodes.node.readiness import (
@@ -40,8 +40,8 @@ from endosfm3d_ros.nodes.node.readiness import (
     ready_pipeline,
     rehearse_messages,
 )
-from endosfm3d_ros.nodes.outputs.publishers import SceneOutputs
-from endosfm3d_ros.nodes.outputs.stage_outputs import stage_outputs
+from endosfm3d_ros.nodes.outputs.catalogue import scene_outputs
+from endosfm3d_ros.nodes.outputs.publishers import ScenePublishers
 from endosfm3d_ros.nodes.outputs.tf_mode import TfMode
 from endosfm3d_ros.nodes.services.services import offer_services
 from endosfm3d_ros.nodes.system.dds_profile import prepare_environment
@@ -91,10 +91,9 @@ class PipelineNode(LifecycleNode):
         self._guard = Guard(self, self._health)
         names = FrameNames(map=self._values["map_frame"], odom=self._values["odom_frame"])
         self._tf_mode = TfMode(self, self._values["publish_tf"], {names.map, names.odom})
-        points, meshes = self._values["max_points"], self._values["marker_meshes"]
-        stages = stage_outputs(self._pipeline, points, meshes)
-        self._outputs = SceneOutputs(self, names, self._tf_mode, stages)
-        rehearse_messages(rehearsed.update, names, stage_outputs(self._pipeline, points))
+        outputs = scene_outputs(self._pipeline, self._values["marker_meshes"])
+        self._outputs = ScenePublishers(self, names, self._tf_mode, outputs)
+        rehearse_messages(rehearsed.update, names, scene_outputs(self._pipeline))
         self._first_scene = FirstScene()
         self._apply_live(self._values)
         before = self._pipeline.report()

@@ -6,9 +6,8 @@ import math
 from collections.abc import Sequence
 
 from endosfm3d_ros.engines.progress import Report
-from endosfm3d_ros.nodes.messages import scene as scene_messages
-from endosfm3d_ros.nodes.messages.scene import FrameNames
-from endosfm3d_ros.nodes.messages.stage_output import PublishContext, StageOutput
+from endosfm3d_ros.nodes.messages.frames import FrameNames
+from endosfm3d_ros.nodes.messages.output import Output, PublishContext
 from endosfm3d_ros.pipeline.pipeline import Pipeline, PipelineConfig
 from endosfm3d_ros.pipeline.rehearsal import Rehearsed, best_kind, measure, rehearse
 from endosfm3d_ros.types import ScaleSource, SceneUpdate, StageReport
@@ -32,27 +31,21 @@ def ready_pipeline(config: PipelineConfig, report: Report) -> tuple[Pipeline, Re
 
 
 def rehearse_messages(
-    update: SceneUpdate | None, names: FrameNames, stages: Sequence[StageOutput]
+    update: SceneUpdate | None, names: FrameNames, outputs: Sequence[Output]
 ) -> None:
     """Build every message once and send none: what they need is imported and loaded then.
 
     Args:
         update: of a made-up image; None where there is none.
         names: of the frames.
-        stages: outputs of the optional stages; closed here.
+        outputs: of the catalogue; closed here.
     """
-    if update is not None:
-        for build in (
-            scene_messages.pose_messages,
-            scene_messages.camera_messages,
-            scene_messages.depth_messages,
-        ):
-            build(update, names)
-        scene_messages.points_message(update, names, 1000)
-        for stage in stages:
-            list(stage.messages(update, PublishContext(names, frozenset(stage.topics), True, 0.0)))
-    for stage in stages:
-        stage.close()
+    for output in outputs:
+        if update is not None:
+            list(
+                output.messages(update, PublishContext(names, frozenset(output.topics), True, 0.0))
+            )
+        output.close()
 
 
 def expectation(rehearsed: Rehearsed, quality: str) -> str:

@@ -16,7 +16,7 @@ from rosbags.interfaces import (
     QosReliability,
     QosTime,
 )
-from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from endosfm3d_ros.datasets.bags.layout import METADATA
@@ -35,15 +35,17 @@ class BagWriter:
     Args:
         target: folder to make.
         force: replace an older bag there.
+        packed: compress chunks with zstd, as `ros2 bag` and Foxglove read them.
 
     Raises:
         ConfigurationError: the target exists, cannot be written, or has a name that is no UTF-8.
     """
 
-    def __init__(self, target: Path, force: bool = False) -> None:
+    def __init__(self, target: Path, force: bool = False, packed: bool = False) -> None:
         _require_printable(target)
         self._stack = ExitStack()
         self._folder = atomic_folder(target, "metadata.yaml", force)
+        self._packed = packed
         self._connections: dict[str, Connection] = {}
         self._types = get_typestore(Stores.ROS2_JAZZY)
         for name, text in message_definitions().items():
@@ -53,6 +55,8 @@ class BagWriter:
         folder = self._stack.enter_context(self._folder)
         self._stack.callback(_seal, folder)  # once the writer has closed its file
         writer = Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP)
+        if self._packed:
+            writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         self._writer = self._stack.enter_context(writer)
         return self
 

@@ -7,21 +7,15 @@ import numpy as np
 
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.sfm.depth.source import DepthSource
 from endosfm3d_ros.types import DepthMap, Frame, ScaleSource
 
 
-class ExternalSource:
+class ExternalSource(DepthSource):
     """Hands the frame's own depth on, in metres, with confidence 1 where it is valid."""
 
     name = "topic"
-    takes_raw = False
-
-    def lens(self, frame: Frame, believed: PinholeCamera) -> PinholeCamera:
-        """The camera that is believed in: nothing else is known of it."""
-        return believed
-
-    def reset(self) -> None:
-        """Nothing is kept between frames."""
+    sees_surround = True
 
     def estimate(self, frame: Frame, camera: PinholeCamera) -> DepthMap:
         """The given depth with non-positive and infinite values as NaN (REP 117).

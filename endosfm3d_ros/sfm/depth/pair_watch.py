@@ -8,7 +8,8 @@ import numpy as np
 
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.inputs.epipolar import pair_fit
-from endosfm3d_ros.inputs.judging import FITS
+from endosfm3d_ros.inputs.judging import rows_limit
+from endosfm3d_ros.sfm.depth.frozen_eye import FrozenEye
 
 PERIOD = 1_000_000_000  # ns between looks while all is well
 FORWARD = 0.3  # share of matches in front of the camera below which the eyes are exchanged
@@ -24,6 +25,7 @@ class PairWatch:
 
     def reset(self) -> None:
         """Another pair."""
+        self._frozen = FrozenEye()
         self._looked: int | None = None
         self._wrong = False
         self._coverages: deque[float] = deque(maxlen=REMEMBERED)
@@ -38,11 +40,13 @@ class PairWatch:
             infinity: disparity of a point at infinity in px.
 
         Raises:
-            InputError: matches lie off their rows, or behind the camera.
+            InputError: one eye stands still while the other moves, or matches lie off their rows
+                or behind the camera.
         """
         due = self._looked is None or not 0 <= stamp - self._looked < PERIOD
         if due or self._wrong:
             self._look(stamp, left, right, infinity)
+        self._frozen.check(left, right)
 
     def check_coverage(
         self, coverage: float, stamp: int, left: np.ndarray, right: np.ndarray, infinity: float
@@ -69,10 +73,11 @@ class PairWatch:
                 f"left and right images look exchanged: only {fit.forward:.0%} of {fit.count} "
                 f"matches lie in front of the camera, {FORWARD:.0%} are needed"
             )
-        if fit.rows > FITS:
+        limit = rows_limit(left.shape[1])
+        if fit.rows > limit:
             raise InputError(
                 f"the calibration does not fit the images: {fit.count} matches lie {fit.rows:.1f} "
-                f"px off their rows (median, {left.shape[1]} px wide), {FITS:.1f} are accepted; "
+                f"px off their rows (median, {left.shape[1]} px wide), {limit:.1f} are accepted; "
                 "calibrate anew, or send the calibration of these images"
             )
         self._wrong = False

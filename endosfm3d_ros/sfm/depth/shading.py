@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.sfm.depth.source import DepthSource
 from endosfm3d_ros.types import DepthMap, Frame, ScaleSource
 
 
@@ -29,21 +30,13 @@ class ShadingConfig:
     confidence: float = 0.3
 
 
-class ShadingSource:
+class ShadingSource(DepthSource):
     """Smooth relative depth from brightness."""
 
     name = "shading"
-    takes_raw = False
 
     def __init__(self, config: ShadingConfig | None = None) -> None:
         self.config = config or ShadingConfig()
-
-    def lens(self, frame: Frame, believed: PinholeCamera) -> PinholeCamera:
-        """The camera that is believed in: nothing else is known of it."""
-        return believed
-
-    def reset(self) -> None:
-        """Nothing is kept between frames."""
 
     def estimate(self, frame: Frame, camera: PinholeCamera) -> DepthMap:
         """Scale-free depth at the image size; NaN where no usable light is near."""

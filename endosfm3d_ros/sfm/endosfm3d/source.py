@@ -18,6 +18,8 @@ from endosfm3d_ros.engines import Engine, EngineSettings, obtain_engine
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
+from endosfm3d_ros.sfm.depth.source import DepthSource, IntrinsicsObservation
+from endosfm3d_ros.sfm.endosfm3d.answers import NetworkDepth, NetworkMotion
 from endosfm3d_ros.sfm.endosfm3d.arrays import (
     camera_belief,
     camera_of,
@@ -58,41 +60,6 @@ class EndoSfM3DConfig:
             raise ConfigurationError(f"pose_every {self.pose_every}: 1 or more is accepted")
 
 
-@dataclass(frozen=True)
-class NetworkDepth:
-    """Answer of the depth network at the size of the image."""
-
-    inverse_depth: np.ndarray  # (H, W) float32, 1 / units; NaN where the network failed
-    confidence: np.ndarray  # (H, W) float32 0..1, 0 where invalid
-
-    @property
-    def depth(self) -> np.ndarray:
-        """(H, W) float32 units, NaN invalid (REP 117)."""
-        return 1 / self.inverse_depth
-
-    @property
-    def invalid_share(self) -> float:
-        """Share of pixels without a depth, 0..1."""
-        return float(np.isnan(self.inverse_depth).mean())
-
-
-@dataclass(frozen=True)
-class IntrinsicsObservation:
-    """What the pose network read from one pair of frames; noisy, to be filtered."""
-
-    camera: PinholeCamera  # at the size of the frame, without distortion
-    stamp: int  # of the later frame
-    independent: bool = True  # False: it began from a camera that was told, which it repeats
-
-
-@dataclass(frozen=True)
-class NetworkMotion:
-    """Answer of the pose network for two frames."""
-
-    T_current_previous: np.ndarray  # 4x4, translation in the unit of the depth
-    camera: PinholeCamera | None  # at the size of the image; None where implausible
-
-
 @dataclass
 class _Seen:
     """What is remembered of one frame."""
@@ -105,17 +72,17 @@ class _Seen:
     inverse_depth: np.ndarray | None = None  # at network size
 
 
-class EndoSfM3D:
+class EndoSfM3D(DepthSource):
     """A depth source made of one or two engines. Use it from one thread at a time.
 
     Confidence is the product of three factors in 0..1: whether the pixel carries an image
     (black and highlights do not), how well the two finest scales of the network agree, and how
     well the depth agrees with that of the last frame where the motion is known. See
-    `network_confidence`; nothing of it is fitted to errors.
+    `confidence`; nothing of it is fitted to errors.
     """
 
     name = "endosfm3d"
-    takes_raw = False
+    foresees_motion = True
 
     def __init__(
         self,
@@ -159,13 +126,20 @@ class EndoSfM3D:
 
     @property
     def notes(self) -> list[str]:
-        """What the user should know about the weights."""
+        """What the user should know about the weights, and back ends that were not taken."""
         note = self.weights.note if self.weights else ""
-        return [f"weights '{self.weights.name}': {note}"] if note else []
+        notes = [f"weights '{self.weights.name}': {note}"] if note else []
+        return notes + [
+            f"{engine.info.network} runs on {engine.info.backend}, not on {reason}"
+            for engine in self.engines
+            for reason in engine.info.refused
+        ]
 
-    def lens(self, frame: Frame, believed: PinholeCamera) -> PinholeCamera:
-        """The camera that is believed in: nothing else is known of it."""
-        return believed
+    @property
+    def backend(self) -> str:
+        """Weights, and what runs them."""
+        weights = f"{self.weights.name}: " if self.weights else ""
+        return weights + ", ".join(str(engine.info) for engine in self.engines)
 
     def reset(self) -> None:
         """Forget the frames seen so far."""

@@ -34,6 +34,7 @@ class ScaleConfig:
     contrary: float = 0.01  # a factor that differs by more ...
     sigmas: float = 1.5  # ... and by so many of its standard deviations is taken over
     disagreement: float = 0.05  # of two sources that is reported, beyond three sigma
+    shaft_disagreement: float = 0.2  # the same of shafts with given metres: some are of 5 mm
     window: int = 60  # observations of a source that count
     looks: int = 9  # of the right eye: each is precise, and the map of one eye drifts in scale
 
@@ -131,7 +132,9 @@ class MetricScale:
             if other is None or source == held.source:
                 continue
             apart = float(np.log(other.factor / held.factor))
-            if abs(apart) > max(c.disagreement, 3 * np.hypot(other.sigma, held.sigma)):
+            shaft = source == ScaleSource.TOOL_SHAFT and c.source != "tool_shaft"
+            limit = c.shaft_disagreement if shaft else c.disagreement
+            if abs(apart) > max(limit, 3 * np.hypot(other.sigma, held.sigma)):
                 found.append(
                     f"scale from {source.value} is {np.exp(apart):.2f} times that from "
                     f"{held.source.value}: check calibration and kinematics"

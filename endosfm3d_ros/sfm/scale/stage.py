@@ -99,6 +99,7 @@ class ScaleStage:
             self._observe_robot(frame, pose)
         if not relative:
             self._metric.given(depth.scale)
+            self._observe_tools(frame, depth)
             self.estimate = ScaleEstimate(1.0, 0.0, depth.scale, 0)
             return 1.0
         self._observe_tools(frame, depth)

@@ -109,7 +109,8 @@ def _gradient(
     share = weight / np.maximum(view.alpha, np.float32(THINNEST))
     planes = [plane * share for plane in cv2.split(residual)]
     upstream = torch.from_numpy(cv2.merge([*planes, share, np.zeros_like(share)]))
-    (gradient,) = torch.autograd.grad(image, colors, upstream)
+    # Of a number, so that torch does not import what it compares shapes with, which takes a second.
+    (gradient,) = torch.autograd.grad(torch.dot(image.reshape(-1), upstream.reshape(-1)), colors)
     return view, gradient.numpy()
 
 

@@ -1,15 +1,27 @@
-"""What every optional stage that has something to say to ROS offers."""
+"""What every part of the scene that has something to say to ROS offers: topics, and messages."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
-from endosfm3d_ros.nodes.messages.scene import FrameNames
+from endosfm3d_ros.nodes.messages.frames import FrameNames
 from endosfm3d_ros.types import SceneUpdate
 
 MAX_AGE = 0.5  # s of an image, after which nothing computed from it may steer anything
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic below the node's own name, as publisher, recorder and documents take it."""
+
+    kind: type
+    meaning: str
+    latched: bool = False  # late subscribers get the last message
+    always: bool = False  # goes out whether or not somebody listens
+    recorded: bool = True  # by `endosfm3d run`
 
 
 @dataclass(frozen=True)
@@ -17,15 +29,16 @@ class PublishContext:
     """What is known when an update is published."""
 
     names: FrameNames
-    wanted: frozenset[str]  # topics that somebody listens to
+    wanted: frozenset[str]  # topics that somebody listens to, or that always go out
     clouds: bool  # whether clouds are due
     age: float  # s since the image came
+    max_points: int = 40_000  # of one cloud
 
 
-class StageOutput(ABC):
-    """Topics that one optional stage adds; each method yields (topic, message) of what is due."""
+class Output(ABC):
+    """Some topics of the scene; each method yields (topic, message) of what is due."""
 
-    topics: dict[str, type]
+    topics: ClassVar[dict[str, Topic]]
 
     @abstractmethod
     def messages(
@@ -37,6 +50,5 @@ class StageOutput(ABC):
         """What must not be believed any more, `age` seconds after the last image."""
         return iter(())
 
-    @abstractmethod
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (most have nothing to free)
         """Free what outlives a message; nothing follows."""

@@ -1,0 +1,35 @@
+"""What the networks of EndoSfM3D say, in the terms of the rest of the package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from endosfm3d_ros.geometry.camera import PinholeCamera
+
+
+@dataclass(frozen=True)
+class NetworkDepth:
+    """Answer of the depth network at the size of the image."""
+
+    inverse_depth: np.ndarray  # (H, W) float32, 1 / units; NaN where the network failed
+    confidence: np.ndarray  # (H, W) float32 0..1, 0 where invalid
+
+    @property
+    def depth(self) -> np.ndarray:
+        """(H, W) float32 units, NaN invalid (REP 117)."""
+        return 1 / self.inverse_depth
+
+    @property
+    def invalid_share(self) -> float:
+        """Share of pixels without a depth, 0..1."""
+        return float(np.isnan(self.inverse_depth).mean())
+
+
+@dataclass(frozen=True)
+class NetworkMotion:
+    """Answer of the pose network for two frames."""
+
+    T_current_previous: np.ndarray  # 4x4, translation in the unit of the depth
+    camera: PinholeCamera | None  # at the size of the image; None where implausible
