@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from endosfm3d_ros.geometry import se3
-from endosfm3d_ros.sfm.tracking.keyframes import Keyframe, rotated
+from endosfm3d_ros.sfm.tracking.keyframes import Keyframe, drift, rotated
 from endosfm3d_ros.sfm.tracking.localisation import Located
 from endosfm3d_ros.types import CameraPose, TrackingState
 
@@ -19,7 +19,8 @@ def accepted(keyframe: Keyframe, located: Located) -> CameraPose:
     T_odom = se3.normalised(keyframe.T_odom @ se3.inverse(located.T_camera_keyframe))
     T_map_odom = se3.normalised(keyframe.T_map @ se3.inverse(keyframe.T_odom))
     own = rotated(located.covariance, (T_map_odom @ T_odom)[:3, :3])
-    covariance, inliers = keyframe.covariance + own, len(located.index)
+    covariance = keyframe.covariance + own + drift(keyframe, located.T_camera_keyframe)
+    inliers = len(located.index)
     return CameraPose(T_odom, T_map_odom, covariance, TrackingState.TRACKING, inliers)
 
 
