@@ -91,6 +91,7 @@ class MotionTracker:
         self._guessed = False  # whether the shape of the only key frame comes from one image
         self._next_refinement = np.inf  # px of flow
         self._lost = 0  # frames in a row
+        self._learns = True  # from this frame
         self._believed = 0  # stamp of the last frame that was not lost
         self._pose = CameraPose(
             np.eye(4), np.eye(4), np.zeros((6, 6)), TrackingState.INITIALISING, 0
@@ -102,6 +103,7 @@ class MotionTracker:
         depth: DepthMap,
         motion: np.ndarray | None = None,
         lens: PinholeCamera | None = None,
+        learn: bool = True,
     ) -> Tracked:
         """Pose of this frame's camera; where it cannot be found the last one is held as LOST.
 
@@ -113,7 +115,9 @@ class MotionTracker:
                 where it foretells them better than standing still does.
             lens: the camera that took the image, of any size, distorted where the image is; the
                 pinhole of `depth` if not given.
+            learn: whether the image is good enough for key frames to be made of it.
         """
+        self._learns = learn
         self._track(frame, depth, motion, lens or depth.camera)
         return self._tracked()
 
@@ -129,7 +133,8 @@ class MotionTracker:
         sigma = c.relative_depth_sigma if relative else c.metric_depth_sigma
         view = view_of(TrackingImage.of(frame.image, c.max_width), lens, depth, sigma)
         before, self._depth = self._depth, self._alignment.apply(depth) if relative else depth
-        self._rest.look(frame, view.grey)
+        if self._learns:
+            self._rest.look(frame, view.grey)
         # 1 start, or start anew
         if self._keyframe is None or self._keyframe.grey.shape != view.grey.shape:
             return self._start(view, frame)
@@ -149,11 +154,13 @@ class MotionTracker:
         # 5 accept; depth of one eye takes the scale of the points
         self._accept(view, located)
         self._believed = frame.stamp
+        if relative:
+            self._align(view, depth)
+        if not self._learns:
+            return self._pose
         self._tissue.observe(
             frame.stamp, self._keyframe, located, view, self._pose, self._rest.resting
         )
-        if relative:
-            self._align(view, depth)
         # 6 replace the key frame when it is left behind
         if self._left_behind():
             if self._adrift:
@@ -276,7 +283,7 @@ class MotionTracker:
         self._followed = FollowedPoints()
         self._window.clear()
         self._refinement.forget()
-        if not self._make_keyframe(view, frame):
+        if not (self._learns and self._make_keyframe(view, frame)):
             pose = self._hold(frame)
             if self._keyframe is not None:  # of another image size: its window is gone
                 self._keyframe, self._adrift = None, max(self._adrift, 1)

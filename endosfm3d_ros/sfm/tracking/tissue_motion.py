@@ -40,9 +40,10 @@ class TissueMotionConfig:
     silent: float = 0.0025  # deformation that lies within errors of tracking, per key frame
     fades: float = 20.0  # s after which deformation that was seen says nothing about now
     settles: float = 30.0  # s over which a lasting change of shape becomes the usual one
-    useless: float = 0.95  # share of the path's roughness that is left: no response is taken out
-    useful: float = 0.6  # all of it is
+    useless: float = 0.85  # share of the path's roughness that is left: no response is taken out
+    useful: float = 0.5  # all of it is
     harmful: float = 1.3  # the deformation has nothing to do with the path, and is hardly doubt
+    hidden: float = 4.0  # factor on the variance with one eye, whose points follow the tissue
     least_doubt: float = 0.05  # share of the variance that stays even then
     judged: float = 3.0  # s of the path that say so; a breath takes longer
     deformation: DeformationConfig = field(default_factory=DeformationConfig)
@@ -134,6 +135,8 @@ class TissueMotion:
         unsure = seen / np.sqrt(self._audible)
         own = doubt * (float(unsure @ self._covariance[MOTION:, MOTION:] @ unsure)
                        + np.square((1 - weight) * moved))  # fmt: skip
+        if not self._measured:
+            own *= self.config.hidden
         moved = weight * moved
         T = pose.T_odom_camera
         R = Rotation.from_rotvec(-moved[3:]).as_matrix() @ T[:3, :3]
