@@ -20,7 +20,7 @@ from endosfm3d_ros.sfm.depth.stereo import StereoConfig
 from endosfm3d_ros.sfm.depth.view import within_view
 from endosfm3d_ros.sfm.depth_sources import AUTO, DepthSources
 from endosfm3d_ros.sfm.endosfm3d.source import EndoSfM3DConfig
-from endosfm3d_ros.sfm.features.degradation import DegradationConfig, PictureWatch
+from endosfm3d_ros.sfm.features.degradation import CAUSES, DegradationConfig, PictureWatch
 from endosfm3d_ros.sfm.scale.normaliser import ScaleConfig
 from endosfm3d_ros.sfm.scale.sources import ScaleSourcesConfig
 from endosfm3d_ros.sfm.scale.stage import ScaleStage
@@ -82,7 +82,9 @@ class Estimator:
     def reset(self) -> None:
         """Forget the stream; the next frame is a first frame."""
         self.source = self._bend = None
-        for part in (*self._sources, self._intrinsics, self._motion, self._scale):
+        for part in (
+            *self._sources, self._picture, self._intrinsics, self._motion, self._scale
+        ):  # fmt: skip
             part.reset()
 
     @property
@@ -176,12 +178,14 @@ class Estimator:
         return MotionPrior(motion, None if seen is None else seen.camera)
 
     def notes(self) -> list[str]:
-        """What the user should know about the choice of the source and of its back ends."""
+        """What the user should know about the picture, the choice of the source and back ends."""
+        cause = self._picture.cause
+        spoilt = [f"the picture {CAUSES[cause]}: nothing is learnt from it"] if cause else []
         failed = self._intrinsics.notes + ([self._motion.note] if self._motion.note else [])
         source = []
         if self.source is not None:
             source = self.source.notes + self._sources.note(self.source)
-        return source + self._scale.notes() + failed
+        return spoilt + source + self._scale.notes() + failed
 
     def backend(self) -> str:
         """What runs the networks; "none" where none run."""
