@@ -29,7 +29,7 @@ class SuiteOptions:
     """
 
     name: str
-    folder: Path | None
+    folders: tuple[Path, ...]
     seeds: str
     frames: int
     quick: bool
@@ -42,8 +42,11 @@ class SuiteOptions:
             )
         if not all(seed.strip().isdecimal() for seed in self.seeds.split(",")):
             raise ConfigurationError(f"--seeds {self.seeds!r}: numbers with commas, e.g. 0,1")
-        if self.name != "simulated" and self.folder is None:
-            raise ConfigurationError(f"--suite {self.name}: the folder of recordings is missing")
+        if self.name != "simulated" and len(self.folders) != 1:
+            given = f"{len(self.folders)} are given" if self.folders else "it is missing"
+            raise ConfigurationError(
+                f"--suite {self.name}: one folder of recordings is needed, {given}"
+            )
 
     def clips(self, console: Console) -> list[SuiteClip]:
         """What is played."""
@@ -55,7 +58,7 @@ class SuiteOptions:
             tell = lambda name: console.print(f"rendering {name} once", markup=False)  # noqa: E731
             clips += simulated_clips(seeds, self.frames, self.quick, tell)
         if self.name != "simulated":
-            clips += real_clips(self.folder, self.quick)
+            clips += real_clips(self.folders[0], self.quick)
         return chosen(clips, self.only)
 
 

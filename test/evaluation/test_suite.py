@@ -106,7 +106,7 @@ def test_what_became_worse_is_told():
     ("options", "sentence"),
     [
         (["--suite", "some"], "'some': accepted are simulated, real, all"),
-        (["--suite", "real"], "the folder of recordings is missing"),
+        (["--suite", "real"], "one folder of recordings is needed, it is missing"),
         (["--suite", "simulated", "--seeds", "a"], "'a': numbers with commas"),
         (["--suite", "simulated", "--only", "beach"], "'beach': accepted is a part of"),
         (["--suite", "simulated", "--against", "/nowhere"], "an earlier --suite is accepted"),
