@@ -34,7 +34,7 @@ class SelfCalibrationConfig:
 
     correlation: float = 3.0  # factor on covariances: errors of one point repeat in every view
     rigid_variance: float = 0.13  # of whitened residuals that a scene leaves that keeps its shape
-    pliant: float = 0.75  # power of what is above it, as a factor on the deviations
+    pliant: float = 1.0  # power of what is above it, as a factor on the deviations
     floor: float = 0.003  # of log f; distortion and rolling shutter leave no less
     drift: float = 0.005  # of log f, that a prior loses per window of views
     observable: float = 0.4  # share of the first sigma above which the first guess is kept
