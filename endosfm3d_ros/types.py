@@ -186,8 +186,9 @@ class TissueView(Brief):
     stamp: int
     camera: PinholeCamera  # of image and depth
     T_map_camera: np.ndarray  # 4x4 camera-to-map
-    image: np.ndarray  # (h, w, 3) uint8 RGB, black where the map is empty
-    depth: np.ndarray  # (h, w) float32 along z, NaN where the map is empty
+    image: np.ndarray  # (h, w, 3) uint8 RGB, cracks closed, black where the map is empty
+    covered: np.ndarray  # (h, w) bool: the image has a colour there
+    depth: np.ndarray  # (h, w) float32 along z, NaN where the map is empty, in cracks too
     gaussians: GaussianSnapshot  # that image and depth were rendered from
     state: TrackingState  # LOST: the map is held as it was
     steps: int  # of refinement that this frame got

@@ -100,6 +100,10 @@ class Sequence(ABC):
         """The true surface that frame `i` or one before it shows, as it is in frame `i`."""
         return None
 
+    def image_without_tools(self, i: int) -> np.ndarray | None:
+        """(H, W, 3) uint8 RGB, the picture of frame `i` as it would be without instruments."""
+        return None
+
     def ignore(self, i: int) -> np.ndarray | None:
         """(H, W) bool, True where a mask must not be scored."""
         return None

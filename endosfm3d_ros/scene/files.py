@@ -7,7 +7,8 @@
 | `tool_<id>.ply` | closed mesh of every instrument that had a pose |
 | `map.npz` | the tissue map as it can be loaded again |
 | `map.ply`, `map.splat` | the tissue map for viewers of splats |
-| `contact_sheet.png`, `film.mp4` | image, depth, tissue without instruments |
+| `contact_sheet.png` | image, depth, confidence of some frames |
+| `film.mp4` | image, depth, image seen through instruments |
 
 Clouds, surface and splats share the map frame: the optical frame of the first image (x right, y
 down, z forward). PLY and GLB files say so, with the unit; only `tool_<id>.ply` has its own frame.

@@ -1,4 +1,4 @@
-"""A film of a stream: image with instruments, depth, and the tissue without instruments."""
+"""A film of a stream: image with instruments, depth, and the image seen through instruments."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from endosfm3d_ros.scene.composite import Compositor
 from endosfm3d_ros.scene.film_file import FilmFile
 from endosfm3d_ros.scene.pictures import depth_colours, depth_range
 from endosfm3d_ros.tools.shapes.silhouette import silhouette
@@ -31,6 +32,7 @@ class Film:
         self._file: FilmFile | None = None
         self._range = (0.0, 1.0)
         self._first = 0
+        self._compositor = Compositor()
 
     def add(self, update: SceneUpdate) -> np.ndarray:
         """One frame, (H, W, 3) uint8 RGB as it went into the film; colours span the first depth."""
@@ -39,7 +41,8 @@ class Film:
             self._size = self._width, height - height % 2
             self._range = depth_range(update.depth.depth)
             self._first = update.frame.stamp
-            size = len(panels(update, self._range)) * self._width, self._size[1] + 2 * BAND
+            count = 2 if update.tissue is None else 3
+            size = count * self._width, self._size[1] + 2 * BAND
             self._file = FilmFile(self._path, self._fps, (size[0] - size[0] % 2, size[1]))
         picture = self._picture(update)
         self._file.write(picture)
@@ -52,7 +55,7 @@ class Film:
 
     def _picture(self, update: SceneUpdate) -> np.ndarray:
         """The panels side by side with captions above and a colour bar below."""
-        shown = panels(update, self._range)
+        shown = panels(update, self._range, self._compositor)
         small = [cv2.resize(p, self._size, interpolation=cv2.INTER_AREA) for p in shown.values()]
         width = self._width * len(small)
         head = np.full((BAND, width, 3), PAPER, np.uint8)
@@ -66,14 +69,16 @@ class Film:
         return np.vstack([head, np.hstack(small), foot])
 
 
-def panels(update: SceneUpdate, span: tuple[float, float]) -> dict[str, np.ndarray]:
+def panels(
+    update: SceneUpdate, span: tuple[float, float], compositor: Compositor
+) -> dict[str, np.ndarray]:
     """{caption: (H, W, 3) uint8 RGB} of one frame; depth colours span (near, far)."""
     shown = {
         "image, instruments": with_tools(update),
         f"depth ({update.depth.source})": depth_colours(update.depth.depth, *span),
     }
     if update.tissue is not None:
-        shown["tissue without instruments"] = update.tissue.image
+        shown["instruments seen through (tint: never seen)"] = compositor.picture(update)
     return shown
 
 

@@ -27,6 +27,7 @@ from endosfm3d_ros.tissue.appearance.rendering import Rendering, empty_view, ren
 from endosfm3d_ros.tissue.appearance.visibility import Visibility, project
 from endosfm3d_ros.tissue.camera.map_localisation import Localiser, MapInput
 from endosfm3d_ros.tissue.config import TissueConfig
+from endosfm3d_ros.tissue.coverage.cracks import without_cracks
 from endosfm3d_ros.tissue.coverage.densification import Place
 from endosfm3d_ros.tissue.coverage.fusion import carve_free_space, fuse_depth, note_seen
 from endosfm3d_ros.tissue.coverage.growth import grow, seed
@@ -342,11 +343,13 @@ class TissueMap:
             self.history.record(given.depth.stamp, self.graph, self.T_map_camera)
 
     def _view(self, view: Rendering, given: MapInput) -> TissueView:
+        rgb, covered = without_cracks(view)
         return TissueView(
             stamp=given.depth.stamp,
             camera=given.seen.camera,
             T_map_camera=self.T_map_camera.copy(),
-            image=as_bytes(view.rgb),
+            image=as_bytes(rgb),
+            covered=covered,
             depth=view.depth,
             gaussians=GaussianSnapshot.of(
                 self.store, self.frame, 1 / self._interval, self.T_map_camera

@@ -29,6 +29,7 @@ from endosfm3d_ros.types import CloudLabel
 START = 5 * 10**9
 EXTRA = {
     "tissue/image": Image,
+    "tissue/composite": Image,
     "tissue/depth": Image,
     "tissue/camera_info": CameraInfo,
     "tissue/points": PointCloud2,
@@ -121,6 +122,13 @@ def test_an_instrument_becomes_a_model_a_marker_and_a_part_of_the_cloud(
             if message.tools} == {tools[0].id}  # fmt: skip
     labels = label_array(listening.messages["tools/labels"][-1])
     assert np.array_equal(labels > 0, shaft((256, 320)))
+    message = listening.messages["tissue/composite"][-1]
+    through, seen = image_array(message).astype(int), clip[len(clip) - 1].image
+    assert (nanoseconds(message.header.stamp), through.shape) == (last, (256, 320, 3))
+    away = cv2.dilate(labels, np.ones((41, 41))) == 0
+    assert np.abs(through - seen)[away].max() == 0
+    metal = np.abs(through - (120, 125, 135)).max(axis=2) < 8
+    assert metal[labels > 0].mean() < 0.1
     marker = listening.messages["tools/markers"][-1].markers[0]
     assert (marker.id, marker.action) == (tools[0].id, Marker.ADD)
     assert len(marker.points) % 3 == 0 < len(marker.points)

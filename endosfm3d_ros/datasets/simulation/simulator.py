@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -118,6 +119,15 @@ class SimulatedSequence(Sequence):
         """(H, W) float32 metres along z, as if there were no instruments."""
         return self._view(i, 0).tissue.depth[0, 0].numpy()
 
+    @one_thread()
+    @torch.no_grad()
+    def image_without_tools(self, i: int) -> np.ndarray:
+        """The same scene, light and exposure without instruments and their shadows."""
+        scene = self._posed(i, 0)
+        bare = replace(scene.tools, kind=torch.full_like(scene.tools.kind, -1))
+        light = render(replace(scene, tools=bare), self._cameras(i, 0)).light
+        return self._developed(light, i, 0)
+
     def instances(self, i: int) -> np.ndarray | None:
         if not self._scene.instruments:
             return None
@@ -199,9 +209,12 @@ class SimulatedSequence(Sequence):
     @one_thread()
     def _picture(self, i: int, eye: int) -> np.ndarray:
         """(H, W, 3) uint8 RGB."""
+        return self._developed(self._view(i, eye).light, i, eye)
+
+    def _developed(self, light: torch.Tensor, i: int, eye: int) -> np.ndarray:
+        """(H, W, 3) uint8 RGB of linear light, with the noise of this frame."""
         stream = np.random.SeedSequence((self._seed, i, eye)).generate_state(1)
         look = plain_look(self._scene.noise, self._scene.smoke)
-        light = self._view(i, eye).light
         developed = develop(light, look, self._gain, Dice(int(stream[0])))
         return developed[0, 0].permute(1, 2, 0).contiguous().numpy()
 

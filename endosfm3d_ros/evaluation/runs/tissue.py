@@ -9,6 +9,9 @@ the size of the image:
 - P4: after the last frame the map is rewound to each remembered frame, rendered and scored;
 - persistence: the last image in place of a P1 render; `persistence_whole_p1_psnr` is that over
   whole frames, instruments included, with the squared errors of all frames pooled;
+- contamination: what instruments leave in the map's colours, on clips that are also known without
+  them: mean absolute difference, 0..255, within 20 px of instruments and where one was within the
+  last second, of P1 and P2 renders against the picture without instruments;
 - hidden: in a run of its own a disc moves over the clip, is declared an instrument for 25 frames
   and its pixels are withheld; scored inside, beside push-pull inpainting of the same image.
 """
@@ -23,6 +26,7 @@ import numpy as np
 
 from endosfm3d_ros.datasets.sequence import Sequence
 from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.evaluation.metrics.contamination import NearTools, contamination
 from endosfm3d_ros.evaluation.metrics.images import psnr, ssim
 from endosfm3d_ros.evaluation.metrics.masks import scored_region
 from endosfm3d_ros.evaluation.metrics.resampling import depth_on_image
@@ -118,6 +122,7 @@ def _run_held_out(
     tissue, pace = TissueMap(protocol.tissue), Pace(protocol.budget)
     before: np.ndarray | None = None
     remembered: list[tuple[int, SceneUpdate]] = []
+    near = NearTools()
     for i, update in _scenes(sequence, protocol.sfm):
         held_out = is_held_out(i, protocol.hold_every)
         region = _region(sequence, i, update)
@@ -127,6 +132,7 @@ def _run_held_out(
             frame = _score(tissue, update, region, i, held_out, before, protocol, result)
             on_picture(frame)
             remembered.append((i, update))
+            _score_contamination(near, frame, sequence, update, result)
         _score_depth(tissue, sequence, i, update, result)
         alive = tissue.store.alive
         result.gaussians_max = max(result.gaussians_max, tissue.store.count)
@@ -184,6 +190,23 @@ def _score(
         points = reproject(view, camera)
         result.add(p3_psnr=psnr(*map(_blurred_centre, (points, update.image)), _centre(region)))
     return TissueFrame(name, i, update.image, rendered, score)
+
+
+def _score_contamination(
+    near: NearTools,
+    frame: TissueFrame,
+    sequence: Sequence,
+    update: SceneUpdate,
+    result: TissueResult,
+) -> None:
+    mask, clean = sequence.mask(frame.i), sequence.image_without_tools(frame.i)
+    if mask is None or clean is None:
+        return
+    mask = Undistorter().apply(mask.astype(np.uint8), update.lens, exact=True)
+    hidden = labels_at(mask, update.depth.camera.size) > 0
+    pixels = near.add(update.frame.stamp, hidden)
+    truth = _as_depth_sees(clean, update)
+    result.add(contamination=contamination(frame.rendered, truth, pixels))
 
 
 def _score_depth(

@@ -33,6 +33,7 @@ class PublishContext:
     max_points: int = 40_000  # of one cloud
     doubt: str = ""  # why no distance may be said; empty where one may be
     stale_mask: str = ""  # why its masks are not of this image
+    mark_inferred: bool = True  # in pictures for people
 
 
 class Output(ABC):

@@ -14,6 +14,7 @@ from endosfm3d_ros.nodes.messages.frames import FrameNames
 from endosfm3d_ros.nodes.messages.gaussians import gaussian_message
 from endosfm3d_ros.nodes.messages.output import Output, PublishContext, Topic
 from endosfm3d_ros.scene.cloud import thinned
+from endosfm3d_ros.scene.composite import Compositor
 from endosfm3d_ros.tissue.store.snapshot import in_camera
 from endosfm3d_ros.types import SceneUpdate
 
@@ -39,6 +40,12 @@ class TissueOutput(Output):
 
     topics: ClassVar = {
         "tissue/image": Topic(Image, "rgb8, the map from the camera, instruments removed"),
+        "tissue/composite": Topic(
+            Image,
+            "rgb8 of the size of the input, for people: the image, and the map where instruments "
+            "hide it; never seen parts are tinted",
+            recorded=False,
+        ),
         "tissue/depth": Topic(Image, "32FC1, its depth; NaN where the map is empty"),
         "tissue/camera_info": Topic(CameraInfo, "of both"),
         "tissue/points": Topic(PointCloud2, "label 0 measured, 1 retained, 2 inferred"),
@@ -46,6 +53,9 @@ class TissueOutput(Output):
             GaussianMap, "the map as flat arrays, for viewers of splats", recorded=False
         ),
     }
+
+    def __init__(self) -> None:
+        self._compositor = Compositor()
 
     def messages(
         self, update: SceneUpdate, context: PublishContext
@@ -58,6 +68,10 @@ class TissueOutput(Output):
             for topic, message in tissue_images(update, names).items():
                 if topic in wanted:
                     yield topic, message
+        if "tissue/composite" in wanted:
+            picture = self._compositor.picture(update, context.mark_inferred)
+            where = update.frame.stamp, names.camera
+            yield "tissue/composite", image_message(picture, "rgb8", *where)
         if context.clouds and "tissue/points" in wanted:
             yield "tissue/points", tissue_points(update, names, context.max_points)
         if context.clouds and "tissue/gaussians" in wanted:

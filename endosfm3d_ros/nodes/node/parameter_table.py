@@ -181,6 +181,7 @@ SPECS = (
     Spec("max_depth", 0.30, "m; farther stereo depth is invalid", 0.02, 10.0),
     Spec("max_points", 40_000, "points in one cloud", 100, 5_000_000, live=True),
     Spec("cloud_rate", 10.0, "Hz at which clouds are published at most", 0.1, 120.0, live=True),
+    Spec("mark_inferred", True, "tint what was never seen in ~/tissue/composite", live=True),
     Spec("stale_warn", 0.5, "s without an image, or of delay, before a warning", 0.05, 60.0),
     Spec("stale_error", 2.0, "s of the same before an error", 0.1, 600.0),
     Spec(

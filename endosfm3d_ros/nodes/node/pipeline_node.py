@@ -226,6 +226,7 @@ class PipelineNode(LifecycleNode):
     def _apply_live(self, values: dict[str, Any]) -> None:
         self._outputs.max_points = values.get("max_points", self._outputs.max_points)
         self._outputs.cloud_rate = values.get("cloud_rate", self._outputs.cloud_rate)
+        self._outputs.mark_inferred = values.get("mark_inferred", self._outputs.mark_inferred)
 
     # --- scenes ------------------------------------------------------------------------------
 

@@ -36,6 +36,7 @@ class ScenePublishers:
     ) -> None:
         self.names = names
         self.max_points = 40_000
+        self.mark_inferred = True
         self.cloud_rate = 10.0
         self._node = node
         self._tf_mode = tf_mode
@@ -86,6 +87,7 @@ class ScenePublishers:
                 max_points=self.max_points,
                 doubt=judgement.no_clearance,
                 stale_mask=judgement.stale_mask,
+                mark_inferred=self.mark_inferred,
             )
             for name, message in output.messages(update, context):
                 self._publishers[name].publish(message)

@@ -11,7 +11,10 @@ from endosfm3d_ros.tissue.store.gaussians import GaussianStore
 from endosfm3d_ros.types import Cloud, CloudLabel
 
 MEMORY = 60.0  # seconds after which confidence in what is not seen has fallen to a third
-SHOWN = ("means", "quats", "scales", "opacities", "colors", "weights", "seen", "guessed")
+SHOWN = (
+    *("means", "quats", "scales", "opacities", "colors"),
+    *("weights", "seen", "inferred", "guessed"),
+)
 
 
 @dataclass(frozen=True)
