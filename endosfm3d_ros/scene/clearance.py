@@ -23,6 +23,7 @@ MIN_CONFIDENCE = 0.2
 COMPARED = 0.010  # m beyond the nearest point of a tool, up to which others may be nearer
 CHECKED = 300  # points whose doubts are compared
 FEWEST = 2  # points of metal beside the model that are no outliers
+UNSEEN = 0.05  # of a distance: the more room there is, the more of the tissue in it nobody saw
 LONGEST_ARM = 0.04  # m from the pivot; what is farther is shaft, held by its own outline
 DEPTH_SIGMA = 0.01  # relative, of tissue depth
 ONE_SIDED_95 = 1.645  # standard deviations
@@ -140,7 +141,7 @@ def _surface_bound(
     near = np.flatnonzero(np.isfinite(distances))
     near = near[np.argsort(distances[near])][:: max(1, len(near) // CHECKED)]
     sigma = doubt(point_variances(tool, surface[near]), tissue[near], scale_sigma(update))
-    return float((distances[near] - ONE_SIDED_95 * sigma).min())
+    return float(((1 - UNSEEN) * distances[near] - ONE_SIDED_95 * sigma).min())
 
 
 def _metal_distance(

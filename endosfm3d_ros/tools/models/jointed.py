@@ -29,7 +29,7 @@ class SelectionConfig:
     stretched: int = 3  # kinds of which other lengths of the jaws are tried
     plausible: float = 0.06  # of merit below the best: such kinds are not excluded
     unusual: float = 0.02  # of merit, that jaws of another length must gain
-    least: float = 0.7  # merit of the best kind, below which it is none of them
+    least: float = 0.5  # merit of the best kind, below which it is none of them
     hysteresis: float = 0.015  # of merit, that another model must gain
     resolution: int = 160  # px of the window's larger side
     reach: int = 12  # points along what another kind would reach
