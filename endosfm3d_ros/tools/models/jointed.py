@@ -9,14 +9,9 @@ import numpy as np
 from endosfm3d_ros.tools.articulated.family import FAMILY, JAW, REFERENCE, Kind
 from endosfm3d_ros.tools.articulated.model import SOURCE, JointedModel, jointed_model
 from endosfm3d_ros.tools.models.capsule import CapsuleSource, mean_color
-from endosfm3d_ros.tools.opjpo.jointed import (
-    JointedConfig,
-    JointedFit,
-    JointedPose,
-    JointedRefiner,
-    Prepared,
-)
+from endosfm3d_ros.tools.opjpo.jointed import JointedConfig, JointedFit, JointedRefiner
 from endosfm3d_ros.tools.opjpo.jointed_search import SearchConfig, searched
+from endosfm3d_ros.tools.opjpo.prepared import JointedPose, Prepared
 from endosfm3d_ros.tools.shapes.capsule_fit import CapsuleConfig
 from endosfm3d_ros.tools.types import ToolModel, ToolObservation, ToolPlacement
 
