@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -42,6 +42,7 @@ class Clearance:
     kind: str  # measured | retained | inferred
     valid: bool
     reason: str = ""
+    origin: np.ndarray = field(default_factory=lambda: np.full(3, np.nan))  # (3,) m, on the tool
 
     @classmethod
     def invalid(cls, tool: int, reason: str) -> Clearance:
@@ -101,7 +102,15 @@ def _clearance(tool: PlacedTool, tree: cKDTree, tissue: Cloud, update: SceneUpda
         metal - ONE_SIDED_95 * doubted,
         _possible_bound(tool, tree, distance),
     )
-    return Clearance(tool.track.id, point.astype(np.float64), distance, max(0.0, bound), kind, True)
+    return Clearance(
+        id=tool.track.id,
+        nearest=point.astype(np.float64),
+        distance=distance,
+        lower_bound_95=max(0.0, bound),
+        kind=kind,
+        valid=True,
+        origin=surface[best].astype(np.float64),
+    )
 
 
 def _tool_fault(tool: PlacedTool, update: SceneUpdate) -> str:
