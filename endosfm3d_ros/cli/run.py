@@ -51,7 +51,7 @@ def run(
     depth_source: Annotated[
         str, typer.Option(help="auto, topic, stereo, endosfm3d or shading.")
     ] = "auto",
-    intrinsics: Annotated[str, typer.Option(help="estimate, prior or fixed.")] = "estimate",
+    intrinsics: Annotated[str, typer.Option(help="auto, estimate, prior or fixed.")] = "auto",
     tissue_map: Annotated[
         bool, typer.Option("--map/--no-map", help="Keep a map of the tissue, instruments removed.")
     ] = True,

@@ -52,9 +52,10 @@ SPECS = (
     ),
     Spec(
         "intrinsics_mode",
-        "estimate",
-        "estimate ignores camera_info, prior starts from it, fixed believes it",
-        choices=("estimate", "prior", "fixed"),
+        "auto",
+        "auto believes camera_info until the video contradicts it, estimate ignores it, prior "
+        "starts from it, fixed takes it",
+        choices=("auto", "estimate", "prior", "fixed"),
     ),
     Spec(
         "scale_source",
