@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -24,6 +24,7 @@ MIN_CONFIDENCE = 0.2
 COMPARED = 0.010  # m beyond the nearest point of a tool, up to which others may be nearer
 CHECKED = 300  # points whose doubts are compared
 FEWEST = 2  # points of metal beside the model that are no outliers
+UNSEEN = 0.05  # of a distance: the more room there is, the more of the tissue in it nobody saw
 LONGEST_ARM = 0.04  # m from the pivot; what is farther is shaft, held by its own outline
 DEPTH_SIGMA = 0.01  # relative, of tissue depth
 ONE_SIDED_95 = 1.645  # standard deviations
@@ -42,6 +43,7 @@ class Clearance:
     kind: str  # measured | retained | inferred
     valid: bool
     reason: str = ""
+    origin: np.ndarray = field(default_factory=lambda: np.full(3, np.nan))  # (3,) m, on the tool
 
     @classmethod
     def invalid(cls, tool: int, reason: str) -> Clearance:
@@ -88,7 +90,15 @@ def _clearance(tool: PlacedTool, tree: cKDTree, tissue: Cloud, update: SceneUpda
         metal - ONE_SIDED_95 * doubted,
         _possible_bound(tool, tree, distance),
     )
-    return Clearance(tool.track.id, point.astype(np.float64), distance, max(0.0, bound), kind, True)
+    return Clearance(
+        id=tool.track.id,
+        nearest=point.astype(np.float64),
+        distance=distance,
+        lower_bound_95=max(0.0, bound),
+        kind=kind,
+        valid=True,
+        origin=surface[best].astype(np.float64),
+    )
 
 
 def _tool_fault(tool: PlacedTool, update: SceneUpdate) -> str:
@@ -128,7 +138,7 @@ def _surface_bound(
     near = np.flatnonzero(np.isfinite(distances))
     near = near[np.argsort(distances[near])][:: max(1, len(near) // CHECKED)]
     sigma = doubt(point_variances(tool, surface[near]), tissue[near], scale_sigma(update))
-    return float((distances[near] - ONE_SIDED_95 * sigma).min())
+    return float(((1 - UNSEEN) * distances[near] - ONE_SIDED_95 * sigma).min())
 
 
 def _metal_distance(

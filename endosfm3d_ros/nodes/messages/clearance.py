@@ -9,6 +9,7 @@ from endosfm3d_ros.gates.limits import MAX_AGE
 from endosfm3d_ros.msg import ToolClearance
 from endosfm3d_ros.nodes.messages.conversions import header
 from endosfm3d_ros.nodes.messages.frames import FrameNames
+from endosfm3d_ros.scene.approach import NOT_KNOWN, Approach, Approaches
 from endosfm3d_ros.scene.clearance import Clearance, clearances
 from endosfm3d_ros.types import SceneUpdate
 
@@ -23,6 +24,7 @@ class ClearanceReports:
         self._known: tuple[int, ...] = ()
         self._where = Header()
         self._scale = ""
+        self._approaches = Approaches()
 
     def of_update(
         self, update: SceneUpdate, names: FrameNames, age: float, heard: bool, doubt: str = ""
@@ -45,19 +47,26 @@ class ClearanceReports:
         if age > MAX_AGE.value:
             doubt = f"the image is {age:.1f} s old"
         found = [Clearance.invalid(tool, doubt) for tool in tools] if doubt else clearances(update)
+        self._approaches.keep(tools)
         found += [Clearance.invalid(tool, "the tool has left") for tool in gone]
-        return [self._message(clearance, age) for clearance in found]
+        stamp = update.frame.stamp
+        return [self._message(one, age, self._approaches.look(one, stamp)) for one in found]
 
     def withdrawn(self, reason: str, age: float) -> list[ToolClearance]:
         """An invalid message for each tool that was spoken of; stamps stay those of the image."""
         return [self._message(Clearance.invalid(tool, reason), age) for tool in self._known]
 
-    def _message(self, found: Clearance, age: float) -> ToolClearance:
-        x, y, z = found.nearest.tolist()
+    def _message(
+        self, found: Clearance, age: float, approach: Approach = NOT_KNOWN
+    ) -> ToolClearance:
+        nearest, origin = (
+            Point(x=x, y=y, z=z) for x, y, z in (found.nearest.tolist(), found.origin.tolist())
+        )
         return ToolClearance(
             header=self._where,
             id=found.id,
-            nearest=Point(x=x, y=y, z=z),
+            nearest=nearest,
+            origin=origin,
             distance=found.distance,
             lower_bound_95=found.lower_bound_95,
             tissue_kind=found.kind,
@@ -66,4 +75,7 @@ class ClearanceReports:
             reason=found.reason,
             age=age,
             lifetime=max(0.0, MAX_AGE.value - age) if found.valid else 0.0,
+            closing_speed=approach.closing_speed,
+            time_to_contact=approach.time_to_contact,
+            state=approach.state,
         )
