@@ -19,7 +19,7 @@ from endosfm3d_ros.evaluation.pictures.plots import new_figure
 from endosfm3d_ros.files.atomic import replacing
 from endosfm3d_ros.pipeline.pipeline import Pipeline, PipelineConfig
 from endosfm3d_ros.sfm.calibration.intrinsics import IntrinsicsConfig
-from endosfm3d_ros.sfm.estimator import EstimatorConfig
+from endosfm3d_ros.sfm.config import EstimatorConfig
 from endosfm3d_ros.tissue.config import TissueConfig
 from endosfm3d_ros.types import Frame
 

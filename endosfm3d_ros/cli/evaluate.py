@@ -194,7 +194,7 @@ def configuration(
     from endosfm3d_ros.evaluation.evaluate import EvaluationConfig
     from endosfm3d_ros.pipeline.pipeline import PipelineConfig
     from endosfm3d_ros.sfm.calibration.intrinsics import IntrinsicsConfig
-    from endosfm3d_ros.sfm.estimator import EstimatorConfig
+    from endosfm3d_ros.sfm.config import EstimatorConfig
     from endosfm3d_ros.tissue.config import TissueConfig
     from endosfm3d_ros.tools.stage import ToolsConfig
 

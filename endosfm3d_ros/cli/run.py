@@ -168,7 +168,7 @@ def configuration(
     """The settings that the options stand for; each checks its own values."""
     from endosfm3d_ros.pipeline.pipeline import PipelineConfig
     from endosfm3d_ros.sfm.calibration.intrinsics import IntrinsicsConfig
-    from endosfm3d_ros.sfm.estimator import EstimatorConfig
+    from endosfm3d_ros.sfm.config import EstimatorConfig
     from endosfm3d_ros.tissue.config import TissueConfig
 
     return PipelineConfig.complete(

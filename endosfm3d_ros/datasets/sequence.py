@@ -13,12 +13,10 @@ import numpy as np
 
 from endosfm3d_ros.datasets.formats.surface_truth import Surface
 from endosfm3d_ros.datasets.formats.tool_truth import ToolMesh, ToolPosture
-from endosfm3d_ros.datasets.open import open_sequence
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.inputs.report import InputReport
 from endosfm3d_ros.types import Frame, StereoGeometry
 
-__all__ = ["LEFT_FRAME", "PART_STEP", "RIGHT_FRAME", "Sequence", "open_sequence", "stamp_of"]
 PART_STEP = 10  # between the codes of instrument parts in files, as in EndoVis 2017
 LEFT_FRAME = "endoscope_left_optical_frame"
 RIGHT_FRAME = "endoscope_right_optical_frame"

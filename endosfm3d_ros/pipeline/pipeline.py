@@ -17,7 +17,8 @@ from endosfm3d_ros.pipeline.quality import BALANCED, QualityControl
 from endosfm3d_ros.runtime.memory import give_back
 from endosfm3d_ros.runtime.timing import Slack, StageClock
 from endosfm3d_ros.sfm.calibration.intrinsics import IntrinsicsConfig
-from endosfm3d_ros.sfm.estimator import Estimator, EstimatorConfig
+from endosfm3d_ros.sfm.config import EstimatorConfig
+from endosfm3d_ros.sfm.estimator import Estimator
 from endosfm3d_ros.tools.labels import without_tools
 from endosfm3d_ros.types import Frame, ScaleSource, SceneUpdate, StageReport, TissueView
 

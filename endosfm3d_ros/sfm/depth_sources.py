@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.sfm.config import AUTO, EstimatorConfig
 from endosfm3d_ros.sfm.depth.external import ExternalSource
 from endosfm3d_ros.sfm.depth.shading import ShadingSource
 from endosfm3d_ros.sfm.depth.source import DepthSource
@@ -19,10 +19,6 @@ from endosfm3d_ros.sfm.endosfm3d.source import EndoSfM3D
 from endosfm3d_ros.sfm.endosfm3d.weights import find_weights
 from endosfm3d_ros.types import Frame
 
-if TYPE_CHECKING:
-    from endosfm3d_ros.sfm.estimator import EstimatorConfig
-
-AUTO = "auto"
 Report = Callable[[str], None]
 
 

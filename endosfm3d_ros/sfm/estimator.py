@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -13,36 +13,15 @@ from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.geometry.undistortion import Undistorter
 from endosfm3d_ros.inputs.plausibility import require_picture
 from endosfm3d_ros.runtime.timing import Slack, StageClock
-from endosfm3d_ros.sfm.calibration.intrinsics import IntrinsicsConfig, IntrinsicsFilter
-from endosfm3d_ros.sfm.depth.shading import ShadingConfig
+from endosfm3d_ros.sfm.calibration.intrinsics import IntrinsicsFilter
+from endosfm3d_ros.sfm.config import EstimatorConfig
 from endosfm3d_ros.sfm.depth.source import DepthSource
-from endosfm3d_ros.sfm.depth.stereo import StereoConfig
 from endosfm3d_ros.sfm.depth.view import within_view
-from endosfm3d_ros.sfm.depth_sources import AUTO, DepthSources
-from endosfm3d_ros.sfm.endosfm3d.source import EndoSfM3DConfig
-from endosfm3d_ros.sfm.features.degradation import CAUSES, DegradationConfig, PictureWatch
-from endosfm3d_ros.sfm.scale.normaliser import ScaleConfig
-from endosfm3d_ros.sfm.scale.sources import ScaleSourcesConfig
+from endosfm3d_ros.sfm.depth_sources import DepthSources
+from endosfm3d_ros.sfm.features.degradation import CAUSES, PictureWatch
 from endosfm3d_ros.sfm.scale.stage import ScaleStage
 from endosfm3d_ros.sfm.tracking.motion import MotionTracker
-from endosfm3d_ros.sfm.tracking.motion_config import MotionConfig
 from endosfm3d_ros.types import Frame, IntrinsicsEstimate, MotionPrior, SceneUpdate
-
-
-@dataclass(frozen=True)
-class EstimatorConfig:
-    """Settings of every part of the stage."""
-
-    depth_source: str = AUTO  # one of `depth_sources.NAMES`
-    stereo: StereoConfig = field(default_factory=StereoConfig)
-    shading: ShadingConfig = field(default_factory=ShadingConfig)
-    network: EndoSfM3DConfig = field(default_factory=EndoSfM3DConfig)
-    degradation: DegradationConfig = field(default_factory=DegradationConfig)
-    motion: MotionConfig = field(default_factory=MotionConfig)
-    intrinsics: IntrinsicsConfig = field(default_factory=IntrinsicsConfig)
-    scale: ScaleConfig = field(default_factory=ScaleConfig)
-    scale_sources: ScaleSourcesConfig = field(default_factory=ScaleSourcesConfig)
-    background: bool = False  # live: slow refinement beside the frames instead of in them
 
 
 class Estimator:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from endosfm3d_ros.datasets.sequence import open_sequence
+from endosfm3d_ros.datasets.open import open_sequence
 from endosfm3d_ros.sfm.endosfm3d.weights import find_weights
 from endosfm3d_ros.tools.segmentation import mask_source
 from endosfm3d_ros.training.exports import save_adapter_set, save_released_layout

@@ -8,7 +8,7 @@ import pytest
 from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
 from endosfm3d_ros.datasets.bags.sequence import BagSequence
-from endosfm3d_ros.datasets.sequence import open_sequence
+from endosfm3d_ros.datasets.open import open_sequence
 from endosfm3d_ros.errors import InputError
 
 MS = 1_000_000

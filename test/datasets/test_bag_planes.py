@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from plane_scene import Plane, Rig, encoded, eyes, infos
 
-from endosfm3d_ros.datasets.sequence import open_sequence
+from endosfm3d_ros.datasets.open import open_sequence
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.sfm.depth.stereo import StereoSource

@@ -19,7 +19,7 @@ from endosfm3d_ros.datasets.bags import layout as bag_layout
 from endosfm3d_ros.datasets.bags.file import BagFile
 from endosfm3d_ros.datasets.bags.mcap_seal import seal
 from endosfm3d_ros.datasets.bags.sequence import BagSequence
-from endosfm3d_ros.datasets.sequence import open_sequence
+from endosfm3d_ros.datasets.open import open_sequence
 from endosfm3d_ros.errors import InputError
 
 MS = 1_000_000

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from endosfm3d_ros.datasets.open import open_sequence
 from endosfm3d_ros.datasets.published.c3vd import COLONOSCOPE, C3VDSequence
 from endosfm3d_ros.datasets.published.omnidirectional import OmnidirectionalCamera
-from endosfm3d_ros.datasets.sequence import open_sequence
 from endosfm3d_ros.errors import InputError
 
 LENS = OmnidirectionalCamera(135, 108, 67.9, 54.3, (76.9, 0.0, -8.1e-3, 6e-5, -1.2e-6),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from endosfm3d_ros.datasets.check import findings
-from endosfm3d_ros.datasets.sequence import open_sequence
+from endosfm3d_ros.datasets.open import open_sequence
 
 
 def clip(folder, numbers: list[int]):

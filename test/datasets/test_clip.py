@@ -8,7 +8,7 @@ import pytest
 
 from endosfm3d_ros.datasets.clips.sequence import ClipSequence
 from endosfm3d_ros.datasets.clips.writer import write_clip
-from endosfm3d_ros.datasets.sequence import open_sequence
+from endosfm3d_ros.datasets.open import open_sequence
 from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 from endosfm3d_ros.errors import ConfigurationError, InputError
 

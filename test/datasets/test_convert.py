@@ -13,7 +13,8 @@ import pytest
 from endosfm3d_ros.datasets.bags.sequence import BagSequence
 from endosfm3d_ros.datasets.clips.sequence import ClipSequence
 from endosfm3d_ros.datasets.clips.writer import write_clip
-from endosfm3d_ros.datasets.sequence import Sequence, open_sequence, stamp_of
+from endosfm3d_ros.datasets.open import open_sequence
+from endosfm3d_ros.datasets.sequence import Sequence, stamp_of
 from endosfm3d_ros.datasets.videos.sequence import VideoSequence
 from endosfm3d_ros.errors import ConfigurationError, InputError
 from endosfm3d_ros.geometry import se3

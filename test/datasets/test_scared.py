@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
+from endosfm3d_ros.datasets.open import open_sequence
 from endosfm3d_ros.datasets.published.scared import SCAREDSequence
-from endosfm3d_ros.datasets.sequence import open_sequence
 from endosfm3d_ros.errors import InputError
 
 WIDTH, HEIGHT, FRAMES = 64, 48, 4

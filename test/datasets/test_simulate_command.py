@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from endosfm3d_ros.cli import simulate
-from endosfm3d_ros.datasets.sequence import open_sequence
+from endosfm3d_ros.datasets.open import open_sequence
 from endosfm3d_ros.datasets.simulation.scenes import SCENES
 from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 from endosfm3d_ros.errors import ConfigurationError, InputError

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
+from endosfm3d_ros.datasets.open import open_sequence
 from endosfm3d_ros.datasets.published.stereomis import StereoMISSequence
 from endosfm3d_ros.datasets.published.stereomis_calibration import read_stereo_calibration
-from endosfm3d_ros.datasets.sequence import open_sequence
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry import se3
 

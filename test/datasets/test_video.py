@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from endosfm3d_ros.datasets.sequence import open_sequence
+from endosfm3d_ros.datasets.open import open_sequence
 from endosfm3d_ros.datasets.videos.file import VideoFile
 from endosfm3d_ros.datasets.videos.sequence import VideoSequence
 from endosfm3d_ros.errors import InputError

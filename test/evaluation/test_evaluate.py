@@ -13,7 +13,7 @@ from endosfm3d_ros.errors import ConfigurationError, InputError
 from endosfm3d_ros.evaluation.evaluate import EvaluationConfig, evaluate
 from endosfm3d_ros.evaluation.metrics.depth_baselines import MEASURES
 from endosfm3d_ros.pipeline.pipeline import Pipeline, PipelineConfig
-from endosfm3d_ros.sfm.estimator import EstimatorConfig
+from endosfm3d_ros.sfm.config import EstimatorConfig
 
 RUN = {
     "clip", "mode", "frames", "frames_processed", "frames_dropped", "rate_hz", "depth_rate_hz",

@@ -14,7 +14,7 @@ from endosfm3d_ros.evaluation.runs.tools import ToolsProtocol, evaluate_tools, o
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.networks.lpips import LAYERS, Lpips
 from endosfm3d_ros.pipeline.pipeline import Pipeline, PipelineConfig
-from endosfm3d_ros.sfm.estimator import EstimatorConfig
+from endosfm3d_ros.sfm.config import EstimatorConfig
 from endosfm3d_ros.tools.stage import ToolsConfig
 from endosfm3d_ros.types import Frame
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from node_harness import LEFT, STEREO_TOPICS
 
-from endosfm3d_ros.datasets.sequence import open_sequence
+from endosfm3d_ros.datasets.open import open_sequence
 from endosfm3d_ros.inputs.encodings import decode_depth
 from endosfm3d_ros.nodes.messages.conversions import matrix_of, nanoseconds
 

@@ -15,7 +15,7 @@ from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.inputs.plausibility import LEAST_SIDE
 from endosfm3d_ros.pipeline.pipeline import Pipeline, PipelineConfig
 from endosfm3d_ros.sfm.calibration.intrinsics import IntrinsicsConfig
-from endosfm3d_ros.sfm.estimator import EstimatorConfig
+from endosfm3d_ros.sfm.config import EstimatorConfig
 from endosfm3d_ros.sfm.scale.normaliser import ScaleConfig
 from endosfm3d_ros.tissue.config import TissueConfig
 from endosfm3d_ros.tools.stage import ToolsConfig

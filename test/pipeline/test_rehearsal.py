@@ -13,7 +13,7 @@ from endosfm3d_ros.engines.progress import Cancelled
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.pipeline.pipeline import Pipeline, PipelineConfig
 from endosfm3d_ros.pipeline.rehearsal import COUNT, DISTANCE, frames, measure, rehearse
-from endosfm3d_ros.sfm.estimator import EstimatorConfig
+from endosfm3d_ros.sfm.config import EstimatorConfig
 from endosfm3d_ros.tissue.config import TissueConfig
 from endosfm3d_ros.tools.stage import ToolsConfig
 

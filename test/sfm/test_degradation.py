@@ -8,7 +8,8 @@ import pytest
 
 from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 from endosfm3d_ros.runtime.timing import StageClock
-from endosfm3d_ros.sfm.estimator import Estimator, EstimatorConfig
+from endosfm3d_ros.sfm.config import EstimatorConfig
+from endosfm3d_ros.sfm.estimator import Estimator
 from endosfm3d_ros.sfm.features.degradation import CAUSES, PictureWatch
 from endosfm3d_ros.types import Frame
 

@@ -14,9 +14,10 @@ from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.runtime.timing import StageClock
 from endosfm3d_ros.sfm.calibration.intrinsics import IntrinsicsConfig
+from endosfm3d_ros.sfm.config import EstimatorConfig
 from endosfm3d_ros.sfm.depth.source import DepthSource, IntrinsicsObservation
 from endosfm3d_ros.sfm.endosfm3d.source import EndoSfM3D
-from endosfm3d_ros.sfm.estimator import Estimator, EstimatorConfig
+from endosfm3d_ros.sfm.estimator import Estimator
 from endosfm3d_ros.sfm.scale.normaliser import ScaleConfig
 from endosfm3d_ros.types import DepthMap, Frame, ScaleSource, SceneUpdate, TrackingState
 

@@ -12,10 +12,11 @@ from endosfm3d_ros.errors import ConfigurationError, InputError
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.runtime.timing import StageClock
 from endosfm3d_ros.sfm.calibration.intrinsics import IntrinsicsConfig, IntrinsicsFilter
+from endosfm3d_ros.sfm.config import EstimatorConfig
 from endosfm3d_ros.sfm.depth.external import ExternalSource
 from endosfm3d_ros.sfm.depth.shading import ShadingSource
 from endosfm3d_ros.sfm.endosfm3d import weights
-from endosfm3d_ros.sfm.estimator import Estimator, EstimatorConfig
+from endosfm3d_ros.sfm.estimator import Estimator
 from endosfm3d_ros.sfm.scale.normaliser import ScaleNormaliser
 from endosfm3d_ros.types import Frame, ScaleSource
 

@@ -14,7 +14,8 @@ from plane_scene import Plane, Rig, compressed_message, depth_of, infos, picture
 from endosfm3d_ros.geometry.camera import FISHEYE, PINHOLE, PinholeCamera
 from endosfm3d_ros.runtime.timing import StageClock
 from endosfm3d_ros.sfm.calibration.intrinsics import IntrinsicsConfig
-from endosfm3d_ros.sfm.estimator import Estimator, EstimatorConfig
+from endosfm3d_ros.sfm.config import EstimatorConfig
+from endosfm3d_ros.sfm.estimator import Estimator
 from endosfm3d_ros.types import Frame
 
 WIDTH, HEIGHT = 160, 128

@@ -18,7 +18,7 @@ from endosfm3d_ros.evaluation.runs.tissue import (
 from endosfm3d_ros.evaluation.runs.tissue_protocol import TissueFrame, TissueProtocol
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.sfm.calibration.intrinsics import IntrinsicsConfig
-from endosfm3d_ros.sfm.estimator import EstimatorConfig
+from endosfm3d_ros.sfm.config import EstimatorConfig
 from endosfm3d_ros.tissue.appearance.rendering import Rendering
 
 

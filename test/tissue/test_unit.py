@@ -10,7 +10,7 @@ import pytest
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.pipeline.pipeline import Begun, Pipeline, PipelineConfig
 from endosfm3d_ros.sfm.calibration.intrinsics import IntrinsicsConfig
-from endosfm3d_ros.sfm.estimator import EstimatorConfig
+from endosfm3d_ros.sfm.config import EstimatorConfig
 from endosfm3d_ros.tissue.map import TissueMap
 from endosfm3d_ros.types import Frame, ScaleEstimate, ScaleSource, TrackingState
 

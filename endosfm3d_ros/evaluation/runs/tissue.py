@@ -35,7 +35,8 @@ from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.geometry.clouds import lift
 from endosfm3d_ros.geometry.undistortion import Undistorter
 from endosfm3d_ros.runtime.timing import Slack, StageClock
-from endosfm3d_ros.sfm.estimator import Estimator, EstimatorConfig
+from endosfm3d_ros.sfm.config import EstimatorConfig
+from endosfm3d_ros.sfm.estimator import Estimator
 from endosfm3d_ros.tissue.appearance.rendering import Rendering
 from endosfm3d_ros.tissue.coverage.inpainting import push_pull
 from endosfm3d_ros.tissue.map import TissueMap

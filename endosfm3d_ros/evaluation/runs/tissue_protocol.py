@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from endosfm3d_ros.sfm.estimator import EstimatorConfig
+from endosfm3d_ros.sfm.config import EstimatorConfig
 from endosfm3d_ros.tissue.config import TissueConfig
 
 

@@ -33,7 +33,8 @@ from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.geometry.undistortion import Undistorter
 from endosfm3d_ros.runtime.timing import StageClock
-from endosfm3d_ros.sfm.estimator import Estimator, EstimatorConfig
+from endosfm3d_ros.sfm.config import EstimatorConfig
+from endosfm3d_ros.sfm.estimator import Estimator
 from endosfm3d_ros.tools.labels import labels_at
 from endosfm3d_ros.tools.models.mesh_file import MeshSource, model_of
 from endosfm3d_ros.tools.models.source import ModelSource, model_source

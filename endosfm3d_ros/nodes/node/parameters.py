@@ -14,10 +14,10 @@ from endosfm3d_ros.nodes.node.parameter_table import BY_NAME, SPECS
 from endosfm3d_ros.nodes.system.values import check_frames, meant, refuse_unknown
 from endosfm3d_ros.pipeline.pipeline import PipelineConfig
 from endosfm3d_ros.sfm.calibration.intrinsics import IntrinsicsConfig
+from endosfm3d_ros.sfm.config import EstimatorConfig
 from endosfm3d_ros.sfm.depth.stereo import StereoConfig
 from endosfm3d_ros.sfm.endosfm3d.source import EndoSfM3DConfig
 from endosfm3d_ros.sfm.endosfm3d.weights import find_weights
-from endosfm3d_ros.sfm.estimator import EstimatorConfig
 from endosfm3d_ros.sfm.scale.normaliser import ScaleConfig
 
 if TYPE_CHECKING:

@@ -33,3 +33,13 @@ class NetworkMotion:
 
     T_current_previous: np.ndarray  # 4x4, translation in the unit of the depth
     camera: PinholeCamera | None  # at the size of the image; None where implausible
+
+
+@dataclass(frozen=True)
+class NetworkAnswer:
+    """What the network said of one image, at its own size."""
+
+    image: np.ndarray  # (h, w, 3) uint8 RGB, as it saw it
+    fine: np.ndarray  # (h, w) float32 inverse depth, NaN where not finite
+    coarse: np.ndarray | None = None  # (h / 2, w / 2) float32 inverse depth at the next scale
+    log_error: np.ndarray | None = None  # (h, w) float32, how far off the network expects to be

@@ -6,26 +6,16 @@ down, both through pinned memory.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from endosfm3d_ros.engines import Engine
+from endosfm3d_ros.sfm.endosfm3d.answers import NetworkAnswer
 from endosfm3d_ros.sfm.endosfm3d.arrays import inverse_depth, network_tensor, resized_image
 
 if TYPE_CHECKING:
     from endosfm3d_ros.engines.device_engine import DeviceEngine
-
-
-@dataclass(frozen=True)
-class NetworkAnswer:
-    """What the network said of one image, at its own size."""
-
-    image: np.ndarray  # (h, w, 3) uint8 RGB, as it saw it
-    fine: np.ndarray  # (h, w) float32 inverse depth, NaN where not finite
-    coarse: np.ndarray | None = None  # (h / 2, w / 2) float32 inverse depth at the next scale
-    log_error: np.ndarray | None = None  # (h, w) float32, how far off the network expects to be
 
 
 class DepthForward(Protocol):

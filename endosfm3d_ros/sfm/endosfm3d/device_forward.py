@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from endosfm3d_ros.engines.device_engine import DeviceEngine
+from endosfm3d_ros.sfm.endosfm3d.answers import NetworkAnswer
 from endosfm3d_ros.sfm.endosfm3d.arrays import MAX_DEPTH, MIN_DEPTH, check_image, resized_image
-from endosfm3d_ros.sfm.endosfm3d.depth_forward import NetworkAnswer
 
 
 class DeviceForward:

@@ -80,7 +80,7 @@ def test_same_images_give_the_same_masks(frame, tissue, two_tools):
 @pytest.mark.shared
 def test_research_clips(shared, frame):
     """Overlap of at least 0.8 on EndoNeRF's pulling clip, less than 2 % found on SCARED."""
-    from endosfm3d_ros.datasets.sequence import open_sequence
+    from endosfm3d_ros.datasets.open import open_sequence
 
     source = mask_source("colour")
     clip = open_sequence(shared / "data" / "endonerf")

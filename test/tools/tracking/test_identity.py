@@ -145,7 +145,7 @@ def test_never_more_than_four_tools(tracker, draw):
 @pytest.mark.parametrize("source", ["reference", "colour"])
 def test_no_switch_on_a_research_clip(shared, source):
     """EndoNeRF's pulling clip: one tool leaves by the top and comes back, another stays."""
-    from endosfm3d_ros.datasets.sequence import open_sequence
+    from endosfm3d_ros.datasets.open import open_sequence
     from endosfm3d_ros.tools.segmentation import mask_source
 
     clip, colour = open_sequence(shared / "data" / "endonerf"), mask_source("colour")
