@@ -23,152 +23,158 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
+    app.command()(evaluate)
 
-    @app.command()
-    def evaluate(
-        clips: Annotated[
-            list[Path] | None,
-            typer.Argument(help=f"{SOURCE_HELP} With --suite: one folder of such."),
-        ] = None,
-        what: Annotated[
-            str,
-            typer.Option(
-                help="Of depth, pose, honesty, pairs, intrinsics, masks, tissue, tools, cloud."
-            ),
-        ] = "depth,pose,intrinsics",
-        depth_source: Annotated[
-            str, typer.Option(help="auto, topic, stereo, endosfm3d or shading.")
-        ] = "auto",
-        intrinsics: Annotated[
-            str,
-            typer.Option(
-                help="estimate: never reads the calibration; prior: starts there; fixed: takes it."
-            ),
-        ] = "estimate",
-        mode: Annotated[
-            str,
-            typer.Option(
-                help="offline: every frame, as fast as it goes; live: at the clip's rate, the "
-                "latest frame wins and drops are counted."
-            ),
-        ] = "offline",
-        masks: Annotated[
-            str,
-            typer.Option(
-                help="auto, topic, colour or network: masks that the pipeline makes; reference: "
-                "the clip's own are given to it."
-            ),
-        ] = "auto",
-        tool_models: Annotated[
-            str, typer.Option(help="articulated, capsule, mesh or lrm.")
-        ] = "capsule",
-        tool_model_path: Annotated[
-            str,
-            typer.Option(
-                help="Mesh file in metres or folder of such (default: the clip's tools/), or "
-                "folder of reconstruction weights."
-            ),
-        ] = "",
-        align: Annotated[
-            str,
-            typer.Option(
-                help="default: contours, six degrees of freedom; paper: the published search; "
-                "none: as reconstructed."
-            ),
-        ] = "default",
-        protocol: Annotated[
-            str,
-            typer.Option(
-                help="scared, c3vd, hamlyn or stereomis: score depth in the range and part of the "
-                "image that the data set's evaluations use; adds the released measures."
-            ),
-        ] = "",
-        lpips_weights: Annotated[
-            Path | None, typer.Option(help="State of LPIPS with AlexNet; adds *lpips of tools.")
-        ] = None,
-        pictures: Annotated[
-            Path | None, typer.Option(help="Folder to make, for plots and pictures of the parts.")
-        ] = None,
-        predictions: Annotated[
-            Path | None,
-            typer.Option(
-                help="Score the depth/ and poses.txt of another method in this folder; of several "
-                "clips in its subfolder of the clip's name."
-            ),
-        ] = None,
-        table: Annotated[
-            str, typer.Option(help="Also print tables of all clips: md, latex or csv.")
-        ] = "",
-        peers: Annotated[
-            bool, typer.Option("--peers", help="Published numbers below the tables, with sources.")
-        ] = False,
-        inputs: InputOption = None,
-        json_file: Annotated[
-            Path | None,
-            typer.Option("--json", help="Write the result here as JSON; of several clips a list."),
-        ] = None,
-        suite: Annotated[
-            str,
-            typer.Option(
-                help="simulated, real or all: many clips with both eyes and with one, in one "
-                "table. Simulated ones are rendered once; real ones lie in the folder CLIP, "
-                "whose suite.json may say which."
-            ),
-        ] = "",
-        seeds: Annotated[str, typer.Option(help="Of simulated clips of a suite.")] = "0,1",
-        suite_frames: Annotated[int, typer.Option(help="Of simulated clips of a suite.")] = 120,
-        quick: Annotated[bool, typer.Option("--quick", help="A small part of the suite.")] = False,
-        only: Annotated[str, typer.Option(help="Clips of a suite whose name has this.")] = "",
-        against: Annotated[
-            Path | None, typer.Option(help="The --json of an earlier suite: shows what changed.")
-        ] = None,
-    ) -> None:
-        """Run the pipeline over clips and score what it makes against their references.
 
-        What the clip has no reference for is left out, as are metres and millimetres where the
-        scale of the run is relative. With --table, standard output is the tables and nothing else.
+def evaluate(
+    clips: Annotated[
+        list[Path] | None,
+        typer.Argument(help=f"{SOURCE_HELP} With --suite: one folder of such."),
+    ] = None,
+    what: Annotated[
+        str,
+        typer.Option(
+            help="Of depth, pose, honesty, pairs, intrinsics, masks, tissue, tools, cloud."
+        ),
+    ] = "depth,pose,intrinsics",
+    depth_source: Annotated[
+        str, typer.Option(help="auto, topic, stereo, endosfm3d or shading.")
+    ] = "auto",
+    intrinsics: Annotated[
+        str,
+        typer.Option(
+            help="estimate: never reads the calibration; prior: starts there; fixed: takes it."
+        ),
+    ] = "estimate",
+    mode: Annotated[
+        str,
+        typer.Option(
+            help="offline: every frame, as fast as it goes; live: at the clip's rate, the "
+            "latest frame wins and drops are counted."
+        ),
+    ] = "offline",
+    masks: Annotated[
+        str,
+        typer.Option(
+            help="auto, topic, colour or network: masks that the pipeline makes; reference: "
+            "the clip's own are given to it."
+        ),
+    ] = "auto",
+    tool_models: Annotated[
+        str, typer.Option(help="articulated, capsule, mesh or lrm.")
+    ] = "capsule",
+    tool_model_path: Annotated[
+        str,
+        typer.Option(
+            help="Mesh file in metres or folder of such (default: the clip's tools/), or "
+            "folder of reconstruction weights."
+        ),
+    ] = "",
+    align: Annotated[
+        str,
+        typer.Option(
+            help="default: contours, six degrees of freedom; paper: the published search; "
+            "none: as reconstructed."
+        ),
+    ] = "default",
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="scared, c3vd, hamlyn or stereomis: score depth in the range and part of the "
+            "image that the data set's evaluations use; adds the released measures."
+        ),
+    ] = "",
+    lpips_weights: Annotated[
+        Path | None, typer.Option(help="State of LPIPS with AlexNet; adds *lpips of tools.")
+    ] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder to make, for plots and pictures of the parts.")
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            help="Score the depth/ and poses.txt of another method in this folder; of several "
+            "clips in its subfolder of the clip's name."
+        ),
+    ] = None,
+    table: Annotated[
+        str, typer.Option(help="Also print tables of all clips: md, latex or csv.")
+    ] = "",
+    peers: Annotated[
+        bool, typer.Option("--peers", help="Published numbers below the tables, with sources.")
+    ] = False,
+    inputs: InputOption = None,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", help="Write the result here as JSON; of several clips a list."),
+    ] = None,
+    suite: Annotated[
+        str,
+        typer.Option(
+            help="simulated, real or all: many clips with both eyes and with one, in one "
+            "table. Simulated ones are rendered once; real ones lie in the folder CLIP, "
+            "whose suite.json may say which."
+        ),
+    ] = "",
+    seeds: Annotated[str, typer.Option(help="Of simulated clips of a suite.")] = "0,1",
+    suite_frames: Annotated[int, typer.Option(help="Of simulated clips of a suite.")] = 120,
+    quick: Annotated[bool, typer.Option("--quick", help="A small part of the suite.")] = False,
+    only: Annotated[str, typer.Option(help="Clips of a suite whose name has this.")] = "",
+    against: Annotated[
+        Path | None, typer.Option(help="The --json of an earlier suite: shows what changed.")
+    ] = None,
+) -> None:
+    """Run the pipeline over clips and score what it makes against their references.
 
-        Example: endosfm3d evaluate clips/scared --what depth,pose --mode live --json result.json
-        or: endosfm3d evaluate --suite simulated --json now.json --against before.json
-        """
-        if json_file is not None and not json_file.parent.is_dir():
-            raise ConfigurationError(f"--json {json_file}: folder {json_file.parent} is missing")
-        if suite:
-            from endosfm3d_ros.cli.suite import SuiteOptions, run
+    What the clip has no reference for is left out, as are metres and millimetres where the
+    scale of the run is relative. With --table, standard output is the tables and nothing else.
 
-            options = SuiteOptions(suite, tuple(clips or ()), seeds, suite_frames, quick, only)
-            tools = tools_protocol(tool_models, "", align, None)
-            config = configuration(["pose"], depth_source, intrinsics, mode, masks, tools)
-            run(options, config, against, json_file)
-            return
-        if not clips:
-            raise ConfigurationError(f"a recording is needed: {SOURCE_HELP}")
-        require_table(table)
-        names = [name.strip() for name in what.split(",")]
-        reports = []
-        for clip in clips:
-            own = str(clip / "tools") if (clip / "tools").is_dir() else ""
-            model_path = tool_model_path or (own if tool_models == "mesh" else "")
-            tools = tools_protocol(tool_models, model_path, align, lpips_weights)
-            config = configuration(names, depth_source, intrinsics, mode, masks, tools)
-            folder = pictures / clip.name if pictures and len(clips) > 1 else pictures
-            if folder is not None:
-                folder.mkdir(parents=True, exist_ok=True)
-            given = predictions / clip.name if predictions and len(clips) > 1 else predictions
-            config = replace(
-                config, pictures=folder, protocol=depth_protocol(protocol), predictions=given
-            )
-            reports.append(run_with_progress(clip, config, inputs))
-            show(reports[-1], Console(stderr=bool(table)))
-        if json_file is not None:
-            from endosfm3d_ros.evaluation.report import write_json
+    Example: endosfm3d evaluate clips/scared --what depth,pose --mode live --json result.json
+    or: endosfm3d evaluate --suite simulated --json now.json --against before.json
+    """
+    if json_file is not None and not json_file.parent.is_dir():
+        raise ConfigurationError(f"--json {json_file}: folder {json_file.parent} is missing")
+    if suite:
+        from endosfm3d_ros.cli.suite import SuiteOptions, run
 
-            each = [report.as_json() for report in reports]
-            write_json(each[0] if len(each) == 1 else each, json_file)
-        if table:
-            from endosfm3d_ros.evaluation.tables import tables_of, written
+        options = SuiteOptions(suite, tuple(clips or ()), seeds, suite_frames, quick, only)
+        tools = tools_protocol(tool_models, "", align, None)
+        config = configuration(["pose"], depth_source, intrinsics, mode, masks, tools)
+        run(options, config, against, json_file)
+        return
+    if not clips:
+        raise ConfigurationError(f"a recording is needed: {SOURCE_HELP}")
+    require_table(table)
+    names = [name.strip() for name in what.split(",")]
+    reports = []
+    for clip in clips:
+        own = str(clip / "tools") if (clip / "tools").is_dir() else ""
+        model_path = tool_model_path or (own if tool_models == "mesh" else "")
+        tools = tools_protocol(tool_models, model_path, align, lpips_weights)
+        config = replace(
+            configuration(names, depth_source, intrinsics, mode, masks, tools),
+            protocol=depth_protocol(protocol),
+            pictures=_folder_of(clip, clips, pictures),
+            predictions=_folder_of(clip, clips, predictions),
+        )
+        if config.pictures is not None:
+            config.pictures.mkdir(parents=True, exist_ok=True)
+        reports.append(run_with_progress(clip, config, inputs))
+        show(reports[-1], Console(stderr=bool(table)))
+    if json_file is not None:
+        from endosfm3d_ros.evaluation.report import write_json
 
-            print(written(tables_of(reports, peers), table), end="")
+        each = [report.as_json() for report in reports]
+        write_json(each[0] if len(each) == 1 else each, json_file)
+    if table:
+        from endosfm3d_ros.evaluation.tables import tables_of, written
+
+        print(written(tables_of(reports, peers), table), end="")
+
+
+def _folder_of(clip: Path, clips: list[Path], folder: Path | None) -> Path | None:
+    """Of several clips each has a subfolder of its name."""
+    return folder / clip.name if folder and len(clips) > 1 else folder
 
 
 def require_table(form: str) -> None:
