@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from time import monotonic, perf_counter
 from typing import Any
 
-from endosfm3d_ros.pipeline.pipeline import Begun, Pipeline
+from endosfm3d_ros.pipeline.pipeline import Pipeline, TrackedFrame
 from endosfm3d_ros.types import Frame, SceneUpdate
 
 
@@ -62,7 +62,7 @@ class LiveState:
     """What the threads do at one moment."""
 
     dropped: int  # frames that nobody answers
-    working_for: float  # s since the oldest frame under way was begun; 0 where none is
+    working_for: float  # s since the oldest frame under way was taken; 0 where none is
     failure: str  # why a thread ended that should not have; empty while all run
 
 
@@ -91,7 +91,7 @@ class LivePipeline:
         self._on_error = on_error
         self._actions: queue.SimpleQueue[Callable[[Pipeline], None]] = queue.SimpleQueue()
         # A frame with what became of it so far, or the exception it caused; None at the end.
-        self._begun: queue.Queue[tuple[Frame, Begun | Exception] | None] = queue.Queue(1)
+        self._tracked: queue.Queue[tuple[Frame, TrackedFrame | Exception] | None] = queue.Queue(1)
         self._results: queue.Queue[tuple[Frame, SceneUpdate | Exception] | None] = queue.Queue(1)
         self._free = threading.Semaphore()  # the first half: what it made was taken
         self._delivery = threading.Lock()  # held while a result goes out: a reset comes between
@@ -102,8 +102,8 @@ class LivePipeline:
         self._threads = [
             threading.Thread(target=self._run, args=(run,), name=name, daemon=True)
             for name, run in (
-                ("pipeline", self._begin),
-                ("scene", self._finish),
+                ("pipeline", self._track_frames),
+                ("scene", self._map_frames),
                 ("results", self._hand_out),
             )
         ]
@@ -153,7 +153,7 @@ class LivePipeline:
             self._failure = f"the thread '{name}' ended: {error!r}; activate the node again"
             self._stop.set()
 
-    def _begin(self) -> None:
+    def _track_frames(self) -> None:
         """The first thread: takes frames, and everything that is to be done between them."""
         waited = 0.0  # s for the next frame
         while not self._stop.is_set():
@@ -172,27 +172,27 @@ class LivePipeline:
                 continue
             self._pipeline.slack.waited(waited)
             waited = 0.0
-            self._pass(self._begun, (frame, self._attempt(self._pipeline.begin, frame)))
+            self._pass(self._tracked, (frame, self._attempt(self._pipeline.track, frame)))
         self._act()  # whoever asked waits for an answer
-        self._pass(self._begun, None)
+        self._pass(self._tracked, None)
 
     def _act(self) -> None:
         """Resets and actions; the second thread has nothing to do meanwhile."""
         if self._failure or (not self._reset.is_set() and self._actions.empty()):
             return
-        self._begun.join()
+        self._tracked.join()
         if self._reset.is_set():
             self._reset.clear()
             self._report(None, self._attempt(lambda pipeline: pipeline.reset(), self._pipeline))
         while not self._actions.empty():
             self._report(None, self._attempt(self._actions.get(), self._pipeline))
 
-    def _finish(self) -> None:
-        while (given := self._next(self._begun)) is not None:
-            frame, begun = given
+    def _map_frames(self) -> None:
+        while (given := self._next(self._tracked)) is not None:
+            frame, tracked = given
             self._free.release()
-            self._pass(self._results, (frame, self._attempt(self._pipeline.finish, begun)))
-            self._begun.task_done()
+            self._pass(self._results, (frame, self._attempt(self._pipeline.map, tracked)))
+            self._tracked.task_done()
         self._pass(self._results, None)
 
     def _hand_out(self) -> None:

@@ -60,7 +60,7 @@ class PipelineConfig:
 
 
 @dataclass(frozen=True)
-class Begun:
+class TrackedFrame:
     """A frame between the halves of the pipeline."""
 
     update: SceneUpdate  # tissue and tools are not in it yet
@@ -70,7 +70,7 @@ class Begun:
 
 
 class Pipeline:
-    """Every stage in order: `process`, or its halves `begin` and `finish`.
+    """Every stage in order: `process`, or its halves `track` and `map`.
 
     Args:
         config: None is everything, offline, with the defaults of `endosfm3d run`.
@@ -129,7 +129,7 @@ class Pipeline:
         return "; ".join(said for said in stages if said != "none") or "none"
 
     def report(self) -> StageReport:
-        """What the stages say of themselves; asked by the thread that runs `begin`."""
+        """What the stages say of themselves; asked by the thread that runs `track`."""
         return StageReport(
             backend=self.backend(),
             intrinsics_mode=self.sfm.intrinsics_mode,
@@ -144,12 +144,12 @@ class Pipeline:
         Raises:
             InputError: the chosen depth source cannot work on this frame.
         """
-        return self.finish(self.begin(frame))
+        return self.map(self.track(frame))
 
-    def begin(self, frame: Frame) -> Begun:
+    def track(self, frame: Frame) -> TrackedFrame:
         """What the image shows: instruments, depth, camera and motion. Raises as `process`.
 
-        The next frame may be begun while this one is finished: what both look at, as the slack,
+        The next frame may be tracked while this one is mapped: what both look at, as the slack,
         are numbers that one of them alone writes.
         """
         require_picture(frame.image)
@@ -165,11 +165,11 @@ class Pipeline:
             # 2 depth, intrinsics, camera motion
             update = self.sfm.estimate(frame, clock)
         self._work["track"] = clock.milliseconds["total"] * 1e-3
-        return Begun(update, tracks, clock, self.report())
+        return TrackedFrame(update, tracks, clock, self.report())
 
-    def finish(self, begun: Begun) -> SceneUpdate:
-        """What follows for the scene; frames are finished in the order in which they were begun."""
-        update, clock = begun.update, begun.clock
+    def map(self, tracked: TrackedFrame) -> SceneUpdate:
+        """What follows for the scene; frames are mapped in the order in which they were tracked."""
+        update, clock = tracked.update, tracked.clock
         start = monotonic()
         with clock.stage("total"):
             # 3 the tissue that they show, and what they hide
@@ -177,12 +177,12 @@ class Pipeline:
                 with clock.stage("tissue"):
                     update = replace(update, tissue=self._map(update))
             # 4 instruments as objects
-            if begun.tracks is not None:
+            if tracked.tracks is not None:
                 with clock.stage("tools"):
-                    view = self.tools.place(begun.tracks, update)
+                    view = self.tools.place(tracked.tracks, update)
                 update = replace(update, tools=view)
         self._work["map"] = monotonic() - start
-        return replace(update, timings=clock.milliseconds, report=begun.report)
+        return replace(update, timings=clock.milliseconds, report=tracked.report)
 
     def _map(self, update: SceneUpdate) -> TissueView:
         budget, step = self.config.tissue_budget, self.quality.step

@@ -128,13 +128,13 @@ def test_a_live_run_counts_updates_per_second_of_wall_time(static):
 
 
 def test_dropped_frames_are_not_in_the_rate(static, monkeypatch):
-    finish = Pipeline.finish
+    mapped = Pipeline.map
 
-    def slow(pipeline, begun):
+    def slow(pipeline, tracked):
         time.sleep(0.25)
-        return finish(pipeline, begun)
+        return mapped(pipeline, tracked)
 
-    monkeypatch.setattr(Pipeline, "finish", slow)
+    monkeypatch.setattr(Pipeline, "map", slow)
     content = evaluate(static, configured("shading", what=("pose",), mode="live")).as_json()
     assert content["frames_dropped"] >= 2
     assert content["rate_hz"] < 4

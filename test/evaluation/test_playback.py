@@ -20,12 +20,12 @@ class MadePipeline:
         self.slack = Slack()
 
     def process(self, frame):
-        return self.finish(self.begin(frame))
+        return self.map(self.track(frame))
 
-    def begin(self, frame):
+    def track(self, frame):
         return frame
 
-    def finish(self, frame):
+    def map(self, frame):
         time.sleep(self._seconds)
         if self.count == self._fails_at:
             raise InputError("no right image")

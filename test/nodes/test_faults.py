@@ -222,21 +222,21 @@ def test_a_crash_in_a_stage_is_reported_and_three_deactivate(probe, image, monke
     node.trigger_activate()
     try:
         probe.connect("image_raw")
-        healthy = node._pipeline.finish
+        healthy = node._pipeline.map
 
         def crash(begun: object) -> None:
             raise RuntimeError("device lost")
 
-        monkeypatch.setattr(node._pipeline, "finish", crash)
+        monkeypatch.setattr(node._pipeline, "map", crash)
         for i in range(2):
             probe.send_image(image, START + i)
             assert probe.wait(lambda n=i: node._health.crashes == n + 1)
         assert probe.status_says("device lost")
         assert probe.messages["status"][-1].level == 2
-        monkeypatch.setattr(node._pipeline, "finish", healthy)
+        monkeypatch.setattr(node._pipeline, "map", healthy)
         probe.send_image(image, START + 5)
         assert probe.answered(START + 5)
-        monkeypatch.setattr(node._pipeline, "finish", crash)
+        monkeypatch.setattr(node._pipeline, "map", crash)
         for i in range(1, 4):
             probe.send_image(image, START + 10 + i)
             assert probe.wait(lambda n=i: node._health.crashes == n or node._live is None)

@@ -24,7 +24,7 @@ class Recording:
         self.busy, self.may_go_on = threading.Event(), threading.Event()
         self.may_go_on.set()
 
-    def begin(self, frame: Frame) -> Frame:
+    def track(self, frame: Frame) -> Frame:
         self.busy.set()
         assert self.may_go_on.wait(30)
         if frame.stamp < 0:
@@ -32,8 +32,8 @@ class Recording:
         self.seen.append(frame.stamp)
         return frame
 
-    def finish(self, begun: Frame) -> Frame:
-        return begun
+    def map(self, tracked: Frame) -> Frame:
+        return tracked
 
     def hold(self, running: LivePipeline, stamp: int) -> None:
         """Have it busy with a frame."""
@@ -105,28 +105,28 @@ def test_an_exception_in_the_handler_of_results_does_not_stop_the_thread(live):
         assert until(lambda n=stamp: len(errors) == n)
 
 
-def test_the_next_frame_is_begun_while_one_is_finished_and_results_keep_their_order(live):
+def test_the_next_frame_is_tracked_while_one_is_mapped_and_results_keep_their_order(live):
     pipeline, results = Recording(), []
     entered, leave = threading.Event(), threading.Event()
 
-    def finish(frame):
+    def slow_map(frame):
         entered.set()
         assert leave.wait(30)
         return frame
 
-    pipeline.finish = finish
+    pipeline.map = slow_map
     running = live(pipeline, lambda frame: results.append(frame.stamp))
     running.slot.put(Frame(1, IMAGE))
     assert entered.wait(30)
     running.slot.put(Frame(2, IMAGE))
-    assert until(lambda: pipeline.seen == [1, 2])  # the first one is still being finished
+    assert until(lambda: pipeline.seen == [1, 2])  # the first one is still being mapped
     leave.set()
     assert until(lambda: results == [1, 2])
 
 
 def test_an_exception_keeps_its_place_among_the_results(live):
     pipeline, said = Recording(), []
-    pipeline.finish = lambda frame: 1 / frame.stamp and frame
+    pipeline.map = lambda frame: 1 / frame.stamp and frame
     running = live(
         pipeline,
         lambda frame: said.append(frame.stamp),
@@ -142,13 +142,13 @@ def test_actions_find_no_frame_in_the_pipeline(live):
     pipeline, order = Recording(), []
     entered, leave = threading.Event(), threading.Event()
 
-    def finish(frame):
+    def slow_map(frame):
         entered.set()
         assert leave.wait(30)
         order.append("finished")
         return frame
 
-    pipeline.finish = finish
+    pipeline.map = slow_map
     running = live(pipeline)
     running.slot.put(Frame(1, IMAGE))
     assert entered.wait(30)
@@ -220,16 +220,16 @@ def test_a_reset_is_a_barrier_for_results(live):
     pipeline.reset = lambda: None
     entered, leave = threading.Event(), threading.Event()
 
-    def finish(frame):
+    def slow_map(frame):
         entered.set()
         assert leave.wait(30)
         return frame
 
-    pipeline.finish = finish
+    pipeline.map = slow_map
     running = live(pipeline, lambda frame: results.append(frame.stamp))
-    running.slot.put(Frame(1, IMAGE))  # is being finished
+    running.slot.put(Frame(1, IMAGE))  # is being mapped
     assert entered.wait(30)
-    running.slot.put(Frame(2, IMAGE))  # is begun
+    running.slot.put(Frame(2, IMAGE))  # is tracked
     assert until(lambda: pipeline.seen == [1, 2])
     running.slot.put(Frame(3, IMAGE))  # waits in the slot
     running.reset()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from endosfm3d_ros.geometry import se3
-from endosfm3d_ros.pipeline.pipeline import Begun, Pipeline, PipelineConfig
+from endosfm3d_ros.pipeline.pipeline import Pipeline, PipelineConfig, TrackedFrame
 from endosfm3d_ros.sfm.calibration.intrinsics import IntrinsicsConfig
 from endosfm3d_ros.sfm.config import EstimatorConfig
 from endosfm3d_ros.tissue.map import TissueMap
@@ -96,15 +96,15 @@ def test_a_pipeline_tells_its_map(config):
     for i in range(6):
         image, depth = sheet.frame(i)
         frame = Frame(int(i * 1e9 / FPS), image, camera=sheet.camera, depth=depth)
-        begun = pipeline.begin(frame)
+        tracked = pipeline.track(frame)
         factor = 1.0 if i < 4 else GROWTH
         update = replace(
-            begun.update,
-            depth=replace(begun.update.depth, depth=depth * np.float32(factor)),
+            tracked.update,
+            depth=replace(tracked.update.depth, depth=depth * np.float32(factor)),
             scale=ScaleEstimate(factor, 0.01, ScaleSource.KINEMATICS, 9),
         )
-        view = pipeline.finish(replace(begun, update=update)).tissue
-    assert isinstance(begun, Begun) and pipeline.tissue.frame == 5
+        view = pipeline.map(replace(tracked, update=update)).tissue
+    assert isinstance(tracked, TrackedFrame) and pipeline.tissue.frame == 5
     store = pipeline.tissue.store
     z = store.view("means")[store.alive][:, 2]
     assert np.abs(z / (GROWTH * DISTANCE) - 1).max() < 0.02

@@ -265,9 +265,9 @@ def test_what_a_model_source_raises_does_not_cost_the_frame(pipeline):
 
 def test_the_view_names_the_source_that_its_own_mask_came_from(pipeline):
     """The next frame may be segmented, by another source, before this one's tools are placed."""
-    begun = pipeline.begin(a_frame(0, shaft()))
+    tracked = pipeline.track(a_frame(0, shaft()))
     pipeline.tools._masks.name = "network"
-    assert pipeline.finish(begun).tools.mask_source == "topic"
+    assert pipeline.map(tracked).tools.mask_source == "topic"
 
 
 @pytest.mark.parametrize(("diameter", "models"), [(0.008, 1), (0.0, 2)])
@@ -276,12 +276,12 @@ def test_a_diameter_measured_by_depth_is_measured_anew_where_metres_change(diame
     sfm = EstimatorConfig("topic", intrinsics=IntrinsicsConfig(mode="fixed"))
     made = Pipeline(PipelineConfig(sfm, stage))
     for i in range(8):
-        begun = made.begin(a_frame(i, shaft()))
+        tracked = made.track(a_frame(i, shaft()))
         factor = 1.0 if i < 5 else 1.1
-        depth = replace(begun.update.depth, depth=begun.update.depth.depth * np.float32(factor))
+        depth = replace(tracked.update.depth, depth=tracked.update.depth.depth * np.float32(factor))
         scale = ScaleEstimate(factor, 0.01, ScaleSource.KINEMATICS, 9)
-        tool = made.finish(
-            replace(begun, update=replace(begun.update, depth=depth, scale=scale))
+        tool = made.map(
+            replace(tracked, update=replace(tracked.update, depth=depth, scale=scale))
         ).tools.tools
         if i == 4:
             before = tool[0].model
