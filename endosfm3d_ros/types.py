@@ -103,9 +103,9 @@ class IntrinsicsEstimate:
 
     camera: PinholeCamera
     covariance: np.ndarray  # (4, 4) of fx fy cx cy in px^2
-    state: str  # uninitialised | unobservable | converging | converged | changed | fixed
+    state: str  # uninitialised | unobservable | converging | converged | changed | fixed | given
     count: int  # observations fused
-    mode: str  # estimate | prior | fixed
+    mode: str  # auto | estimate | prior | fixed
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ def actions(context: LaunchContext) -> list[Action]:
         node,
         *(bag_when_active(plan) if plan.bag else []),
         *([rviz(plan)] if plan.rviz else []),
+        *([view(plan)] if plan.view else []),
     ]
 
 
@@ -88,6 +89,13 @@ def rviz(plan: launching.Plan) -> Action:
         executable="rviz2",
         arguments=["-d", str(SHARE / "config" / "endoscope.rviz")],
         parameters=[{"use_sim_time": plan.sim_time}],
+    )
+
+
+def view(plan: launching.Plan) -> Action:
+    """The page; its address is in the output."""
+    return ExecuteProcess(
+        cmd=[sys.executable, "-c", launching.VIEW, *plan.view], name="view", output="screen"
     )
 
 

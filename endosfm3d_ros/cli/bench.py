@@ -10,6 +10,8 @@ import typer
 PARTS = ("stereo", "node", "start", "networks", "engines", "splatting", "tools")
 SOAK = "soak"  # takes minutes, so it is only run when it is named
 LRM = "lrm"  # the same: 260 million parameters are made an engine first
+SCENE = "scene"  # the same: whole pipelines, once for every number of cores
+NAMED = (SCENE, LRM, SOAK)
 
 
 def register(app: typer.Typer) -> None:
@@ -20,7 +22,9 @@ def register(app: typer.Typer) -> None:
 def bench(
     what: Annotated[
         list[str] | None,
-        typer.Argument(help=f"Parts: {', '.join(PARTS)}; all if none is named; and {LRM}, {SOAK}."),
+        typer.Argument(
+            help=f"Parts: {', '.join(PARTS)}; all if none is named; and {', '.join(NAMED)}."
+        ),
     ] = None,
     json_path: Annotated[
         Path | None, typer.Option("--json", help="Write the figures here.")
@@ -44,10 +48,10 @@ def bench(
     from endosfm3d_ros.evaluation.report import write_json
 
     chosen = what or list(PARTS)
-    unknown = [name for name in chosen if name not in (*PARTS, LRM, SOAK)]
+    unknown = [name for name in chosen if name not in (*PARTS, *NAMED)]
     if unknown:
         raise ConfigurationError(
-            f"bench {', '.join(unknown)}: accepted are {', '.join((*PARTS, LRM, SOAK))}"
+            f"bench {', '.join(unknown)}: accepted are {', '.join((*PARTS, *NAMED))}"
         )
     console = Console()
     result: dict = {}
@@ -67,6 +71,7 @@ def _run(name: str, rounds: int) -> dict:
     parts = {
         "networks": _networks,
         LRM: _lrm,
+        SCENE: _scene,
         "engines": _engines,
         "splatting": _splatting,
         "tools": _tools,
@@ -97,6 +102,25 @@ def _start(rounds: int) -> dict:
     from endosfm3d_ros.nodes.offline.bench_start import bench_start
 
     return bench_start(bench_frames())
+
+
+def _scene(rounds: int) -> dict:
+    """Processor time of a whole update, printed as a table of its own as well."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from endosfm3d_ros.bench.scene import bench_scene
+
+    result = bench_scene(rounds)
+    table = Table("update of", "cores", "processor ms", "in matchings", "wall ms", "dearest stages")
+    for name, rows in result.items():
+        for cores, row in rows.items():
+            dearest = sorted(row["stages"].items(), key=lambda stage: -stage[1])[:6]
+            said = ", ".join(f"{stage} {ms:.0f}" for stage, ms in dearest)
+            figures = (f"{row[key]:.2f}" for key in ("cpu_ms", "in_matchings", "wall_ms"))
+            table.add_row(name, cores.removeprefix("cores_"), *figures, said)
+    Console().print(table)
+    return result
 
 
 def _splatting(rounds: int) -> dict:

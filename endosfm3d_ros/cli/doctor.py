@@ -94,7 +94,7 @@ def _launch() -> Iterator[Row]:
     for module, use in {
         "launch_ros": "`ros2 launch` and its tests need a ROS 2 installation; "
         "`endosfm3d` and the executables work without",
-        "cv_bridge": "only rgb8, bgr8, rgba8, bgra8 and mono8 images are read",
+        "cv_bridge": "the package reads image encodings itself; cv_bridge would add its own",
     }.items():
         yield (OK, module, "imports") if _installed(module) else (NOTE, module, f"absent: {use}")
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from endosfm3d_ros.cli.sources import InputOption, SourceArgument, open_source, tell
+from endosfm3d_ros.cli.sources import SOURCE_HELP, InputOption, open_source, tell
 from endosfm3d_ros.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def evaluate(
-        clip: SourceArgument,
+        clips: Annotated[list[Path], typer.Argument(help=SOURCE_HELP)],
         what: Annotated[
             str,
             typer.Option(help="Of depth, pose, pairs, intrinsics, masks, tissue, tools, cloud."),
@@ -54,7 +54,9 @@ def register(app: typer.Typer) -> None:
                 "the clip's own are given to it."
             ),
         ] = "auto",
-        tool_models: Annotated[str, typer.Option(help="capsule, mesh or lrm.")] = "capsule",
+        tool_models: Annotated[
+            str, typer.Option(help="articulated, capsule, mesh or lrm.")
+        ] = "capsule",
         tool_model_path: Annotated[
             str,
             typer.Option(
@@ -82,34 +84,68 @@ def register(app: typer.Typer) -> None:
         pictures: Annotated[
             Path | None, typer.Option(help="Folder to make, for plots and pictures of the parts.")
         ] = None,
+        predictions: Annotated[
+            Path | None,
+            typer.Option(
+                help="Score the depth/ and poses.txt of another method in this folder; of several "
+                "clips in its subfolder of the clip's name."
+            ),
+        ] = None,
+        table: Annotated[
+            str, typer.Option(help="Also print tables of all clips: md, latex or csv.")
+        ] = "",
+        peers: Annotated[
+            bool, typer.Option("--peers", help="Published numbers below the tables, with sources.")
+        ] = False,
         inputs: InputOption = None,
         json_file: Annotated[
-            Path | None, typer.Option("--json", help="Write the result here as JSON.")
+            Path | None,
+            typer.Option("--json", help="Write the result here as JSON; of several clips a list."),
         ] = None,
     ) -> None:
-        """Run the pipeline over a clip and score what it makes against the references of the clip.
+        """Run the pipeline over clips and score what it makes against their references.
 
         What the clip has no reference for is left out, as are metres and millimetres where the
-        scale of the run is relative.
+        scale of the run is relative. With --table, standard output is the tables and nothing else.
 
         Example: endosfm3d evaluate clips/scared --what depth,pose --mode live --json result.json
         """
         if json_file is not None and not json_file.parent.is_dir():
             raise ConfigurationError(f"--json {json_file}: folder {json_file.parent} is missing")
+        require_table(table)
         names = [name.strip() for name in what.split(",")]
-        if tool_models == "mesh" and not tool_model_path and (clip / "tools").is_dir():
-            tool_model_path = str(clip / "tools")
-        tools = tools_protocol(tool_models, tool_model_path, align, lpips_weights)
-        config = configuration(names, depth_source, intrinsics, mode, masks, tools)
-        if pictures is not None:
-            pictures.mkdir(parents=True, exist_ok=True)
-        config = replace(config, pictures=pictures, protocol=depth_protocol(protocol))
-        report = run_with_progress(clip, config, inputs)
+        reports = []
+        for clip in clips:
+            own = str(clip / "tools") if (clip / "tools").is_dir() else ""
+            model_path = tool_model_path or (own if tool_models == "mesh" else "")
+            tools = tools_protocol(tool_models, model_path, align, lpips_weights)
+            config = configuration(names, depth_source, intrinsics, mode, masks, tools)
+            folder = pictures / clip.name if pictures and len(clips) > 1 else pictures
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+            given = predictions / clip.name if predictions and len(clips) > 1 else predictions
+            config = replace(
+                config, pictures=folder, protocol=depth_protocol(protocol), predictions=given
+            )
+            reports.append(run_with_progress(clip, config, inputs))
+            show(reports[-1], Console(stderr=bool(table)))
         if json_file is not None:
             from endosfm3d_ros.evaluation.report import write_json
 
-            write_json(report.as_json(), json_file)
-        show(report)
+            each = [report.as_json() for report in reports]
+            write_json(each[0] if len(each) == 1 else each, json_file)
+        if table:
+            from endosfm3d_ros.evaluation.tables import tables_of, written
+
+            print(written(tables_of(reports, peers), table), end="")
+
+
+def require_table(form: str) -> None:
+    """Raises ConfigurationError for a form of tables that there is not."""
+    from endosfm3d_ros.evaluation.tables import written
+
+    if form:
+        written([], form)
 
 
 def configuration(
@@ -186,11 +222,10 @@ def run_with_progress(
         return evaluate(sequence, config, lambda count: progress.update(bar, completed=count))
 
 
-def show(report: Report) -> None:
-    """Tables on standard output."""
+def show(report: Report, console: Console) -> None:
+    """Tables for people."""
     from endosfm3d_ros.evaluation.report import latency_table, scores_table
 
-    console = Console()
     if any(report.scores.values()):
         console.print(scores_table(report))
     console.print(latency_table(report))

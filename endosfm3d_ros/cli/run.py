@@ -51,14 +51,16 @@ def run(
     depth_source: Annotated[
         str, typer.Option(help="auto, topic, stereo, endosfm3d or shading.")
     ] = "auto",
-    intrinsics: Annotated[str, typer.Option(help="estimate, prior or fixed.")] = "estimate",
+    intrinsics: Annotated[str, typer.Option(help="auto, estimate, prior or fixed.")] = "auto",
     tissue_map: Annotated[
         bool, typer.Option("--map/--no-map", help="Keep a map of the tissue, instruments removed.")
     ] = True,
     tools: Annotated[
         str, typer.Option(help="off, auto, topic, colour or network: where masks come from.")
     ] = "auto",
-    tool_models: Annotated[str, typer.Option(help="capsule, mesh or lrm.")] = "capsule",
+    tool_models: Annotated[
+        str, typer.Option(help="articulated, capsule, mesh or lrm.")
+    ] = "capsule",
     tool_model_path: Annotated[
         str, typer.Option(help="Mesh file in metres, or folder of reconstruction weights.")
     ] = "",

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from endosfm3d_ros.datasets.formats.surface_truth import Surface
-from endosfm3d_ros.datasets.formats.tool_truth import ToolMesh
+from endosfm3d_ros.datasets.formats.tool_truth import ToolMesh, ToolPosture
 from endosfm3d_ros.datasets.open import open_sequence
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.inputs.report import InputReport
@@ -86,6 +86,10 @@ class Sequence(ABC):
 
     def tool_poses(self, i: int) -> dict[int, np.ndarray]:
         """4x4 instrument in the left camera by label, metres."""
+        return {}
+
+    def tool_postures(self, i: int) -> dict[int, ToolPosture]:
+        """How the joints of each instrument stand, left camera, by label."""
         return {}
 
     def tool_clearances(self, i: int) -> dict[int, float]:

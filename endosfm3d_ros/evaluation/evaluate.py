@@ -21,6 +21,7 @@ from endosfm3d_ros.evaluation.parts.tools import ToolsPart
 from endosfm3d_ros.evaluation.report import Report
 from endosfm3d_ros.evaluation.runs.given_masks import GivenMasks
 from endosfm3d_ros.evaluation.runs.playback import OnFrame, Played, play_live, play_offline
+from endosfm3d_ros.evaluation.runs.predictions import Predictions
 from endosfm3d_ros.evaluation.runs.tools import ToolsProtocol
 from endosfm3d_ros.pipeline.pipeline import Pipeline, PipelineConfig
 from endosfm3d_ros.runtime.timing import LatencyWindow
@@ -40,6 +41,7 @@ PARTS = {
         CloudPart,
     )
 }
+FROM_FILES = (DepthPart.name, PosePart.name)
 DEFAULT = (DepthPart.name, PosePart.name, IntrinsicsPart.name)
 
 
@@ -59,6 +61,7 @@ class EvaluationConfig:
     given_masks: bool = False  # the pipeline gets the clip's masks with its frames
     pictures: Path | None = None  # folder for pictures of the parts that make some
     protocol: DepthProtocol | None = None  # of depth; None scores every reference value
+    predictions: Path | None = None  # files of another method, scored in place of the pipeline
 
     def __post_init__(self) -> None:
         accepted = f"accepted are {', '.join(PARTS)}"
@@ -70,6 +73,10 @@ class EvaluationConfig:
         if MasksPart.name in self.what and self.given_masks:
             raise ConfigurationError(
                 "evaluation of 'masks': the clip's masks cannot be scored against themselves"
+            )
+        if self.predictions is not None and not set(self.what) <= set(FROM_FILES):
+            raise ConfigurationError(
+                f"--predictions: of the parts {', '.join(FROM_FILES)} can be scored from files"
             )
         if not self.what:
             raise ConfigurationError(f"evaluation of nothing: {accepted}")
@@ -92,7 +99,8 @@ def evaluate(
     Raises:
         InputError: the clip has no frames, or the depth source cannot work on one.
     """
-    pipeline = Pipeline(config.pipeline)
+    given = config.predictions
+    pipeline = Pipeline(config.pipeline) if given is None else Predictions(given, sequence)
     live = config.mode == "live"
     parts = [_part(name, sequence, pipeline, config) for name in config.what]
     observer = Observer(parts, len(sequence), settle=not live)

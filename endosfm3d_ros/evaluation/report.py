@@ -16,6 +16,8 @@ from endosfm3d_ros.files.atomic import write_text
 ORDER = {  # of the measures within a part; others follow
     "depth": (
         "abs_rel_median_scaled",
+        "sq_rel_mm_median_scaled",
+        "rmse_mm_median_scaled",
         "abs_rel_mean_inverse_scaled",
         "abs_rel_metric",
         "median_rel_err",

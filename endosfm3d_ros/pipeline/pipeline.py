@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from endosfm3d_ros.inputs.plausibility import require_picture
 from endosfm3d_ros.pipeline.quality import BALANCED, QualityControl
 from endosfm3d_ros.runtime.timing import Slack, StageClock
+from endosfm3d_ros.sfm.calibration.intrinsics import IntrinsicsConfig
 from endosfm3d_ros.sfm.estimator import Estimator, EstimatorConfig
 from endosfm3d_ros.tools.labels import without_tools
 from endosfm3d_ros.types import Frame, ScaleSource, SceneUpdate, StageReport, TissueView
@@ -48,7 +49,7 @@ class PipelineConfig:
         from endosfm3d_ros.tools.stage import ToolsConfig
 
         everything = {
-            "sfm": EstimatorConfig(background=live),
+            "sfm": EstimatorConfig(background=live, intrinsics=IntrinsicsConfig("auto")),
             "tools": ToolsConfig("auto", in_background=live),
             "tissue": TissueConfig(),
             "tissue_budget": cls.tissue_budget if live else None,

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
+from endosfm3d_ros.scene.metal import SEEN_SHARE, beside_model, end_in_sight, metal_points
 from endosfm3d_ros.tissue.store.snapshot import in_camera
 from endosfm3d_ros.tools.shapes.silhouette import silhouette
 from endosfm3d_ros.tools.stage import PlacedTool
@@ -19,6 +20,10 @@ KINDS = {
     CloudLabel.INFERRED: "inferred",
 }
 MIN_CONFIDENCE = 0.2
+COMPARED = 0.010  # m beyond the nearest point of a tool, up to which others may be nearer
+CHECKED = 300  # points whose doubts are compared
+FEWEST = 2  # points of metal beside the model that are no outliers
+LONGEST_ARM = 0.04  # m from the pivot; what is farther is shaft, held by its own outline
 DEPTH_SIGMA = 0.01  # relative, of tissue depth
 ONE_SIDED_95 = 1.645  # standard deviations
 OVERHANG_PERCENTILE = 99.5  # of the mask's pixels: single ones are noise
@@ -73,16 +78,10 @@ def _scene_fault(update: SceneUpdate) -> str:
 
 
 def _clearance(tool: PlacedTool, tree: cKDTree, tissue: Cloud, update: SceneUpdate) -> Clearance:
-    placement = tool.placement
-    if placement is None or not placement.valid:
-        return Clearance.invalid(tool.track.id, "the tool has no pose in this image")
-    if not placement.trusted:
-        return Clearance.invalid(tool.track.id, f"the pose is not trusted: {placement.reason}")
-    corners = placement.points(tool.model.vertices)
-    at_most = tree.query(corners)[0].min()
-    # between the corners: only what is nearer than any of them is searched, which is quick
-    surface = np.concatenate([corners, placement.points(tool.model.surface.points)])
-    distances, nearest = tree.query(surface, distance_upper_bound=np.nextafter(at_most, np.inf))
+    if reason := _tool_fault(tool, update):
+        return Clearance.invalid(tool.track.id, reason)
+    surface, distances, nearest = _apart(tool, tree)
+    nearest = np.minimum(nearest, len(tissue.points) - 1)  # no neighbour: the distance is infinite
     best = int(np.argmin(distances))
     row = nearest[best]
     point, kind = tissue.points[row], KINDS[CloudLabel(int(tissue.labels[row]))]
@@ -90,14 +89,81 @@ def _clearance(tool: PlacedTool, tree: cKDTree, tissue: Cloud, update: SceneUpda
         return Clearance.invalid(tool.track.id, "the nearest tissue is inferred")
     if tissue.confidence[row] <= MIN_CONFIDENCE:
         return Clearance.invalid(tool.track.id, "the nearest tissue is not known well enough")
-    sigma = doubt(placement.covariance, point, scale_sigma(update))
     distance = float(distances[best])
     missing = overhang(tool, update, float(surface[best, 2]))
     if missing >= distance:
         beyond = f"the tool reaches {1e3 * missing:.0f} mm beyond its model"
         return Clearance.invalid(tool.track.id, beyond)
-    bound = max(0.0, distance - ONE_SIDED_95 * sigma - missing)
-    return Clearance(tool.track.id, point.astype(np.float64), distance, bound, kind, True)
+    metal, doubted = _metal_distance(tool, surface, tree, update, distance)
+    bound = min(
+        _surface_bound(tool, surface, distances, tissue.points[nearest], update) - missing,
+        metal - ONE_SIDED_95 * doubted,
+        _possible_bound(tool, tree, distance),
+    )
+    return Clearance(tool.track.id, point.astype(np.float64), distance, max(0.0, bound), kind, True)
+
+
+def _tool_fault(tool: PlacedTool, update: SceneUpdate) -> str:
+    """Why no distance of this tool can be believed; empty where it can."""
+    placement = tool.placement
+    if placement is None or not placement.valid:
+        return "the tool has no pose in this image"
+    if not placement.trusted:
+        return f"the pose is not trusted: {placement.reason}"
+    if end_in_sight(tool, update) < SEEN_SHARE:
+        return "its working end is hidden or out of the picture"
+    return ""
+
+
+def _apart(tool: PlacedTool, tree: cKDTree) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(S, 3) points of the tool's surface, (S,) distances to tissue and (S,) its nearest points.
+
+    Of points that are much farther than the nearest ones the distance is infinite.
+    """
+    corners = tool.placement.points(tool.model.vertices)
+    at_most = tree.query(corners)[0].min() + COMPARED
+    # between the corners: only what is nearer than these is searched, which is quick
+    surface = np.concatenate([corners, tool.placement.points(tool.model.surface.points)])
+    distances, nearest = tree.query(surface, distance_upper_bound=np.nextafter(at_most, np.inf))
+    return surface, distances, nearest
+
+
+def _surface_bound(
+    tool: PlacedTool,
+    surface: np.ndarray,
+    distances: np.ndarray,
+    tissue: np.ndarray,
+    update: SceneUpdate,
+) -> float:
+    """Over all points of the surface, with the tissue nearest to each: farther ones may be known
+    less well."""
+    near = np.flatnonzero(np.isfinite(distances))
+    near = near[np.argsort(distances[near])][:: max(1, len(near) // CHECKED)]
+    sigma = doubt(point_variances(tool, surface[near]), tissue[near], scale_sigma(update))
+    return float((distances[near] - ONE_SIDED_95 * sigma).min())
+
+
+def _metal_distance(
+    tool: PlacedTool, surface: np.ndarray, tree: cKDTree, update: SceneUpdate, distance: float
+) -> tuple[float, float]:
+    """Metres, and their deviation, of metal that depth shows beside the model, nearer to tissue."""
+    metal = metal_points(tool, update)
+    apart = tree.query(metal, distance_upper_bound=distance)[0]
+    nearer = np.isfinite(apart)
+    metal, apart = metal[nearer], apart[nearer]
+    apart = np.sort(apart[beside_model(metal, surface)])
+    if len(apart) < FEWEST:
+        return np.inf, 0.0
+    sigma = doubt(np.zeros(1), metal[:1], scale_sigma(update))[0]
+    return float(apart[FEWEST - 1]), float(sigma)
+
+
+def _possible_bound(tool: PlacedTool, tree: cKDTree, distance: float) -> float:
+    """By what another kind of instrument would reach, that cannot be excluded."""
+    if tool.model.possible is None or not len(tool.model.possible):
+        return np.inf
+    points = tool.placement.points(tool.model.possible)
+    return float(tree.query(points, distance_upper_bound=distance)[0].min())
 
 
 def scale_sigma(update: SceneUpdate) -> float:
@@ -105,18 +171,37 @@ def scale_sigma(update: SceneUpdate) -> float:
     return update.scale.sigma if update.scale is not None else 0.0
 
 
-def doubt(covariance: np.ndarray, point: np.ndarray, scale: float) -> float:
-    """Standard deviation in metres of the distance of a tool to a tissue point.
+def point_variances(tool: PlacedTool, points: np.ndarray) -> np.ndarray:
+    """(N,) m^2, variance of where (N, 3) points of a posed tool are, in the worst direction.
+
+    Turns and joints move what is far from the pivot more. The joints' part is that of the jaws.
+    """
+    placement = tool.placement
+    covariance = placement.covariance
+    shift = np.linalg.eigvalsh(covariance[3:, 3:])[-1]
+    arm = points - (placement.points(tool.model.centre[None])[0])
+    if placement.full_covariance is not None:
+        arm = points - placement.t
+    turn = np.linalg.eigvalsh(covariance[:3, :3])[-1]
+    variance = shift + turn * np.minimum((arm**2).sum(axis=1), LONGEST_ARM**2)
+    if placement.full_covariance is not None:
+        joints = np.diag(placement.full_covariance)[6:]
+        beyond = np.maximum(arm @ placement.R[:, 2], 0.0)
+        variance = variance + joints.max(initial=0.0) * beyond**2
+    return variance
+
+
+def doubt(variances: np.ndarray, points: np.ndarray, scale: float) -> np.ndarray:
+    """(N,) standard deviations in metres of the distances of points of a tool to tissue.
 
     Args:
-        covariance: (6, 6) of the tool's pose, rotation first.
-        point: (3,) m, on the tissue, camera frame.
+        variances: (N,) m^2 of the points.
+        points: (N, 3) m, on the tissue, camera frame.
         scale: of the logarithm of the scale. A wrong scale moves tissue along its ray, while a tool
             whose size is known stays: so all of the way from the camera counts, not the distance.
     """
-    pose = np.trace(covariance[3:, 3:])
-    depth, reach = DEPTH_SIGMA * float(point[2]), scale * float(np.linalg.norm(point))
-    return float(np.sqrt(pose + depth**2 + reach**2))
+    depth, reach = DEPTH_SIGMA * points[:, 2], scale * np.linalg.norm(points, axis=1)
+    return np.sqrt(variances + depth**2 + reach**2)
 
 
 def overhang(tool: PlacedTool, update: SceneUpdate, depth: float) -> float:

@@ -19,11 +19,15 @@ from endosfm3d_ros.engines import EngineSettings
 from endosfm3d_ros.engines.progress import Report
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.runtime.thread_limits import one_torch_thread
+from endosfm3d_ros.tools.belief import Belief, BeliefConfig, Believer, cues_of
+from endosfm3d_ros.tools.belief.belief import UNKNOWN
 from endosfm3d_ros.tools.labels import MARGIN
 from endosfm3d_ros.tools.models.source import ModelSource, model_source
 from endosfm3d_ros.tools.models.workshop import Workshop
 from endosfm3d_ros.tools.opjpo import Aligner, make_aligner
 from endosfm3d_ros.tools.segmentation.sources import mask_source
+from endosfm3d_ros.tools.segmentation.topic import TopicSource
+from endosfm3d_ros.tools.segmentation.types import ToolMask
 from endosfm3d_ros.tools.tracking.config import TrackerConfig
 from endosfm3d_ros.tools.tracking.tracker import ToolTracker
 from endosfm3d_ros.tools.tracking.types import ToolTracks, TrackedTool
@@ -32,19 +36,23 @@ from endosfm3d_ros.types import Frame, ScaleSource, SceneUpdate
 
 log = logging.getLogger(__name__)
 
+COMPARED_AFTER = (6, 12, 24, 48, 96)  # frames, between comparisons of a model with others
+MEASURED_DEPTH = ("stereo", "topic")  # sources whose depth steps are seen, not guessed
+
 
 @dataclass(frozen=True)
 class ToolsConfig:
     """What the stage is made of, and when a model that does not fit is made anew."""
 
     masks: str = "colour"  # auto | topic | colour | network
-    models: str = "capsule"  # capsule | mesh | lrm
+    models: str = "capsule"  # articulated | capsule | mesh | lrm
     model_path: str = ""  # mesh file or weights folder
     alignment: str = "joint"  # joint | paper | none
     shaft_diameter: float = 0.008  # m, of capsules (da Vinci); 0: by metric depth
     max_tools: int = 4  # a da Vinci has three instruments and an assistant's
     remake_iou: float = 0.4  # a model that fits worse ...
     remake_frames: int = 30  # ... for so many frames in a row is made anew, never sooner
+    belief: BeliefConfig = field(default_factory=BeliefConfig)  # when an instrument is one
     engine: EngineSettings = field(default_factory=EngineSettings)  # of the networks
     in_background: bool = True  # False: a frame waits for its models, for repeatable runs
 
@@ -57,6 +65,7 @@ class PlacedTool:
     model: ToolModel | None  # None while it is being made
     placement: ToolPlacement | None  # None without a model, or while the tool is not seen
     model_count: int  # models made for this id; a new one is a new mesh to send
+    belief: Belief = UNKNOWN  # that it is an instrument; without it no placement is trusted
 
 
 @dataclass(frozen=True)
@@ -82,6 +91,9 @@ class _Known:
     misfits: int = 0
     pause: int = 0  # frames until a source that failed slowly is asked again
     note: str = ""
+    age: int = 0  # frames since the model was last compared with others
+    compared: int = 0  # how often it was
+    believer: Believer = field(default_factory=Believer)
 
 
 class ToolStage:
@@ -131,7 +143,7 @@ class ToolStage:
         seen = self._masks.segment(frame)
         if seen.usable:
             labels = seen.mask if seen.labels is None else seen.labels
-            tracks = self._tracker.update(labels, frame.stamp)
+            tracks = with_probabilities(self._tracker.update(labels, frame.stamp), seen)
         else:
             tracks = self._tracker.hold(seen.mask.shape, frame.stamp, seen.reason)
         return replace(tracks, source=self._masks.name)
@@ -146,7 +158,8 @@ class ToolStage:
         alive = {tool.id for tool in tracks.tools}
         self._forget(self._known.keys() - alive)
         self._follow(update.unit)
-        placed = tuple(self._place_one(tool, update) for tool in tracks.tools)
+        given = tracks.source == TopicSource.name
+        placed = tuple(self._place_one(tool, update, given) for tool in tracks.tools)
         notes = tuple(known.note for known in self._known.values() if known.note)
         return ToolsView(update.frame.stamp, tracks, placed, tracks.source, notes)
 
@@ -192,18 +205,49 @@ class ToolStage:
             if making is not None:
                 self._workshop.cancel(making)
 
-    def _place_one(self, tool: TrackedTool, update: SceneUpdate) -> PlacedTool:
-        known = self._known.setdefault(tool.id, _Known())
+    def _place_one(self, tool: TrackedTool, update: SceneUpdate, given: bool) -> PlacedTool:
+        known = self._known.get(tool.id)
+        if known is None:
+            known = self._known[tool.id] = _Known(believer=Believer(self.config.belief))
         if tool.lost:
-            return PlacedTool(tool, known.model, None, known.count)
+            return PlacedTool(tool, known.model, None, known.count, known.believer.belief)
         observation = observe(tool.id, update)
         self._supply_model(known, observation)
-        if known.aligner is None:
-            return PlacedTool(tool, None, None, known.count)
-        known.placement = known.aligner.place(observation, known.placement)
-        bad = known.placement.iou < self.config.remake_iou
-        known.misfits = known.misfits + 1 if bad else 0
-        return PlacedTool(tool, known.model, known.placement, known.count)
+        if known.aligner is not None:
+            known.placement = known.aligner.place(observation, known.placement)
+            bad = known.placement.iou < self.config.remake_iou
+            known.misfits = known.misfits + 1 if bad else 0
+        belief = self._believe(tool, known, observation, update, given)
+        placement = known.placement if known.aligner is not None else None
+        if placement is not None and placement.trusted and not belief.trusted:
+            doubt = f"it may be no instrument: {belief.reason}"
+            placement = replace(placement, trusted=False, reason=doubt)
+        model = known.model if known.aligner is not None else None
+        if placement is not None and placement.valid:
+            model = model.at(placement.joints)
+        return PlacedTool(tool, model, placement, known.count, belief)
+
+    def _believe(
+        self,
+        tool: TrackedTool,
+        known: _Known,
+        observation: ToolObservation,
+        update: SceneUpdate,
+        given: bool,
+    ) -> Belief:
+        """What this image adds to the belief in a tool that is seen."""
+        placement = known.placement
+        fits = placement is not None and placement.valid
+        cues = cues_of(
+            observation.mask,
+            observation.occluder,
+            update.image,
+            update.depth.depth,
+            tool.probability,
+            placement.iou if fits else float("nan"),
+        )
+        measured = update.depth.source in MEASURED_DEPTH
+        return known.believer.look(cues, measured, given)
 
     def _make(self, observation: ToolObservation) -> ToolModel:
         """On the thread of the workshop. A slow source runs networks, beside frames on one core."""
@@ -215,14 +259,19 @@ class ToolStage:
         """Order a model where one is needed, and take it in when it is ready."""
         outworn = known.misfits >= self.config.remake_frames
         known.pause = max(known.pause - 1, 0)
+        known.age += 1
         if known.making is None and not known.pause and (known.model is None or outworn):
             known.misfits = 0
             known.making = self._workshop.order(lambda: self._make(observation))
+        elif known.making is None and self._to_compare(known):
+            known.age, known.compared = 0, known.compared + 1
+            model, placement = known.model, known.placement
+            known.making = self._workshop.order(lambda: self._better(observation, model, placement))
         if known.making is None or not (known.making.done() or not self.config.in_background):
             return
         making, known.making = known.making, None
         try:
-            known.model = making.result()
+            made = making.result()
         except InputError as error:
             known.note = str(error)
             known.pause = self.config.remake_frames if self._models.slow else 0
@@ -232,9 +281,37 @@ class ToolStage:
             known.note = f"no model could be made: {type(error).__name__}: {error}"
             known.pause = self.config.remake_frames
             return
-        known.aligner = make_aligner(self.config.alignment, known.model)
+        if made is None:  # the present one is still the best
+            return
+        known.model, known.aligner = made, make_aligner(self.config.alignment, made)
         known.placement, known.note = None, ""
         known.count += 1
+
+    def _to_compare(self, known: _Known) -> bool:
+        """Whether other models should be tried, of sources that have several: ever more rarely."""
+        if not hasattr(self._models, "better") or known.placement is None:
+            return False
+        due = COMPARED_AFTER[min(known.compared, len(COMPARED_AFTER) - 1)]
+        return known.placement.valid and known.age >= due
+
+    def _better(
+        self, observation: ToolObservation, model: ToolModel, placement: ToolPlacement
+    ) -> ToolModel | None:
+        """On the thread of the workshop."""
+        with one_torch_thread() if self.config.in_background else nullcontext():
+            return self._models.better(observation, model, placement)
+
+
+def with_probabilities(tracks: ToolTracks, seen: ToolMask) -> ToolTracks:
+    """The tools with the mean probability of the network over their masks, where there is one."""
+    if seen.probability is None:
+        return tracks
+    tools = (
+        replace(tool, probability=float(seen.probability[tool.mask].mean()))
+        if not tool.lost else tool
+        for tool in tracks.tools
+    )  # fmt: skip
+    return replace(tracks, tools=tuple(tools))
 
 
 def observe(tool: int, update: SceneUpdate) -> ToolObservation:

@@ -6,7 +6,7 @@ and its unit: metres, or the unit of the reconstruction model, whose scale only 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import cv2
@@ -34,6 +34,11 @@ class ToolModel:
     birth: np.ndarray | None = None  # (4, 4) model to the camera it was made from, model units
     pivot: np.ndarray | None = None  # (3,) about which it is turned; the box's middle if None
     approximate: bool = False  # True: only roughly the tool's shape, so its outline may mislead
+    end: np.ndarray | None = None  # (E, 3) points of the working end; None where it is not known
+    possible: np.ndarray | None = None  # (M, 3) points that it would have if it were another kind
+    tip: np.ndarray | None = None  # (3,) middle of the ends of the jaws; None where not known
+    kind: str = ""  # of instrument, where the model knows
+    links: tuple[tuple[ToolModel, np.ndarray], ...] = ()  # rigid parts and their (4, 4) in it
 
     def __post_init__(self) -> None:
         vertices, faces = self.vertices, self.faces
@@ -63,6 +68,10 @@ class ToolModel:
     def extent(self) -> float:
         """Diagonal of the bounding box in model units."""
         return float(np.linalg.norm(np.ptp(self.vertices, axis=0)))
+
+    def at(self, joints: np.ndarray) -> ToolModel:
+        """What it is at joint angles (J,), rad; a rigid model is always the same."""
+        return self
 
     @cached_property
     def surface(self) -> SurfacePoints:
@@ -123,6 +132,8 @@ class ToolPlacement:
     trusted: bool
     reason: str = ""  # why not trusted
     stamp: int = 0  # ns
+    joints: np.ndarray = field(default_factory=lambda: np.empty(0))  # (J,) rad; none of rigid ones
+    full_covariance: np.ndarray | None = None  # (6 + J, 6 + J): as `covariance`, then the joints
 
     @classmethod
     def nowhere(cls, reason: str, stamp: int = 0) -> ToolPlacement:

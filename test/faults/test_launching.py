@@ -125,3 +125,11 @@ def test_the_right_eye_is_beside_the_left(camera, right, expected):
     }))  # fmt: skip
     assert topics["right/image_raw"] == f"{expected}/image_raw"
     assert topics["tool_mask"] == f"{camera}/tool_mask"
+
+
+def test_the_page_is_started_where_it_is_asked_for():
+    assert planned().view == []
+    wanted = planned(view="true", view_port="9000", namespace="one").view
+    assert wanted == ["view", "--node", "/one/endosfm3d", "--port", "9000"]
+    with pytest.raises(ConfigurationError, match="view_port '99999'"):
+        planned(view="true", view_port="99999")

@@ -26,7 +26,7 @@ def stereo_frame(i: int) -> Frame:
 
 
 def test_the_mode_changes_between_two_frames_and_unknown_ones_are_refused(start_node, probe):
-    start_node()
+    start_node(intrinsics_mode="estimate")
     probe.collect("intrinsics", IntrinsicsEstimate)
     probe.connect(*STEREO_TOPICS)
 
@@ -44,5 +44,5 @@ def test_the_mode_changes_between_two_frames_and_unknown_ones_are_refused(start_
     assert (fixed.mode, fixed.state, fixed.fx) == ("fixed", "fixed", pytest.approx(150.0))
     assert not any(fixed.covariance)
     answer = probe.call("set_intrinsics_mode", SetIntrinsicsMode, mode="guess")
-    assert not answer.success and "estimate, prior, fixed" in answer.message
+    assert not answer.success and "auto, estimate, prior, fixed" in answer.message
     assert after(2).mode == "fixed"

@@ -135,8 +135,19 @@ def test_a_right_eye_at_a_lower_rate_gives_the_scale(start_node, probe, static):
     assert 0 < status.scale_sigma < 0.05
 
 
-def test_intrinsics_do_not_read_the_calibration_unless_asked(start_node, probe, static):
+def test_a_given_calibration_is_believed_and_goes_with_the_depth(start_node, probe, static):
     start_node()
+    probe.connect(*STEREO_TOPICS)
+    played(probe, static[:2])
+    assert probe.wait(lambda: probe.messages["intrinsics"] and probe.messages["camera_info"])
+    estimate, info = (probe.messages[name][-1] for name in ("intrinsics", "camera_info"))
+    assert (estimate.mode, estimate.state) == ("auto", "given")
+    assert estimate.fx == info.k[0] == pytest.approx(static[0].camera.fx)
+    assert probe.messages["depth/camera_info"][-1].k[0] == pytest.approx(info.k[0])
+
+
+def test_in_mode_estimate_the_calibration_is_not_read(start_node, probe, static):
+    start_node(intrinsics_mode="estimate")
     probe.connect(*STEREO_TOPICS)
     played(probe, static[:2])
     assert probe.wait(lambda: probe.messages["intrinsics"])

@@ -9,11 +9,14 @@ from urllib.parse import urlparse
 import numpy as np
 import pytest
 import trimesh
+from scipy.spatial.transform import Rotation
 from visualization_msgs.msg import Marker
 
 from endosfm3d_ros.nodes.messages.frames import FrameNames
 from endosfm3d_ros.nodes.messages.marker_shapes import MAX_TRIANGLES
 from endosfm3d_ros.nodes.messages.tools import ToolMarkers
+from endosfm3d_ros.tools.articulated.family import FAMILY
+from endosfm3d_ros.tools.articulated.model import jointed_model
 from endosfm3d_ros.tools.stage import PlacedTool
 from endosfm3d_ros.tools.types import ToolModel, ToolPlacement
 
@@ -89,3 +92,32 @@ def test_without_a_place_for_files_markers_carry_triangles(rod, tmp_path, monkey
     monkeypatch.setenv("ROS_HOME", str(tmp_path))
     marker = ToolMarkers("file").array(seen(t1=(rod, 0.05)), NAMES).markers[0]
     assert marker.type == Marker.TRIANGLE_LIST and marker.points
+
+
+def test_each_link_of_a_jointed_model_is_a_marker_whose_shape_stays():
+    """Jaws that open move; only their poses do, and all links go with the tool."""
+    model = jointed_model(FAMILY[1], 0.008)
+    markers = ToolMarkers()
+    first, second = (
+        markers.array(seen(t3=(model.at(np.array([0.2, a, -a])), 0.06)), NAMES).markers
+        for a in (0.1, 0.5)
+    )
+    assert [(m.ns, m.id) for m in first] == [("tools/3", k) for k in range(4)]
+    assert [m.points for m in first] == [m.points for m in second]
+    moved = [a.pose != b.pose for a, b in zip(first, second)]
+    assert moved == [False, False, True, True]
+    corners = np.concatenate([_corners(marker) for marker in second])
+    whole = model.at(np.array([0.2, 0.5, -0.5])).vertices + np.array([0, 0, 0.06])
+    assert np.ptp(corners, axis=0) == pytest.approx(np.ptp(whole, axis=0), abs=1e-4)
+    gone = markers.array(seen(), NAMES).markers
+    assert {(m.ns, m.id, m.action) for m in gone} == {
+        ("tools/3", k, Marker.DELETE) for k in range(4)
+    }
+
+
+def _corners(marker: Marker) -> np.ndarray:
+    """(N, 3) corners of a marker's triangles in its header's frame."""
+    q, p = marker.pose.orientation, marker.pose.position
+    turn = Rotation.from_quat([q.x, q.y, q.z, q.w])
+    corners = turn.apply([(c.x, c.y, c.z) for c in marker.points])
+    return corners + np.array([p.x, p.y, p.z])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +19,7 @@ from endosfm3d_ros.types import Cloud, CloudLabel, ScaleEstimate, ScaleSource, T
 
 CAMERA = PinholeCamera(width=320, height=256, fx=300.0, fy=300.0, cx=160.0, cy=128.0)
 RADIUS = 0.004  # m, of the rod
+UNKNOWN = np.full((256, 320), np.nan, np.float32)
 AXIS = 0.06  # m, its distance along the view
 
 
@@ -47,7 +49,8 @@ def an_update(model: ToolModel, cloud: Cloud, trusted=True, **changes):
     placement = ToolPlacement(np.eye(3), t, 1.0, 0.9, covariance, 0.0, trusted, reason)
     tool = PlacedTool(SimpleNamespace(id=2), model, placement, 1)
     parts = {
-        "depth": SimpleNamespace(scale=ScaleSource.STEREO, camera=CAMERA),
+        "depth": SimpleNamespace(scale=ScaleSource.STEREO, camera=CAMERA, depth=UNKNOWN),
+        "image": np.full((256, 320, 3), 100, np.uint8),
         "pose": SimpleNamespace(state=TrackingState.TRACKING),
         "tissue": SimpleNamespace(
             cloud=cloud, T_map_camera=np.eye(4), state=TrackingState.TRACKING
@@ -145,3 +148,74 @@ def test_a_scale_whose_doubt_is_unknown_gives_no_clearance(rod):
     scale = ScaleEstimate(1.0, float("nan"), ScaleSource.STEREO, 1)
     (answer,) = clearances(an_update(rod, wall, scale=scale))
     assert not answer.valid and "scale" in answer.reason
+
+
+def shown() -> np.ndarray:
+    """(H, W) uint8 labels of the rod of the model, as the picture shows it."""
+    labels = np.zeros((256, 320), np.uint8)
+    labels[108:148] = 2
+    return labels
+
+
+def with_metal_at(depth: float) -> dict:
+    """A rod whose mask has a piece at another depth than the model, grey before red tissue."""
+    labels, plane = shown(), np.full((256, 320), AXIS - RADIUS, np.float32)
+    plane[120:136, 150:170] = depth
+    image = np.full((256, 320, 3), (180, 80, 60), np.uint8)
+    image[labels > 0] = 120
+    seen = SimpleNamespace(scale=ScaleSource.STEREO, camera=CAMERA, depth=plane)
+    return {"labels": labels, "depth": seen, "image": image}
+
+
+def test_metal_that_depth_shows_beside_the_model_lowers_the_bound(rod):
+    fold = tissue(np.array([[0.0, 0.0, 0.08]]))
+    free, near = (
+        clearances(an_update(rod, fold, **with_metal_at(z)))[0] for z in (AXIS - RADIUS, 0.077)
+    )
+    assert free.valid and free.lower_bound_95 > 0.012
+    assert near.valid and near.lower_bound_95 < 0.003
+    assert near.distance == free.distance  # a bound is no measurement
+
+
+def test_red_pixels_of_a_mask_are_tissue_that_it_took_in(rod):
+    changes = with_metal_at(0.077)
+    changes["image"][120:136, 150:170] = (180, 80, 60)
+    fold = tissue(np.array([[0.0, 0.0, 0.08]]))
+    assert clearances(an_update(rod, fold, **changes))[0].lower_bound_95 > 0.012
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_working_end_that_is_hidden_gives_no_distance(rod, hidden):
+    """The end of the rod is behind a second tool, or not."""
+    end = np.linspace([-0.01, 0, 0], [0.0, 0, 0], 20)
+    model = replace(rod, end=end)
+    labels = shown()
+    labels[108:148, 100:170] = 3 if hidden else 2
+    fold = tissue(np.array([[0.0, 0.0, 0.08]]))
+    (found,) = clearances(an_update(model, fold, labels=labels))
+    assert found.valid != hidden
+    assert not hidden or "working end is hidden" in found.reason
+
+
+def test_what_another_kind_of_instrument_would_reach_lowers_the_bound(rod):
+    fold = tissue(np.array([[0.0, 0.0, 0.08]]))
+    model = replace(rod, possible=np.array([[0.0, 0.0, 0.012]]))
+    sure, unsure = (clearances(an_update(m, fold))[0] for m in (rod, model))
+    assert sure.distance == unsure.distance
+    assert unsure.lower_bound_95 == pytest.approx(0.008, abs=1e-6)
+    assert sure.lower_bound_95 > 0.012
+
+
+def test_what_turns_is_known_less_well_far_from_where_it_is_held(rod):
+    """Doubt about the direction counts at the end of a lever."""
+    doubts = np.zeros((6, 6))
+    doubts[:3, :3] = 0.05**2 * np.eye(3)
+    bounds = []
+    for along in (0.0, 0.035):
+        update = an_update(rod, tissue(np.array([[along, 0.0, 0.08]])))
+        placement = replace(update.tools.tools[0].placement, covariance=doubts)
+        tool = replace(update.tools.tools[0], placement=placement)
+        update.tools.tools = (tool,)
+        (found,) = clearances(update)
+        bounds.append(found.distance - found.lower_bound_95)
+    assert bounds[1] > 1.3 * bounds[0]

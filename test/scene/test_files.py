@@ -20,6 +20,8 @@ from endosfm3d_ros.tissue.map_file import load_map
 from endosfm3d_ros.tools.stage import ToolsConfig
 from endosfm3d_ros.types import CloudLabel
 
+STEEL = (120, 125, 135)
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -36,9 +38,11 @@ def folder(tmp_path_factory):
     mask = np.zeros((256, 320), np.uint8)
     cv2.line(mask, (340, 230), (190, 140), 1, 34)
     for i, frame in enumerate(SimulatedSequence("moving", frames=5, width=320, height=256, fps=5)):
-        image = frame.image.copy()
-        image[mask > 0] = (120, 125, 135)
-        update = pipeline.process(replace(frame, image=image, tool_labels=mask))
+        left, right = frame.image.copy(), frame.right_image.copy()
+        near = cv2.warpAffine(mask, np.float32([[1, 0, -25], [0, 1, 0]]), (320, 256))  # at 46 mm
+        left[mask > 0], right[near > 0] = STEEL, STEEL
+        shown = replace(frame, image=left, right_image=right, tool_labels=mask)
+        update = pipeline.process(shown)
         files.add(i, update)
     counts = files.finish(update, pipeline.tissue)
     pipeline.close()

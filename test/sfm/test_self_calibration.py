@@ -207,3 +207,15 @@ def test_points_that_grow_apart_are_a_zoom_and_points_astray_are_none():
     assert zoomed[-1].belief.mean[0] == pytest.approx(np.log(1.2 * TRUTH.fx / WIDTH), abs=0.01)
     astray = watched(lambda seen, rng: middle + 1.6 * (seen - middle) + rng.normal(0, 8, (80, 2)))
     assert astray == [None] * 6
+
+
+def test_in_mode_auto_a_right_calibration_stays_and_a_wrong_one_is_found_out(dots):
+    """Wrong by 20 %: another endoscope than the one that was calibrated."""
+    for factor, limit in ((1.0, 1e-12), (1.2, 0.05)):
+        given = replace(TRUTH, fx=factor * TRUTH.fx, fy=factor * TRUTH.fy)
+        intrinsics = IntrinsicsFilter(IntrinsicsConfig("auto"))
+        for frame, _ in frames(dots, 110, lambda _: TRUTH):
+            estimate = intrinsics.update(replace(frame, camera=given))
+        assert abs(estimate.camera.fx / TRUTH.fx - 1) < limit
+        assert any("given calibration" in note for note in intrinsics.notes) == (factor != 1)
+        assert (estimate.state == "given") == (factor == 1)

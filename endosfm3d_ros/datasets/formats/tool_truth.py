@@ -6,7 +6,7 @@ the left camera for each frame, and `clearance.txt` its smallest distance to the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,20 @@ class ToolMesh:
 
     vertices: np.ndarray  # (V, 3) float32 metres
     faces: np.ndarray  # (F, 3) int, outward
+
+
+@dataclass(frozen=True)
+class ToolPosture:
+    """How the joints of one instrument stand; in the instrument's frame unless it is said."""
+
+    tip: np.ndarray  # (3,) metres, middle of the ends of its jaws
+    axis: np.ndarray  # (3,) unit, from the wrist to between the jaws
+    opening: float  # radians between the jaws; NaN where it has no two
+    bends: bool  # whether it has a wrist
+
+    def seen(self, T: np.ndarray) -> ToolPosture:
+        """In the frame that a (4, 4) pose leads to."""
+        return replace(self, tip=T[:3, :3] @ self.tip + T[:3, 3], axis=T[:3, :3] @ self.axis)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from endosfm3d_ros.datasets.formats.surface_truth import Surface
-from endosfm3d_ros.datasets.formats.tool_truth import ToolMesh
+from endosfm3d_ros.datasets.formats.tool_truth import ToolMesh, ToolPosture
 from endosfm3d_ros.datasets.sequence import LEFT_FRAME, Sequence, stamp_of
 from endosfm3d_ros.datasets.simulation import truth
 from endosfm3d_ros.datasets.simulation.camera.rig import BASELINE, stereo_rig, zoomed
@@ -150,6 +150,11 @@ class SimulatedSequence(Sequence):
         world = self._stage.tools(i / self.fps).poses[0, 0].double().numpy()
         camera = se3.inverse(self._pose(i, 0))
         return {k + 1: camera @ pose for k, pose in enumerate(world)}
+
+    def tool_postures(self, i: int) -> dict[int, ToolPosture]:
+        postures = self._stage.tools(i / self.fps).postures()
+        poses = self.tool_poses(i)
+        return {k + 1: posture.seen(poses[k + 1]) for k, posture in enumerate(postures)}
 
     @one_thread()
     def tool_clearances(self, i: int) -> dict[int, float]:

@@ -108,7 +108,8 @@ def score_image(predicted: np.ndarray, reference: np.ndarray, metric: bool) -> d
     """All measures of one image, over the pixels that both have.
 
     Errors without a scaling in their name are those of the metric prediction as it is; for a
-    scale-free one those of the median-scaled prediction, and everything in a unit is left out.
+    scale-free one those of the median-scaled prediction, and everything in a unit of its own is
+    left out.
 
     Args:
         predicted: (H, W) metres or scale-free units, NaN invalid.
@@ -132,6 +133,9 @@ def score_image(predicted: np.ndarray, reference: np.ndarray, metric: bool) -> d
     affine = depth_errors(affine_aligned(p, g), g)
     return scores | {
         "abs_rel_median_scaled": scaled.abs_rel,
+        "sq_rel_mm_median_scaled": scaled.sq_rel
+        * 1e3,  # metres of the reference, as papers have it
+        "rmse_mm_median_scaled": scaled.rmse * 1e3,
         "abs_rel_mean_inverse_scaled": depth_errors(mean_inverse_scaled(p, g), g).abs_rel,
         "abs_rel_affine": affine.abs_rel,
         "delta1_affine": affine.delta1,

@@ -22,6 +22,7 @@ STATES = {  # of self-calibration: colours of its curve
     "converged": "tab:green",
     "changed": "tab:red",
     "fixed": "black",
+    "given": "tab:olive",
 }
 
 

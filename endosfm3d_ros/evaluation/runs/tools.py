@@ -51,7 +51,7 @@ PictureDistance = Callable[[np.ndarray, np.ndarray], float]
 class ToolsProtocol:
     """What is placed, and what the scores mean."""
 
-    models: str = "capsule"  # capsule | mesh | lrm
+    models: str = "capsule"  # articulated | capsule | mesh | lrm
     model_path: str = ""  # mesh file or weights folder
     alignment: str = "joint"  # joint | paper | none
     min_share: float = 0.0015  # of the image that a mask must have to be placed
@@ -218,7 +218,7 @@ def _followed(
     if not placement.valid:
         result.notes.add(placement.reason)
         return None
-    return PlacedMesh.of(followed.model, placement)
+    return PlacedMesh.of(followed.model.at(placement.joints), placement)
 
 
 def _remade(
@@ -232,7 +232,7 @@ def _remade(
     except InputError:
         return None
     placement = make_aligner(protocol.alignment, model).place(observation)
-    return PlacedMesh.of(model, placement) if placement.valid else None
+    return PlacedMesh.of(model.at(placement.joints), placement) if placement.valid else None
 
 
 def _score_each(

@@ -103,11 +103,14 @@ def depth_messages(update: SceneUpdate, names: FrameNames) -> dict[str, Image | 
 def camera_messages(
     update: SceneUpdate, names: FrameNames
 ) -> dict[str, CameraInfo | IntrinsicsEstimate]:
-    """The self-estimated camera of the raw image, and what it is worth."""
+    """The camera of the raw image that depth goes with, and what self-calibration says of it.
+
+    They differ where depth has a calibration of its own: that of a pair, or of given depth.
+    """
     estimate, where = update.intrinsics, (update.frame.stamp, names.camera)
     camera = estimate.camera
     return {
-        "camera_info": camera_info_message(camera, *where),
+        "camera_info": camera_info_message(update.lens, *where),
         "intrinsics": IntrinsicsEstimate(
             header=header(*where),
             width=camera.width,

@@ -18,11 +18,13 @@ from endosfm3d_ros.nodes.messages.conversions import header, image_message, pose
 from endosfm3d_ros.nodes.messages.frames import FrameNames
 from endosfm3d_ros.nodes.messages.marker_shapes import MarkerShape, shape_of
 from endosfm3d_ros.nodes.messages.output import Output, PublishContext, Topic
+from endosfm3d_ros.tools.articulated.linkage import NAMES as JOINT_NAMES
 from endosfm3d_ros.tools.stage import PlacedTool
 from endosfm3d_ros.tools.types import ToolModel
 from endosfm3d_ros.types import SceneUpdate
 
 NAMESPACE = "tools"
+Key = tuple[str, int]  # namespace and id of a marker
 LIFETIME = 0.5  # s after which a marker of a dead node disappears
 PALETTE = ((0.35, 0.65, 0.95), (0.95, 0.6, 0.3), (0.5, 0.85, 0.5), (0.85, 0.5, 0.85))
 
@@ -44,7 +46,9 @@ def _tool(tool: PlacedTool) -> Tool:
         id=tool.track.id,
         visible=not tool.track.lost,
         placed=placement is not None and placement.valid,
+        confidence=float(tool.belief.confidence),
         model_source=tool.model.source if tool.model else "",
+        kind=tool.model.kind if tool.model else "",
         model_count=tool.model_count,
         score=float(tool.track.score),
         box=np.array(tool.track.bbox, np.int32),
@@ -57,13 +61,19 @@ def _tool(tool: PlacedTool) -> Tool:
         message.pose.pose = pose_message(se3.from_rotation(placement.R, placement.t))
         order = [3, 4, 5, 0, 1, 2]  # ROS: position before rotation
         message.pose.covariance = placement.covariance[np.ix_(order, order)].ravel()
+        if len(placement.joints):
+            message.joint_names = list(JOINT_NAMES)
+            message.joint_positions = placement.joints.tolist()
+            deviations = np.sqrt(np.diag(placement.full_covariance)[6:])
+            message.joint_deviations = deviations.tolist()
     return message
 
 
 class ToolMarkers:
     """Meshes with stable ids; tools that left are deleted in the next array.
 
-    Only the pose of a marker changes from image to image, its shape with the model.
+    Only poses of markers change from image to image, their shapes with the model. A rigid model is
+    one marker with the tool's id; of a jointed one each link is, in a namespace of the tool.
 
     Args:
         kind: of `marker_shapes`.
@@ -71,47 +81,64 @@ class ToolMarkers:
 
     def __init__(self, kind: str = "inline") -> None:
         self._kind = kind
-        self._shown: dict[int, tuple[ToolModel, MarkerShape]] = {}
+        self._shown: dict[Key, tuple[ToolModel, MarkerShape]] = {}
 
     def array(self, update: SceneUpdate, names: FrameNames) -> MarkerArray:
         """Markers of all placed tools, and DELETE for those that were shown and are not now."""
         head = header(update.frame.stamp, names.camera)
-        placed = {tool.track.id: tool for tool in update.tools.tools if _shows(tool)}
-        gone = sorted(self._shown.keys() - placed.keys())
-        for number in gone:
-            self._forget(number)
-        markers = [self._marker(tool, head) for tool in placed.values()]
-        markers += [Marker(header=head, ns=NAMESPACE, id=i, action=Marker.DELETE) for i in gone]
+        parts = {
+            key: (tool, part, T)
+            for tool in update.tools.tools
+            if _shows(tool)
+            for key, part, T in _parts(tool)
+        }
+        gone = sorted(self._shown.keys() - parts.keys())
+        for key in gone:
+            self._forget(key)
+        markers = [self._marker(key, *part, head) for key, part in parts.items()]
+        markers += [Marker(header=head, ns=n, id=i, action=Marker.DELETE) for n, i in gone]
         return MarkerArray(markers=markers)
 
     def close(self) -> None:
         """Discard all shapes."""
-        for number in list(self._shown):
-            self._forget(number)
+        for key in list(self._shown):
+            self._forget(key)
 
-    def _marker(self, tool: PlacedTool, head: Header) -> Marker:
-        """The model's shape, moved by the pose."""
+    def _marker(
+        self, key: Key, tool: PlacedTool, part: ToolModel, T: np.ndarray, head: Header
+    ) -> Marker:
+        """The shape of a part, moved by the pose."""
         placement, number = tool.placement, tool.track.id
-        marker = Marker(header=head, ns=NAMESPACE, id=number)
-        marker.pose = pose_message(se3.from_rotation(placement.R, placement.t))
+        marker = Marker(header=head, ns=key[0], id=key[1])
+        pose = se3.from_rotation(placement.R @ T[:3, :3], placement.points(T[None, :3, 3])[0])
+        marker.pose = pose_message(pose)
         marker.scale.x = marker.scale.y = marker.scale.z = float(placement.scale)
         red, green, blue = PALETTE[number % len(PALETTE)]
         marker.color = ColorRGBA(r=red, g=green, b=blue, a=0.95 if placement.trusted else 0.35)
         marker.lifetime = Duration(sec=0, nanosec=int(LIFETIME * 1e9))
-        self._shape(number, tool.model).put_into(marker)
+        self._shape(key, part).put_into(marker)
         return marker
 
-    def _shape(self, number: int, model: ToolModel) -> MarkerShape:
+    def _shape(self, key: Key, model: ToolModel) -> MarkerShape:
         """That of the last image where the model is still the same."""
-        known = self._shown.get(number)
+        known = self._shown.get(key)
         if known is None or known[0] is not model:
-            self._forget(number)
-            self._shown[number] = model, shape_of(model, self._kind)
-        return self._shown[number][1]
+            self._forget(key)
+            self._shown[key] = model, shape_of(model, self._kind)
+        return self._shown[key][1]
 
-    def _forget(self, number: int) -> None:
-        if number in self._shown:
-            self._shown.pop(number)[1].discard()
+    def _forget(self, key: Key) -> None:
+        if key in self._shown:
+            self._shown.pop(key)[1].discard()
+
+
+def _parts(tool: PlacedTool) -> Iterator[tuple[Key, ToolModel, np.ndarray]]:
+    """Namespace and id, shape, and (4, 4) in the model of what is shown of a tool."""
+    number = tool.track.id
+    if not tool.model.links:
+        yield (NAMESPACE, number), tool.model, np.eye(4)
+    for k, (part, T) in enumerate(tool.model.links):
+        yield (f"{NAMESPACE}/{number}", k), part, T
 
 
 def _shows(tool: PlacedTool) -> bool:

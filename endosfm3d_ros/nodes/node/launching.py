@@ -35,6 +35,8 @@ ARGUMENTS = {
     "bag_rate": ("1.0", "speed of the bag"),
     "bag_loop": ("false", "play the bag again and again; each round is a new scene"),
     "rviz": ("false", "start RViz with the package's configuration"),
+    "view": ("false", "show the scene in a browser: endosfm3d view"),
+    "view_port": ("8765", "of that page on this machine"),
     "use_sim_time": ("", "take time from /clock"),
     "depth_source": ("", "auto, topic, stereo, endosfm3d or shading"),
     "scale_source": ("", "none, stereo, kinematics, tool_shaft or constant"),
@@ -52,6 +54,10 @@ ARGUMENTS = {
 WAIT = (
     "import sys; sys.path[:] = filter(None, sys.path); "
     "from endosfm3d_ros.nodes.offline.activity import main; main()"
+)
+VIEW = (
+    "import sys; sys.path[:] = filter(None, sys.path); "
+    "sys.argv[0] = 'endosfm3d'; from endosfm3d_ros.cli.main import main; main()"
 )
 BOOLEANS = ("use_sim_time", "tissue_map", "autostart")  # parameters of the node
 WORDS = ("depth_source", "scale_source", "device", "quality", "tools", "camera_frame_id")
@@ -71,6 +77,7 @@ class Plan:
     bag: list[str]  # command; empty: none is played
     sim_time: bool  # of RViz
     rviz: bool
+    view: list[str]  # arguments of the page; empty: there is none
     respawn: bool
 
     @property
@@ -109,8 +116,24 @@ def plan(value: Mapping[str, str], share: Path, environment: Mapping[str, str]) 
         bag=bag,
         sim_time=overrides.get("use_sim_time", False),
         rviz=boolean(value["rviz"], "rviz"),
+        view=view_arguments(value, namespace),
         respawn=boolean(value["respawn"], "respawn"),
     )
+
+
+def view_arguments(value: Mapping[str, str], namespace: str) -> list[str]:
+    """Of `endosfm3d view`; empty where the page is not wanted.
+
+    Raises:
+        ConfigurationError: a port that is none.
+    """
+    if not boolean(value["view"], "view"):
+        return []
+    port = value["view_port"]
+    if not (port.isdecimal() and int(port) < 65536):
+        raise ConfigurationError(f"view_port '{port}': 0 to 65535 is accepted")
+    name = f"/{namespace}/{NAME}" if namespace else f"/{NAME}"
+    return ["view", "--node", name, "--port", port]
 
 
 def overrides_of(value: Mapping[str, str], with_bag: bool) -> dict[str, Any]:

@@ -52,9 +52,10 @@ SPECS = (
     ),
     Spec(
         "intrinsics_mode",
-        "estimate",
-        "estimate ignores camera_info, prior starts from it, fixed believes it",
-        choices=("estimate", "prior", "fixed"),
+        "auto",
+        "auto believes camera_info until the video contradicts it, estimate ignores it, prior "
+        "starts from it, fixed takes it",
+        choices=("auto", "estimate", "prior", "fixed"),
     ),
     Spec(
         "scale_source",
@@ -103,7 +104,7 @@ SPECS = (
         "tool_models",
         "capsule",
         "where the shape of an instrument comes from",
-        choices=("capsule", "mesh", "lrm"),
+        choices=("articulated", "capsule", "mesh", "lrm"),
     ),
     Spec("tool_model_path", "", "mesh file in metres, or folder of reconstruction weights"),
     Spec(

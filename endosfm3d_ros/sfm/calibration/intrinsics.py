@@ -1,7 +1,9 @@
 """Which camera the estimator believes in.
 
-Modes: `estimate` starts from the shape of the picture and never reads a given calibration; `prior`
-starts at the given one and may move away from it; `fixed` takes the given one as it is.
+Modes: `auto` believes a given calibration until the video contradicts it (see `given`), and is
+`estimate` without one; `estimate` starts from the shape of the picture and never reads a given
+calibration; `prior` starts at the given one and may move away from it; `fixed` takes the given one
+as it is.
 """
 
 from __future__ import annotations
@@ -16,11 +18,12 @@ from endosfm3d_ros.errors import ConfigurationError, InputError
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.runtime.timing import Slack
 from endosfm3d_ros.sfm.calibration.first_guess import first_guess
+from endosfm3d_ros.sfm.calibration.given import GivenCalibration
 from endosfm3d_ros.sfm.calibration.lens import LensBelief
 from endosfm3d_ros.sfm.calibration.self_calibration import SelfCalibration, SelfCalibrationConfig
 from endosfm3d_ros.types import Frame, IntrinsicsEstimate
 
-IntrinsicsMode = Literal["estimate", "prior", "fixed"]
+IntrinsicsMode = Literal["auto", "estimate", "prior", "fixed"]
 SAME_ASPECT = 0.01  # of width over height; more than sizes are rounded by is another camera
 
 
@@ -72,8 +75,9 @@ class IntrinsicsFilter:
 
     @property
     def notes(self) -> list[str]:
-        """What the user should know about jobs beside the frames that failed."""
-        return [] if self._calibration is None else self._calibration.notes
+        """What the user should know about the given calibration, and jobs that failed."""
+        jobs = [] if self._calibration is None else self._calibration.notes
+        return [*jobs, self._trust.note] if self._trust.note else jobs
 
     @property
     def reads_calibration(self) -> bool:
@@ -93,6 +97,8 @@ class IntrinsicsFilter:
     def reset(self) -> None:
         """Back to the start value of the mode."""
         self._given: PinholeCamera | None = None  # the last one that came along
+        c = self.config
+        self._trust = GivenCalibration(c.prior_focal_sigma, c.prior_centre_sigma)
         self._start: PinholeCamera | None = None
         self._calibration: SelfCalibration | None = None
         self._base: PinholeCamera | None = None  # that it started from
@@ -130,16 +136,23 @@ class IntrinsicsFilter:
         state = calibration.state
         if state in ("uninitialised", "unobservable") and self._believed_pairs:
             state = "converging"
-        return IntrinsicsEstimate(
+        found = IntrinsicsEstimate(
             belief.camera(start), belief.covariance(start), state, count, self.config.mode
         )
+        if self.config.mode != "auto" or self._given is None:
+            return found
+        judged = self._trust.judge(found)
+        if self._trust.start_anew:
+            self._calibration = None
+        return judged
 
     def _start_camera(self, frame: Frame) -> PinholeCamera:
         """What is believed without observations: the given camera where the mode allows it."""
         if self.config.mode != "estimate":
             self._given = frame.camera or self._given
             if self._given is not None:
-                return self._given
+                auto = self.config.mode == "auto"
+                return self._trust.start(self._given) if auto else self._given
         if self.config.mode == "fixed":
             raise InputError("intrinsics mode 'fixed' needs a calibration, and none was given yet")
         height, width = frame.image.shape[:2]
@@ -150,7 +163,7 @@ class IntrinsicsFilter:
     def _calibration_from(self, start: PinholeCamera) -> SelfCalibration:
         if self._calibration is None or self._base != start:
             self._base = start
-            c, given = self.config, self._given is not None
+            c, given = self.config, self._given is not None and not self._trust.refuted
             belief = LensBelief.of_camera(
                 start,
                 c.prior_focal_sigma if given else c.default_focal_sigma,

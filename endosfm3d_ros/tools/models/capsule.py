@@ -16,6 +16,7 @@ from endosfm3d_ros.tools.types import ToolModel, ToolObservation
 
 GREY = (150, 150, 155)  # RGB of steel, where there is no image
 SIDES = 16  # of the shaft's cross-section
+END = 0.01  # m behind the tip that are the working end
 STOUT = 1.0098  # radius of a 16-gon whose mean width is that of the circle
 
 
@@ -48,7 +49,10 @@ class CapsuleSource:
         vertices, faces = capsule_mesh(tip, fit.tip_end, total, diameter, config)
         colors = np.full(vertices.shape, mean_color(observation), np.uint8)
         birth, pivot = pose_along(axis[0], axis[-1]), np.array([middle, 0.0, 0.0])
-        return ToolModel(vertices, faces, colors, self.name, True, birth, pivot, True)
+        end = np.linspace(0, END, 8)[:, None] * [1.0, 0.0, 0.0]
+        return ToolModel(
+            vertices, faces, colors, self.name, True, birth, pivot, True, end, tip=np.zeros(3)
+        )
 
 
 def capsule_mesh(

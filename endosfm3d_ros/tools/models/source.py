@@ -13,7 +13,7 @@ from endosfm3d_ros.engines import EngineSettings
 from endosfm3d_ros.errors import ConfigurationError
 from endosfm3d_ros.tools.types import ToolModel, ToolObservation
 
-SOURCES = ("lrm", "mesh", "capsule")
+SOURCES = ("articulated", "lrm", "mesh", "capsule")
 
 
 class ModelSource(Protocol):
@@ -39,10 +39,10 @@ def model_source(
     """The source of that name.
 
     Args:
-        name: lrm, mesh or capsule.
+        name: articulated, lrm, mesh or capsule.
         path: the folder of the reconstruction model's weights (by default where `find_lrm` looks),
             or the mesh file; a capsule needs none.
-        shaft_diameter: m, of a capsule; 0 to measure it by depth where that is metric.
+        shaft_diameter: m, of a capsule or of jointed models; 0: measured by depth (capsule).
         engine: of the reconstruction network; None: the defaults.
 
     Raises:
@@ -55,6 +55,10 @@ def model_source(
 
         config = ReconstructionConfig(engine=engine or EngineSettings())
         return LrmSource(find_lrm(path), config)
+    if name == "articulated":
+        from endosfm3d_ros.tools.models.jointed import ArticulatedSource, SelectionConfig
+
+        return ArticulatedSource(SelectionConfig(diameter=shaft_diameter or 0.008))
     if name == "mesh":
         from endosfm3d_ros.tools.models.mesh_file import MeshSource
 

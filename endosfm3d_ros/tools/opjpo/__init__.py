@@ -7,7 +7,9 @@ placement = aligner.place(observation, previous_placement)
 from typing import Protocol
 
 from endosfm3d_ros.errors import ConfigurationError
+from endosfm3d_ros.tools.articulated.model import JointedModel
 from endosfm3d_ros.tools.opjpo.joint import JointAligner
+from endosfm3d_ros.tools.opjpo.jointed_aligner import JointedAligner
 from endosfm3d_ros.tools.opjpo.published import BirthAligner, PaperAligner
 from endosfm3d_ros.tools.types import ToolModel, ToolObservation, ToolPlacement
 
@@ -31,6 +33,8 @@ def make_aligner(mode: str, model: ToolModel) -> Aligner:
     """
     if mode not in ALIGNERS:
         raise ConfigurationError(f"tool alignment '{mode}': accepted are {', '.join(ALIGNERS)}")
+    if isinstance(model, JointedModel):
+        return JointedAligner(model)
     return ALIGNERS[mode](model)
 
 

@@ -35,6 +35,7 @@ class Gaps:
 
     points: np.ndarray  # (N, 3) m, camera frame
     relative: np.ndarray  # (N,) distance behind the measured depth, over that depth
+    chosen: np.ndarray  # (N,) which of the model's points they are
 
     @property
     def median(self) -> float:
@@ -66,18 +67,20 @@ class MeasuredDepth:
 
     def gaps(self, pose: UnitPose) -> Gaps:
         """Of the points that face the camera where depth is known; empty where they are few."""
-        points = pose.points(self._points)
         normals = self._normals @ pose.R.T.astype(np.float32)
+        return self.gaps_at(pose.points(self._points), normals)
+
+    def gaps_at(self, points: np.ndarray, normals: np.ndarray) -> Gaps:
+        """The same of (N, 3) points with (N, 3) normals in the camera frame."""
         towards = -(points * normals).sum(axis=1)
-        shown = towards > self._config.facing * np.linalg.norm(points, axis=1)
-        points = points[shown]
-        column, row, inside = pixels_of(points, self._camera)
+        shown = np.nonzero(towards > self._config.facing * np.linalg.norm(points, axis=1))[0]
+        column, row, inside = pixels_of(points[shown], self._camera)
         depth = self._depth[row[inside], column[inside]]
-        known = depth > 0
-        points, depth = points[inside][known], depth[known]
-        if len(points) < self._config.min_points:
-            return Gaps(np.empty((0, 3)), np.empty(0))
-        return Gaps(points, points[:, 2] / depth - 1)
+        known = (depth > 0) & np.isfinite(depth)
+        chosen, depth = shown[inside][known], depth[known]
+        if len(chosen) < self._config.min_points:
+            return Gaps(np.empty((0, 3)), np.empty(0), np.empty(0, np.intp))
+        return Gaps(points[chosen], points[chosen, 2] / depth - 1, chosen)
 
     def cost(self, gaps: Gaps) -> float:
         """What they cost of the overlap; nothing where they are small or unknown."""

@@ -20,12 +20,14 @@ class Outline:
     pixels: np.ndarray  # (N, 2)
     normals: np.ndarray  # (N, 2) unit
     weights: np.ndarray  # (N,) share of the outline's length
+    edges: np.ndarray  # (N,) of the mesh, that they lie on
 
     def kept(self, which: np.ndarray) -> Outline:
         """The points of a (N,) bool; their weights sum up to one."""
         weights = self.weights[which]
         total = max(float(weights.sum()), 1e-12)
-        return Outline(self.points[which], self.pixels[which], self.normals[which], weights / total)
+        kept = (each[which] for each in (self.points, self.pixels, self.normals))
+        return Outline(*kept, weights / total, self.edges[which])
 
     def seen_by(self, camera: PinholeCamera) -> Outline:
         """With pixels from perspective projection: even steps in space are not even on screen."""
@@ -54,7 +56,8 @@ def outline_of(contours: Contours, ends: np.ndarray, solid: np.ndarray, count: i
     outer = ~covered(solid, pixels + BEYOND * outward[edge])
     edge, share = edge[outer], share[outer]
     points = ends[edge, 0] + share * (ends[edge, 1] - ends[edge, 0])
-    return Outline(points, pixels[outer], outward[edge], (length / number)[edge])
+    weights = (length / number)[edge]
+    return Outline(points, pixels[outer], outward[edge], weights, contours.edge[edge])
 
 
 def covered(solid: np.ndarray, pixels: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ class SurfacePoints:
     points: np.ndarray  # (S, 3) float32
     normals: np.ndarray  # (S, 3) float32 unit, outwards
     colors: np.ndarray  # (S, 3) uint8 RGB
+    faces: np.ndarray  # (S,) of the mesh, that they lie on
 
     @classmethod
     def of_mesh(cls, vertices: np.ndarray, faces: np.ndarray, colors: np.ndarray) -> SurfacePoints:
@@ -33,4 +34,5 @@ class SurfacePoints:
             np.asarray(points, np.float32),
             np.asarray(mesh.face_normals[face], np.float32),
             colors[faces[face]].mean(axis=1).astype(np.uint8),
+            np.asarray(face),
         )

@@ -17,6 +17,7 @@ class TrackedTool:
     score: float  # 0..1, how well it has matched lately
     born: int  # ns, stamp of the image in which it first appeared
     lost: bool  # True: not seen in this image, hidden or missed
+    probability: float = float("nan")  # by the mask's network, mean over the mask; NaN: it has none
 
 
 @dataclass(frozen=True)

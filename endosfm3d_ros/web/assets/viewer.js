@@ -246,7 +246,7 @@ class SceneViewer {
     gl.useProgram(use.program);
     gl.uniformMatrix4fv(use.at("view"), false, view); gl.uniformMatrix4fv(use.at("projection"), false, projection);
     gl.uniform3fv(use.at("low"), cloud.low); gl.uniform3fv(use.at("step"), cloud.step);
-    const spacing = this.extent * Math.sqrt(4.5 / Math.max(cloud.count, 500));
+    const spacing = this.extent * Math.sqrt(3.5 / Math.max(cloud.count, 500));
     gl.uniform1f(use.at("size"), this.size * spacing * height / 2);
     gl.uniform1f(use.at("mode"), this.mode); gl.uniform1f(use.at("hidden"), this.show.inferred ? 0 : 1);
     gl.uniform2fv(use.at("span"), this.span); gl.uniform3fv(use.at("kinds"), KINDS.flat());

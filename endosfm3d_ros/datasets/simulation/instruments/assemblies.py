@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from endosfm3d_ros.datasets.formats.tool_truth import ToolPosture
 from endosfm3d_ros.datasets.simulation.instruments.solids import BOX, ROD
 
 SHAFT_LENGTH = 0.25  # metres; longer than any view is deep
@@ -265,6 +266,19 @@ class Tools:
         form = torch.where(self.kind[..., None] < 0, -1, made.form[kind])
         return frames.flatten(2, 3), size.flatten(1, 2), form.flatten(1, 2)
 
+    def postures(self) -> list[ToolPosture]:
+        """Of the instruments of the first scene and time, each in its own frame."""
+        made = templates(str(self.kind.device))
+        joints = self._joints(made, self.kind.clamp(min=0))[0, 0].double().numpy()
+        scales = self.scale[0].double().tolist()
+        return [
+            _posture(KINDS[kind], *state)
+            for kind, *state in zip(
+                self.kind[0].tolist(), joints, scales, self.bend[0, 0].tolist(),
+                self.opening[0, 0].tolist(),
+            )
+        ]  # fmt: skip
+
     def _joints(self, made: Templates, kind: Tensor) -> Tensor:
         """(N, T, I, 4, 4, 4): shaft, wrist and both jaws in the tool frame."""
         bend = self.bend * made.bends[kind][:, None]
@@ -284,3 +298,20 @@ class Tools:
             jaw[..., 2, 3] = hinge
             jaws.append(wrist @ jaw)
         return torch.stack([still, wrist, *jaws], 3)
+
+
+def _posture(
+    kind: Kind, joints: np.ndarray, scale: float, bend: float, opening: float
+) -> ToolPosture:
+    """Where the ends of the jaws are, with (4, 4, 4) joints in the tool frame."""
+    jaws = [joint for joint in (ON_JAW, ON_OTHER_JAW) if any(s.joint == joint for s in kind.solids)]
+    ends = []
+    for joint in jaws or [ON_WRIST]:
+        end = max((s.end for s in kind.solids if s.joint == joint), key=lambda point: point[2])
+        ends.append((joints[joint] @ [*(1e-3 * scale * np.array(end)), 1.0])[:3])
+    return ToolPosture(
+        tip=np.mean(ends, axis=0),
+        axis=joints[ON_WRIST][:3, 2],
+        opening=2 * opening if kind.opens and len(jaws) == 2 else float("nan"),
+        bends=kind.bends,
+    )
