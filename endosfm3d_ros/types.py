@@ -6,7 +6,7 @@ Time stamps are integer nanoseconds of the clock that stamped the image.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -18,6 +18,23 @@ from endosfm3d_ros.geometry.camera import PinholeCamera
 if TYPE_CHECKING:
     from endosfm3d_ros.tissue.store.snapshot import GaussianSnapshot
     from endosfm3d_ros.tools.stage import ToolsView
+
+
+class Brief:
+    """Shows arrays by shape and type: what stages hand on holds millions of numbers."""
+
+    def __repr__(self) -> str:
+        shown = []
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, np.ndarray) and value.size > 16:
+                said = f"{value.dtype}{list(value.shape)}"
+            elif isinstance(value, Brief) or len(repr(value)) < 200:
+                said = repr(value)
+            else:
+                said = f"<{type(value).__name__}>"
+            shown.append(f"{each.name}={said}")
+        return f"{type(self).__name__}({', '.join(shown)})"
 
 
 class ScaleSource(str, Enum):
@@ -39,8 +56,8 @@ class TrackingState(str, Enum):
     LOST = "lost"
 
 
-@dataclass(frozen=True)
-class StereoGeometry:
+@dataclass(frozen=True, repr=False)
+class StereoGeometry(Brief):
     """A calibrated pair: rectified point = R_left @ raw left point; P carries the baseline.
 
     `R_*` are 3x3 and `P_*` 3x4 as in sensor_msgs/CameraInfo, so `P_right[0, 3] = -fx * baseline`.
@@ -59,8 +76,8 @@ class StereoGeometry:
         return float(self.P_left[0, 3] - self.P_right[0, 3]) / float(self.P_left[0, 0])
 
 
-@dataclass(frozen=True)
-class Frame:
+@dataclass(frozen=True, repr=False)
+class Frame(Brief):
     """One image and everything that came with it."""
 
     stamp: int
@@ -75,8 +92,8 @@ class Frame:
     epoch: int = 0  # scene that it belongs to: live, a reset begins another one
 
 
-@dataclass(frozen=True)
-class DepthMap:
+@dataclass(frozen=True, repr=False)
+class DepthMap(Brief):
     """Depth along z of an undistorted pinhole in the raw left optical frame."""
 
     depth: np.ndarray  # (H, W) float32 metres (or scale-free units), NaN invalid
@@ -126,8 +143,8 @@ class ScaleEstimate:
     count: int  # measurements that it rests on
 
 
-@dataclass(frozen=True)
-class CameraPose:
+@dataclass(frozen=True, repr=False)
+class CameraPose(Brief):
     """Where the camera is. Both matrices map camera points into the named frame."""
 
     T_odom_camera: np.ndarray  # 4x4, never jumps
@@ -142,8 +159,8 @@ class CameraPose:
         return self.T_map_odom @ self.T_odom_camera
 
 
-@dataclass(frozen=True)
-class Cloud:
+@dataclass(frozen=True, repr=False)
+class Cloud(Brief):
     """Coloured points with what they are worth; every array has N rows."""
 
     points: np.ndarray  # (N, 3) float32
@@ -162,8 +179,8 @@ class CloudLabel(int, Enum):
     TOOL = 16  # 16 + tool id
 
 
-@dataclass(frozen=True)
-class TissueView:
+@dataclass(frozen=True, repr=False)
+class TissueView(Brief):
     """The tissue at the time of one image, instruments removed."""
 
     stamp: int
@@ -193,8 +210,8 @@ class StageReport:
     quality: str = ""  # how much detail the scene gets now
 
 
-@dataclass(frozen=True)
-class SceneUpdate:
+@dataclass(frozen=True, repr=False)
+class SceneUpdate(Brief):
     """Everything that one image produced; all parts share its stamp.
 
     `lens` is the camera of `frame.image`, decided once, where the depth source is chosen. Nobody

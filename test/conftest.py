@@ -16,17 +16,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="also run tests marked slow")
 
 
-# Tests that start nodes or whole installations. In two processes they stay together.
+# Tests that start nodes or whole installations. In several processes each room stays together.
 WITH_NODES = {"nodes", "faults", "cli", "documents", "stranger"}
 
 
+def room_of(item: pytest.Item) -> str:
+    return item.path.relative_to(Path(__file__).parent).parts[0]
+
+
 def group_of(item: pytest.Item) -> str:
-    """What runs in one process: everything with nodes, and else each file by itself."""
-    room = item.path.relative_to(Path(__file__).parent).parts[0]
-    return "nodes" if room in WITH_NODES else str(item.path)
+    """What runs in one process: a room with nodes, and else each file by itself."""
+    room = room_of(item)
+    return room if room in WITH_NODES else str(item.path)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: room_of(item) not in WITH_NODES)  # the long groups begin first
     for item in items:
         item.add_marker(pytest.mark.xdist_group(group_of(item)))
     if config.getoption("--slow"):

@@ -26,10 +26,15 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def evaluate(
-        clips: Annotated[list[Path], typer.Argument(help=SOURCE_HELP)],
+        clips: Annotated[
+            list[Path] | None,
+            typer.Argument(help=f"{SOURCE_HELP} With --suite: one folder of such."),
+        ] = None,
         what: Annotated[
             str,
-            typer.Option(help="Of depth, pose, pairs, intrinsics, masks, tissue, tools, cloud."),
+            typer.Option(
+                help="Of depth, pose, honesty, pairs, intrinsics, masks, tissue, tools, cloud."
+            ),
         ] = "depth,pose,intrinsics",
         depth_source: Annotated[
             str, typer.Option(help="auto, topic, stereo, endosfm3d or shading.")
@@ -102,6 +107,21 @@ def register(app: typer.Typer) -> None:
             Path | None,
             typer.Option("--json", help="Write the result here as JSON; of several clips a list."),
         ] = None,
+        suite: Annotated[
+            str,
+            typer.Option(
+                help="simulated, real or all: many clips with both eyes and with one, in one "
+                "table. Simulated ones are rendered once; real ones lie in the folder CLIP, "
+                "whose suite.json may say which."
+            ),
+        ] = "",
+        seeds: Annotated[str, typer.Option(help="Of simulated clips of a suite.")] = "0,1",
+        suite_frames: Annotated[int, typer.Option(help="Of simulated clips of a suite.")] = 120,
+        quick: Annotated[bool, typer.Option("--quick", help="A small part of the suite.")] = False,
+        only: Annotated[str, typer.Option(help="Clips of a suite whose name has this.")] = "",
+        against: Annotated[
+            Path | None, typer.Option(help="The --json of an earlier suite: shows what changed.")
+        ] = None,
     ) -> None:
         """Run the pipeline over clips and score what it makes against their references.
 
@@ -109,9 +129,20 @@ def register(app: typer.Typer) -> None:
         scale of the run is relative. With --table, standard output is the tables and nothing else.
 
         Example: endosfm3d evaluate clips/scared --what depth,pose --mode live --json result.json
+        or: endosfm3d evaluate --suite simulated --json now.json --against before.json
         """
         if json_file is not None and not json_file.parent.is_dir():
             raise ConfigurationError(f"--json {json_file}: folder {json_file.parent} is missing")
+        if suite:
+            from endosfm3d_ros.cli.suite import SuiteOptions, run
+
+            options = SuiteOptions(suite, tuple(clips or ()), seeds, suite_frames, quick, only)
+            tools = tools_protocol(tool_models, "", align, None)
+            config = configuration(["pose"], depth_source, intrinsics, mode, masks, tools)
+            run(options, config, against, json_file)
+            return
+        if not clips:
+            raise ConfigurationError(f"a recording is needed: {SOURCE_HELP}")
         require_table(table)
         names = [name.strip() for name in what.split(",")]
         reports = []

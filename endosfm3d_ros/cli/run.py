@@ -108,6 +108,7 @@ def run(
     console.print(NOTICE, style="yellow")
     require_target(out, SUMMARY, force)
     require_kind(depth)
+    require_weights()
     whole = open_source(source, inputs, start=FIRST_STAMP)
     tell(whole, console)
     positions = chosen_positions(len(whole), frames, every)
@@ -136,6 +137,20 @@ def run(
     console.print(conclusion(out, summary), highlight=False, markup=False, soft_wrap=True)
     if stop.asked:
         raise typer.Exit(INTERRUPTED)
+
+
+def require_weights() -> None:
+    """A folder of weights that was named and is not there is no reason to go on with others.
+
+    Raises:
+        ConfigurationError: as `find_weights`.
+    """
+    import os
+
+    from endosfm3d_ros.sfm.endosfm3d.weights import VARIABLE, find_weights
+
+    if os.environ.get(VARIABLE):
+        find_weights()
 
 
 def repeatable(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -188,11 +203,14 @@ def record(recording: Recording, folder: Path, console: Console) -> dict[str, An
 
     sequence, pipeline, options = recording.sequence, recording.pipeline, recording.options
     play = play_live if options.live else play_offline
-    results = Results(folder, options, pipeline)
+    results, labelled = Results(folder, options, pipeline), False
     with bag_writer(recording, folder) as write, Progress(console=console) as progress:
         bar = progress.add_task(escape(sequence.name), total=len(sequence))
 
         def updated(i: int, update: Any) -> None:
+            nonlocal labelled
+            labels = update.frame.tool_labels
+            labelled |= labels is not None and bool(labels.any())
             if write is not None:
                 write(update)
             results.add(i, sequence.number(i), update)
@@ -211,6 +229,10 @@ def record(recording: Recording, folder: Path, console: Console) -> dict[str, An
         "k_seen_by": pipeline.sfm.k_seen_by(),
     }
     said = [*remarks(sequence), *((1, note) for note in pipeline.sfm.notes())]
+    tools = pipeline.config.tools
+    if tools is not None and tools.masks == "topic" and not labelled:
+        said.append((1, "--tools topic: no frame came with masks that show an instrument"))
+        console.print(said[-1][1], style="yellow")
     return results.finish(how, said)
 
 

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 SCENES = (
     "breathing: moving camera, tissue that breathes and beats; static: still camera, still tissue; "
-    "moving: moving camera, still tissue; plane: flat dry tissue at 50 mm; rotated: moving, raw "
-    "eyes turned by 2 degrees; zoom: moving, one eye, focal length x1.3 in the middle; "
+    "moving: moving camera, still tissue; resting: still camera, tissue that breathes and beats; "
+    "plane: flat dry tissue at 50 mm; rotated: moving, raw eyes turned by 2 degrees; "
+    "zoom: moving, one eye, focal length x1.3 in the middle; "
     "withdrawing: the camera retreats and turns; instruments: two tools over breathing tissue; "
     "pulling: a grasper lifts tissue; cutting: a hook opens a cut; surgery: everything at once."
 )
@@ -67,7 +68,9 @@ def register(app: typer.Typer) -> None:
         if sheet is not None:
             write_sheet(sheet, seed)
         elif scene is None or out is None:
-            raise ConfigurationError("a scene and a folder are needed, or --sheet and a PNG file")
+            raise ConfigurationError(
+                "a scene and a folder are needed, or --sheet and a PNG file; scenes are " + SCENES
+            )
         else:
             from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 

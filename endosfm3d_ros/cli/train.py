@@ -56,7 +56,7 @@ def video(
     The best networks on the held-out frames end in OUT/adapter and OUT/released; both are weight
     sets that the live node loads. The same command again goes on after an interruption.
 
-    Example: endosfm3d train video clips/* --out runs/first --weights depth_anything_v2_small
+    Example: endosfm3d train video clips/* --out runs/first --weights depth-anything-v2-small
     """
     from endosfm3d_ros.cli.training_view import run_and_show
     from endosfm3d_ros.training.recipes import recipe_named

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,10 +34,13 @@ def list_weights() -> None:
 
     Example: endosfm3d weights list
     """
-    from endosfm3d_ros.sfm.endosfm3d.weights import installed_weights
+    from endosfm3d_ros.sfm.endosfm3d.weights import VARIABLE, installed_weights
     from endosfm3d_ros.weights.catalogue import CATALOGUE, user_folder
 
     console = Console(soft_wrap=True)
+    chosen = os.environ.get(VARIABLE)
+    if chosen and not Path(chosen).is_dir():
+        console.print(f"[yellow]{VARIABLE}={escape(chosen)} is not a folder[/yellow]")
     installed = Table("set", "holds", "size", "licence", "folder", title="installed")
     for number, found in enumerate(installed_weights()):
         name = escape(found.name)
@@ -44,11 +48,14 @@ def list_weights() -> None:
         installed.add_row(name, contents(found), size_of(found.folder), licence_of(found),
                           escape(str(found.folder)))  # fmt: skip
     console.print(installed if installed.row_count else "no weights are installed")
-    official = Table("name", "what", "licence", "here", "from", title="published by others")
+    official = Table("name", "what", "licence", "here", title="published by others")
+    official.columns[0].no_wrap = True  # a name has to be copied
     for entry in CATALOGUE:
         here = "yes" if user_folder(entry).is_dir() else "no"
-        official.add_row(entry.name, entry.title, entry.licence.name, here, entry.page)
+        official.add_row(entry.name, entry.title, entry.licence.name, here)
     console.print(official)
+    for entry in CATALOGUE:  # whole, whatever the width: addresses have to be copied too
+        console.print(f"{entry.name}: {entry.page}", highlight=False, markup=False)
 
 
 def fetch(

@@ -14,6 +14,7 @@ from endosfm3d_ros.errors import ConfigurationError, InputError
 from endosfm3d_ros.evaluation.metrics.protocols import DepthProtocol
 from endosfm3d_ros.evaluation.parts.cloud import CloudPart
 from endosfm3d_ros.evaluation.parts.estimates import DepthPart, IntrinsicsPart, Part, PosePart
+from endosfm3d_ros.evaluation.parts.honesty import HonestyPart
 from endosfm3d_ros.evaluation.parts.masks import MasksPart
 from endosfm3d_ros.evaluation.parts.pairs import PairsPart
 from endosfm3d_ros.evaluation.parts.tissue import TissuePart
@@ -35,6 +36,7 @@ PARTS = {
         PosePart,
         PairsPart,
         IntrinsicsPart,
+        HonestyPart,
         MasksPart,
         TissuePart,
         ToolsPart,

@@ -39,6 +39,11 @@ def map_folder(chosen: str = "") -> Path:
     return Path(os.path.expanduser(chosen)) if chosen else _writable(data_folder() / "maps")
 
 
+def flight_folder(chosen: str = "") -> Path:
+    """Where flights are kept: as chosen (`~` is expanded), or `flights` among the data."""
+    return Path(os.path.expanduser(chosen)) if chosen else _writable(data_folder() / "flights")
+
+
 def mesh_folder() -> Path:
     """Meshes that viewers on this machine read: `$ROS_HOME/endosfm3d`, or `~/.ros/endosfm3d`."""
     home = os.environ.get("ROS_HOME")

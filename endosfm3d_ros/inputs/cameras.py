@@ -183,6 +183,8 @@ def readings(info: Any, image_size: tuple[int, int] | None) -> list[Reading]:
 
 def same_aspect(given: tuple[int, int], wanted: tuple[int, int]) -> bool:
     """Whether one size is a resampling of the other, to a rounded pixel."""
+    if min(*given, *wanted) <= 0:
+        return False
     ratio = (given[0] * wanted[1]) / (given[1] * wanted[0])
     rounding = 1.0 / min(*given, *wanted)
     return abs(ratio - 1) <= max(ASPECT_TOLERANCE, rounding)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from endosfm3d_ros.inputs.plausibility import require_picture
 from endosfm3d_ros.pipeline.quality import BALANCED, QualityControl
+from endosfm3d_ros.runtime.memory import give_back
 from endosfm3d_ros.runtime.timing import Slack, StageClock
 from endosfm3d_ros.sfm.calibration.intrinsics import IntrinsicsConfig
 from endosfm3d_ros.sfm.estimator import Estimator, EstimatorConfig
@@ -113,6 +114,13 @@ class Pipeline:
         """End what runs beside the frames."""
         if self.tools is not None:
             self.tools.close()
+
+    def spare_memory(self) -> None:
+        """Less detail from now on, and what is not in use goes back to the system."""
+        self.quality.lower()
+        if self.tissue is not None:
+            self.tissue.set_width(round(self.config.tissue.width * self.quality.step.width))
+        give_back()
 
     def backend(self) -> str:
         """What runs the networks of all stages; "none" where none run."""

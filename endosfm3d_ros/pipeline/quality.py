@@ -85,6 +85,11 @@ class QualityControl:
             self.step = FAST if DEARER * seconds > self.config.slow else BALANCED
         return self.step
 
+    def lower(self) -> Quality:
+        """The quickest step from now on, by name or not: memory is scarce."""
+        self.name, self.step = FAST.name, FAST
+        return self.step
+
     def observe(self, now: float, work: float, saturated: bool) -> Quality:
         """The step for the next frame.
 

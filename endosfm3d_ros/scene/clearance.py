@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
+from endosfm3d_ros.scene.fault import scale_sigma, scene_fault
 from endosfm3d_ros.scene.metal import SEEN_SHARE, beside_model, end_in_sight, metal_points
 from endosfm3d_ros.tissue.store.snapshot import in_camera
 from endosfm3d_ros.tools.shapes.silhouette import silhouette
 from endosfm3d_ros.tools.stage import PlacedTool
-from endosfm3d_ros.types import Cloud, CloudLabel, ScaleSource, SceneUpdate, TrackingState
+from endosfm3d_ros.types import Cloud, CloudLabel, SceneUpdate
 
 KINDS = {
     CloudLabel.MEASURED: "measured",
@@ -23,6 +24,7 @@ MIN_CONFIDENCE = 0.2
 COMPARED = 0.010  # m beyond the nearest point of a tool, up to which others may be nearer
 CHECKED = 300  # points whose doubts are compared
 FEWEST = 2  # points of metal beside the model that are no outliers
+UNSEEN = 0.05  # of a distance: the more room there is, the more of the tissue in it nobody saw
 LONGEST_ARM = 0.04  # m from the pivot; what is farther is shaft, held by its own outline
 DEPTH_SIGMA = 0.01  # relative, of tissue depth
 ONE_SIDED_95 = 1.645  # standard deviations
@@ -41,6 +43,7 @@ class Clearance:
     kind: str  # measured | retained | inferred
     valid: bool
     reason: str = ""
+    origin: np.ndarray = field(default_factory=lambda: np.full(3, np.nan))  # (3,) m, on the tool
 
     @classmethod
     def invalid(cls, tool: int, reason: str) -> Clearance:
@@ -53,7 +56,7 @@ def clearances(update: SceneUpdate) -> list[Clearance]:
     """Clearance of every tool of an update, in the camera frame of its image."""
     if update.tools is None:
         return []
-    reason = _scene_fault(update)
+    reason = scene_fault(update)
     if reason:
         return [Clearance.invalid(tool.track.id, reason) for tool in update.tools.tools]
     tissue = in_camera(update.tissue.cloud, update.tissue.T_map_camera)
@@ -62,19 +65,6 @@ def clearances(update: SceneUpdate) -> list[Clearance]:
     # of all tissue: what is in doubt may be the nearest; asked once, so it is built quickly
     tree = cKDTree(tissue.points, balanced_tree=False, compact_nodes=False)
     return [_clearance(tool, tree, tissue, update) for tool in update.tools.tools]
-
-
-def _scene_fault(update: SceneUpdate) -> str:
-    """Why no distance of this scene can be believed; empty where it can."""
-    if update.depth.scale == ScaleSource.RELATIVE:
-        return "the scale is relative"
-    if update.tissue is None:
-        return "no tissue map is kept"
-    if TrackingState.LOST in (update.pose.state, update.tissue.state):
-        return "tracking is lost"
-    if not np.isfinite(scale_sigma(update)):
-        return "the doubt about the scale is not known"
-    return ""
 
 
 def _clearance(tool: PlacedTool, tree: cKDTree, tissue: Cloud, update: SceneUpdate) -> Clearance:
@@ -100,7 +90,15 @@ def _clearance(tool: PlacedTool, tree: cKDTree, tissue: Cloud, update: SceneUpda
         metal - ONE_SIDED_95 * doubted,
         _possible_bound(tool, tree, distance),
     )
-    return Clearance(tool.track.id, point.astype(np.float64), distance, max(0.0, bound), kind, True)
+    return Clearance(
+        id=tool.track.id,
+        nearest=point.astype(np.float64),
+        distance=distance,
+        lower_bound_95=max(0.0, bound),
+        kind=kind,
+        valid=True,
+        origin=surface[best].astype(np.float64),
+    )
 
 
 def _tool_fault(tool: PlacedTool, update: SceneUpdate) -> str:
@@ -140,7 +138,7 @@ def _surface_bound(
     near = np.flatnonzero(np.isfinite(distances))
     near = near[np.argsort(distances[near])][:: max(1, len(near) // CHECKED)]
     sigma = doubt(point_variances(tool, surface[near]), tissue[near], scale_sigma(update))
-    return float((distances[near] - ONE_SIDED_95 * sigma).min())
+    return float(((1 - UNSEEN) * distances[near] - ONE_SIDED_95 * sigma).min())
 
 
 def _metal_distance(
@@ -164,11 +162,6 @@ def _possible_bound(tool: PlacedTool, tree: cKDTree, distance: float) -> float:
         return np.inf
     points = tool.placement.points(tool.model.possible)
     return float(tree.query(points, distance_upper_bound=distance)[0].min())
-
-
-def scale_sigma(update: SceneUpdate) -> float:
-    """Standard deviation of the logarithm of the scale; 0 where metres are given, not measured."""
-    return update.scale.sigma if update.scale is not None else 0.0
 
 
 def point_variances(tool: PlacedTool, points: np.ndarray) -> np.ndarray:

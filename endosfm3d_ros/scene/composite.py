@@ -120,9 +120,9 @@ def exposure(
     no ring near, it is one.
     """
     size = (max(1, share.shape[1] // COARSE), max(1, share.shape[0] // COARSE))
-    present, known, hole = (
-        cv2.resize(x, size, interpolation=cv2.INTER_AREA) for x in (image, tissue, share)
-    )
+    # samples will do, for means over a wide window; but no pixel of an instrument among them
+    present, known = (cv2.resize(x, size, interpolation=cv2.INTER_LINEAR) for x in (image, tissue))
+    hole = cv2.resize(share, size, interpolation=cv2.INTER_AREA)
     side = 2 * round(config.ring * size[0]) + 1
     near = cv2.dilate(hole, np.ones((side, side))) > 0
     ring = (near & (hole == 0) & (known.max(axis=2) > 0)).astype(np.float32)[..., None]
@@ -165,8 +165,16 @@ def marked(tissue: np.ndarray, inferred: np.ndarray) -> np.ndarray:
 def blended(image: np.ndarray, tissue: np.ndarray, share: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8: `share` (h, w) of the tissue (h, w, 3) of any size, the rest image."""
     size = image.shape[1::-1]
-    share, tissue = (cv2.resize(x, size, interpolation=cv2.INTER_LINEAR) for x in (share, tissue))
-    return cv2.blendLinear(tissue, np.ascontiguousarray(image), share, 1 - share)
+    level = (share * 255 + 0.5).astype(np.uint8)
+    level, tissue = (cv2.resize(x, size, interpolation=cv2.INTER_LINEAR) for x in (level, tissue))
+    out = image.copy()
+    cv2.copyTo(tissue, cv2.compare(level, 255, cv2.CMP_EQ), out)
+    # only the seam needs arithmetic
+    seam_pixels = np.flatnonzero((level > 0) & (level < 255))
+    below, above = (x.reshape(-1, 3)[seam_pixels].astype(np.float32) for x in (image, tissue))
+    weight = level.reshape(-1)[seam_pixels, None] * np.float32(1 / 255)
+    out.reshape(-1, 3)[seam_pixels] = (below + weight * (above - below) + 0.5).astype(np.uint8)
+    return out
 
 
 def _boxes(share: np.ndarray, image: np.ndarray) -> tuple[tuple[slice, slice], tuple[slice, slice]]:

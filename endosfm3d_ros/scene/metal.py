@@ -23,7 +23,7 @@ TELLING = 0.1  # log(R / G) between tool and surroundings, from which on colour 
 NEAR = 3  # px beside the mask that still count as seen
 STRIDE = 2  # px between pixels of the mask that are looked at
 EXPLAINED = 0.0015  # m from the model's surface, within which metal is the model's
-SEEN_SHARE = 0.6  # of the points of the working end that must be in sight
+SEEN_SHARE = 0.75  # of the points of the working end that must be in sight
 
 
 def metal_points(tool: PlacedTool, update: SceneUpdate) -> np.ndarray:

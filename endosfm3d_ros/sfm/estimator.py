@@ -20,6 +20,7 @@ from endosfm3d_ros.sfm.depth.stereo import StereoConfig
 from endosfm3d_ros.sfm.depth.view import within_view
 from endosfm3d_ros.sfm.depth_sources import AUTO, DepthSources
 from endosfm3d_ros.sfm.endosfm3d.source import EndoSfM3DConfig
+from endosfm3d_ros.sfm.features.degradation import CAUSES, DegradationConfig, PictureWatch
 from endosfm3d_ros.sfm.scale.normaliser import ScaleConfig
 from endosfm3d_ros.sfm.scale.sources import ScaleSourcesConfig
 from endosfm3d_ros.sfm.scale.stage import ScaleStage
@@ -36,6 +37,7 @@ class EstimatorConfig:
     stereo: StereoConfig = field(default_factory=StereoConfig)
     shading: ShadingConfig = field(default_factory=ShadingConfig)
     network: EndoSfM3DConfig = field(default_factory=EndoSfM3DConfig)
+    degradation: DegradationConfig = field(default_factory=DegradationConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
     intrinsics: IntrinsicsConfig = field(default_factory=IntrinsicsConfig)
     scale: ScaleConfig = field(default_factory=ScaleConfig)
@@ -71,6 +73,7 @@ class Estimator:
         self._motion = MotionTracker(c.motion, c.background, slack)
         self._scale = ScaleStage(c.scale, c.scale_sources, c.stereo, c.background)
         self._undistorter = Undistorter()
+        self._picture = PictureWatch(c.degradation)
         self.source: DepthSource | None = None
         self._bend: tuple[float, ...] | None = (
             None  # distortion that the last image was believed in
@@ -79,7 +82,9 @@ class Estimator:
     def reset(self) -> None:
         """Forget the stream; the next frame is a first frame."""
         self.source = self._bend = None
-        for part in (*self._sources, self._intrinsics, self._motion, self._scale):
+        for part in (
+            *self._sources, self._picture, self._intrinsics, self._motion, self._scale
+        ):  # fmt: skip
             part.reset()
 
     @property
@@ -112,7 +117,8 @@ class Estimator:
         if self.source is None:
             self.source = self._sources.best_for(frame)
         with clock.stage("intrinsics"):
-            intrinsics = self._intrinsics.update(frame)
+            spoilt = self._picture.look(frame)
+            intrinsics = self._intrinsics.update(frame, learn=not spoilt)
         lens = self.source.lens(frame, intrinsics.camera)
         self._watch(lens)
         # 2 the image as everybody looks at it: of a pinhole, unless the source wants it raw
@@ -125,7 +131,7 @@ class Estimator:
         with clock.stage("motion"):
             motion = None if prior is None else prior.T_current_previous
             motion = None if motion is None else self._scale.normalise_motion(motion)
-            tracked = self._motion.track(seen, depth, motion, camera)
+            tracked = self._motion.track(seen, depth, motion, camera, learn=not spoilt)
         # 4 metres
         with clock.stage("scale"):
             focal_sigma = np.sqrt(intrinsics.covariance[0, 0]) / intrinsics.camera.fx
@@ -172,12 +178,14 @@ class Estimator:
         return MotionPrior(motion, None if seen is None else seen.camera)
 
     def notes(self) -> list[str]:
-        """What the user should know about the choice of the source and of its back ends."""
+        """What the user should know about the picture, the choice of the source and back ends."""
+        cause = self._picture.cause
+        spoilt = [f"the picture {CAUSES[cause]}: nothing is learnt from it"] if cause else []
         failed = self._intrinsics.notes + ([self._motion.note] if self._motion.note else [])
         source = []
         if self.source is not None:
             source = self.source.notes + self._sources.note(self.source)
-        return source + self._scale.notes() + failed
+        return spoilt + source + self._scale.notes() + failed
 
     def backend(self) -> str:
         """What runs the networks; "none" where none run."""

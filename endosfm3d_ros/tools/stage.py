@@ -8,8 +8,6 @@ so a frame never waits for one.
 from __future__ import annotations
 
 import logging
-from concurrent.futures import Future
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -18,16 +16,15 @@ import numpy as np
 from endosfm3d_ros.engines import EngineSettings
 from endosfm3d_ros.engines.progress import Report
 from endosfm3d_ros.errors import InputError
-from endosfm3d_ros.runtime.thread_limits import one_torch_thread
 from endosfm3d_ros.tools.belief import Belief, BeliefConfig, Believer, cues_of
 from endosfm3d_ros.tools.belief.belief import UNKNOWN
 from endosfm3d_ros.tools.labels import MARGIN
 from endosfm3d_ros.tools.models.source import ModelSource, model_source
-from endosfm3d_ros.tools.models.workshop import Workshop
-from endosfm3d_ros.tools.opjpo import Aligner, make_aligner
+from endosfm3d_ros.tools.opjpo import make_aligner
 from endosfm3d_ros.tools.segmentation.sources import mask_source
 from endosfm3d_ros.tools.segmentation.topic import TopicSource
 from endosfm3d_ros.tools.segmentation.types import ToolMask
+from endosfm3d_ros.tools.supply import Known, ModelSupply
 from endosfm3d_ros.tools.tracking.config import TrackerConfig
 from endosfm3d_ros.tools.tracking.tracker import ToolTracker
 from endosfm3d_ros.tools.tracking.types import ToolTracks, TrackedTool
@@ -36,7 +33,6 @@ from endosfm3d_ros.types import Frame, ScaleSource, SceneUpdate
 
 log = logging.getLogger(__name__)
 
-COMPARED_AFTER = (6, 12, 24, 48, 96)  # frames, between comparisons of a model with others
 MEASURED_DEPTH = ("stereo", "topic")  # sources whose depth steps are seen, not guessed
 
 
@@ -79,23 +75,6 @@ class ToolsView:
     notes: tuple[str, ...] = ()  # why a model could not be made
 
 
-@dataclass
-class _Known:
-    """What is remembered of one id."""
-
-    model: ToolModel | None = None
-    aligner: Aligner | None = None
-    placement: ToolPlacement | None = None
-    making: Future[ToolModel] | None = None
-    count: int = 0
-    misfits: int = 0
-    pause: int = 0  # frames until a source that failed slowly is asked again
-    note: str = ""
-    age: int = 0  # frames since the model was last compared with others
-    compared: int = 0  # how often it was
-    believer: Believer = field(default_factory=Believer)
-
-
 class ToolStage:
     """Instruments of one video stream.
 
@@ -112,15 +91,17 @@ class ToolStage:
     ) -> None:
         self.config = config or ToolsConfig()
         self._masks = mask_source(self.config.masks, settings=self.config.engine, report=report)
-        self._models: ModelSource = model_source(
+        models: ModelSource = model_source(
             self.config.models,
             self.config.model_path,
             self.config.shaft_diameter,
             self.config.engine,
         )
         self._tracker = ToolTracker(TrackerConfig(max_tools=self.config.max_tools))
-        self._workshop = Workshop(self.config.in_background)
-        self._known: dict[int, _Known] = {}
+        self.supply = ModelSupply(
+            models, self.config.alignment, self.config.remake_frames, self.config.in_background
+        )
+        self._known: dict[int, Known] = {}
         self.reset()
 
     def backend(self) -> str:
@@ -136,7 +117,7 @@ class ToolStage:
 
     def close(self) -> None:
         """End the thread that makes models."""
-        self._workshop.close()
+        self.supply.workshop.close()
 
     def segment(self, frame: Frame) -> ToolTracks:
         """Instruments in the image of a frame, with their identities."""
@@ -175,7 +156,7 @@ class ToolStage:
             labels = cv2.resize(labels, update.image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
         observation = observe(1, replace(update, labels=labels))
         try:
-            model = self._models.model(observation)
+            model = self.supply.models.model(observation)
         except InputError:  # a model source that wants to see more of an instrument
             return
         aligner = make_aligner(self.config.alignment, model)
@@ -203,16 +184,16 @@ class ToolStage:
         for tool in tools:
             making = self._known.pop(tool).making
             if making is not None:
-                self._workshop.cancel(making)
+                self.supply.workshop.cancel(making)
 
     def _place_one(self, tool: TrackedTool, update: SceneUpdate, given: bool) -> PlacedTool:
         known = self._known.get(tool.id)
         if known is None:
-            known = self._known[tool.id] = _Known(believer=Believer(self.config.belief))
+            known = self._known[tool.id] = Known(believer=Believer(self.config.belief))
         if tool.lost:
             return PlacedTool(tool, known.model, None, known.count, known.believer.belief)
         observation = observe(tool.id, update)
-        self._supply_model(known, observation)
+        self.supply.attend(known, observation)
         if known.aligner is not None:
             known.placement = known.aligner.place(observation, known.placement)
             bad = known.placement.iou < self.config.remake_iou
@@ -230,7 +211,7 @@ class ToolStage:
     def _believe(
         self,
         tool: TrackedTool,
-        known: _Known,
+        known: Known,
         observation: ToolObservation,
         update: SceneUpdate,
         given: bool,
@@ -248,58 +229,6 @@ class ToolStage:
         )
         measured = update.depth.source in MEASURED_DEPTH
         return known.believer.look(cues, measured, given)
-
-    def _make(self, observation: ToolObservation) -> ToolModel:
-        """On the thread of the workshop. A slow source runs networks, beside frames on one core."""
-        beside = self._models.slow and self.config.in_background
-        with one_torch_thread() if beside else nullcontext():
-            return self._models.model(observation)
-
-    def _supply_model(self, known: _Known, observation: ToolObservation) -> None:
-        """Order a model where one is needed, and take it in when it is ready."""
-        outworn = known.misfits >= self.config.remake_frames
-        known.pause = max(known.pause - 1, 0)
-        known.age += 1
-        if known.making is None and not known.pause and (known.model is None or outworn):
-            known.misfits = 0
-            known.making = self._workshop.order(lambda: self._make(observation))
-        elif known.making is None and self._to_compare(known):
-            known.age, known.compared = 0, known.compared + 1
-            model, placement = known.model, known.placement
-            known.making = self._workshop.order(lambda: self._better(observation, model, placement))
-        if known.making is None or not (known.making.done() or not self.config.in_background):
-            return
-        making, known.making = known.making, None
-        try:
-            made = making.result()
-        except InputError as error:
-            known.note = str(error)
-            known.pause = self.config.remake_frames if self._models.slow else 0
-            return
-        except Exception as error:  # this frame is not to blame for what a job made of another
-            log.exception("a tool model could not be made")
-            known.note = f"no model could be made: {type(error).__name__}: {error}"
-            known.pause = self.config.remake_frames
-            return
-        if made is None:  # the present one is still the best
-            return
-        known.model, known.aligner = made, make_aligner(self.config.alignment, made)
-        known.placement, known.note = None, ""
-        known.count += 1
-
-    def _to_compare(self, known: _Known) -> bool:
-        """Whether other models should be tried, of sources that have several: ever more rarely."""
-        if not hasattr(self._models, "better") or known.placement is None:
-            return False
-        due = COMPARED_AFTER[min(known.compared, len(COMPARED_AFTER) - 1)]
-        return known.placement.valid and known.age >= due
-
-    def _better(
-        self, observation: ToolObservation, model: ToolModel, placement: ToolPlacement
-    ) -> ToolModel | None:
-        """On the thread of the workshop."""
-        with one_torch_thread() if self.config.in_background else nullcontext():
-            return self._models.better(observation, model, placement)
 
 
 def with_probabilities(tracks: ToolTracks, seen: ToolMask) -> ToolTracks:

@@ -17,13 +17,29 @@ from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"(?:<!-- (?P<why>[^>]*) -->\n)?```bash\n(?P<code>.*?)```", re.DOTALL)
-BLOCKS = [match.groupdict() for match in BLOCK.finditer((ROOT / "README.md").read_text())]
+DOCUMENTS = ("README.md", "docs/guide.md")
+BLOCKS = [
+    match.groupdict() for name in DOCUMENTS for match in BLOCK.finditer((ROOT / name).read_text())
+]
+LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)")
 
 
 def test_the_two_commands_come_first():
     """.ci/run takes them from there."""
     first = [block["code"].strip() for block in BLOCKS[:2]]
     assert first == ["python3 bootstrap.py demo", "python3 bootstrap.py test"]
+
+
+def test_the_readme_is_read_in_minutes():
+    assert len((ROOT / "README.md").read_text().split()) <= 1200
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=str
+)
+def test_links_lead_somewhere(path):
+    for link in LINK.findall(path.read_text()):
+        assert (path.parent / link).exists(), link
 
 
 @pytest.fixture(scope="module")

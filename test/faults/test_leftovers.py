@@ -162,7 +162,7 @@ MAY_WRITE = {
     "datasets/formats/tool_truth.py", "training/adapters.py", "training/exports.py",
     "engines/export.py", "nodes/offline/process.py", "training/supervised/log_table.py",
     "training/frames.py", "training/supervised/bank.py", "splatting/build.py",
-    "splatting/compiled.py", "datasets/bags/layout.py",
+    "splatting/compiled.py", "datasets/bags/unpacking.py",
 }  # fmt: skip
 WRITERS = ("write_text", "write_bytes", "imwrite", "savez", "savez_compressed", "mkstemp")
 

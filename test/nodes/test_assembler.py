@@ -170,6 +170,30 @@ def test_another_frame_id_is_another_camera(assembler, out):
     assert stamps(out) == [0, 2 * STEP]
 
 
+def test_another_camera_that_is_alone_takes_the_place_of_the_first(out):
+    """Row: a first image of a wrong frame_id gave no output for good."""
+    said: list[str] = []
+    assembler = FrameAssembler(out.append, lambda step: None, on_other=said.append)
+    assembler.add_image(0, "wrong", IMAGE)
+    for i in range(1, 30):
+        assembler.add_image(i * STEP, "camera", IMAGE)
+    assert said == ["frame_id changed from 'wrong' to 'camera'"]
+    assert stamps(out) == [0, *(i * STEP for i in range(10, 30))]
+    for i in range(30, 60):  # two that alternate are never mixed
+        assembler.add_image(i * STEP, ("camera", "other")[i % 2], IMAGE)
+    assert {frame.frame_id for frame in out[1:]} == {"camera"} and len(said) == 1
+
+
+def test_thousands_of_names_take_no_memory(assembler, out):
+    """Row: 6,000 images of other frame_ids made one diagnostics message of 1.1 MB."""
+    assembler.add_image(0, "camera", IMAGE)
+    for i in range(1, 6000):
+        assembler.add_image(i * STEP, f"{i}" * 1000 if i % 5 else "camera", IMAGE)
+    assert len(assembler.rejected) < 12
+    assert sum(len(reason) for reason in assembler.rejected) < 2500
+    assert sum(assembler.rejected.values()) + len(out) == 6000
+
+
 def test_a_calibration_that_a_frame_brings_about_leaves_the_order(assembler, out):
     """Two frames wait; whoever takes the first one sets a new calibration."""
     camera = PinholeCamera.default(4, 4)

@@ -63,3 +63,23 @@ def test_withdrawal_names_every_tool_even_when_nobody_listened(reports):
     assert [m.id for m in messages] == [1, 2] and not any(m.valid for m in messages)
     assert {m.header.stamp.sec for m in messages} == {7}
     assert reports.withdrawn("again", 1.0)[0].reason == "again"
+
+
+def test_a_tool_that_closes_in_says_how_fast_and_how_long_it_has(monkeypatch):
+    distances = iter(0.02 - 0.001 * np.arange(6))
+
+    def found(update):
+        distance = next(distances)
+        bound = distance - 0.005
+        return [Clearance(1, np.zeros(3), distance, bound, "measured", True, origin=np.ones(3))]
+
+    monkeypatch.setattr(clearance_messages, "clearances", found)
+    reports, update = ClearanceReports(), an_update(1)
+    for i in range(6):
+        update.frame.stamp = i * 10**8
+        (message,) = reports.of_update(update, NAMES, 0.1, heard=True)
+    assert message.closing_speed == pytest.approx(0.01, rel=1e-6)
+    assert message.time_to_contact == pytest.approx(1.0, rel=1e-6)
+    assert message.state == "free" and message.origin.x == 1.0
+    (withdrawn,) = reports.withdrawn("images stopped", 0.7)
+    assert withdrawn.state == "unknown" and np.isnan(withdrawn.closing_speed)

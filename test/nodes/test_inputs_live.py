@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -106,6 +107,12 @@ def is_metric(probe: Probe) -> bool:
 def connected(probe: Probe, *topics: str) -> None:
     probe.connect(*topics)
     probe.messages["depth/image"].clear()
+
+
+@pytest.fixture
+def start_node(start_node):
+    """Streams here are of one picture, sent again and again."""
+    return partial(start_node, still_pictures=True)
 
 
 def test_a_rectified_pair_with_the_usual_raw_camera_info(started, probe, rectified):

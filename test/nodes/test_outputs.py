@@ -121,7 +121,7 @@ def test_a_right_eye_at_a_lower_rate_gives_the_scale(start_node, probe, static):
         return [m for m in probe.messages["status"] if m.scale_source == "stereo"]
 
     for i in range(100):
-        frame = replace(static[i % 4], stamp=START + i * 10**8)
+        frame = replace(static[(i + i // 4) % 4], stamp=START + i * 10**8)
         if i % 4 == 0:
             probe.send_stereo(frame, right_last=True)
         else:

@@ -34,14 +34,14 @@ def test_active_comes_after_engines_and_a_run_of_every_stage(
         )
     ]
     assert order == sorted(order)
-    clip = list(SimulatedSequence("instruments", frames=3, width=320, height=256, start=START))
+    *clip, last = SimulatedSequence("instruments", frames=4, width=320, height=256, start=START)
     probe.connect("image_raw")
     for frame in clip:
         probe.send_image(frame.image, frame.stamp)
         assert probe.answered(frame.stamp)
     probe.spin(2.2)
-    probe.send_image(clip[-1].image, clip[-1].stamp + SECOND)
-    assert probe.answered(clip[-1].stamp + SECOND)
+    probe.send_image(last.image, last.stamp + SECOND)
+    assert probe.answered(last.stamp + SECOND)
     assert probe.wait(lambda: "the scene is there" in process.log)
     assert "the scene is there: images 320x256; depth from shading; no scale" in process.log
     assert "Better with: the right eye and its calibration" in process.log

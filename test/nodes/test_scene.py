@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from std_srvs.srv import Trigger
 from visualization_msgs.msg import Marker, MarkerArray
 
 from endosfm3d_ros.datasets.simulation.simulator import SimulatedSequence
+from endosfm3d_ros.gates.limits import MAX_AGE
 from endosfm3d_ros.nodes.messages.cloud import CLOUD_DTYPE
 from endosfm3d_ros.nodes.messages.conversions import (
     depth_array,
@@ -22,7 +24,6 @@ from endosfm3d_ros.nodes.messages.conversions import (
     label_array,
     nanoseconds,
 )
-from endosfm3d_ros.nodes.messages.output import MAX_AGE
 from endosfm3d_ros.types import CloudLabel
 
 START = 5 * 10**9
@@ -42,6 +43,12 @@ EXTRA = {
 @pytest.fixture(scope="module")
 def clip() -> SimulatedSequence:
     return SimulatedSequence("moving", frames=12, width=320, height=256, fps=5, start=START)
+
+
+@pytest.fixture
+def start_node(start_node):
+    """Frames here are stepped through."""
+    return partial(start_node, image_clock="recording")
 
 
 @pytest.fixture
@@ -187,7 +194,7 @@ def test_clearance_is_withdrawn_when_images_stop(start_node, listening, clip):
     assert said[-1].id == tool
     assert "old" in said[-1].reason
     assert nanoseconds(said[-1].header.stamp) == stamp  # never dressed up as new
-    late = [message for message in said if message.age > MAX_AGE]
+    late = [message for message in said if message.age > MAX_AGE.value]
     assert late and not any(message.valid for message in late)
     assert listening.call("reset", Trigger).success
     assert listening.wait(lambda: "new scene" in said[-1].reason or "new scene" in said[-2].reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlparse
@@ -14,11 +15,14 @@ from visualization_msgs.msg import Marker
 
 from endosfm3d_ros.nodes.messages.frames import FrameNames
 from endosfm3d_ros.nodes.messages.marker_shapes import MAX_TRIANGLES
-from endosfm3d_ros.nodes.messages.tools import ToolMarkers
+from endosfm3d_ros.nodes.messages.tools import ToolMarkers, tool_array
 from endosfm3d_ros.tools.articulated.family import FAMILY
 from endosfm3d_ros.tools.articulated.model import jointed_model
+from endosfm3d_ros.tools.belief import Belief
 from endosfm3d_ros.tools.stage import PlacedTool
+from endosfm3d_ros.tools.tracking.types import TrackedTool
 from endosfm3d_ros.tools.types import ToolModel, ToolPlacement
+from endosfm3d_ros.types import ScaleSource
 
 NAMES = FrameNames(camera="camera")
 
@@ -121,3 +125,23 @@ def _corners(marker: Marker) -> np.ndarray:
     turn = Rotation.from_quat([q.x, q.y, q.z, q.w])
     corners = turn.apply([(c.x, c.y, c.z) for c in marker.points])
     return corners + np.array([p.x, p.y, p.z])
+
+
+def test_joints_kind_and_confidence_are_in_the_message():
+    model = jointed_model(FAMILY[1], 0.008)
+    update = seen(t1=(model, 0.06))
+    tool = update.tools.tools[0]
+    joints = np.array([0.1, 0.3, -0.2])
+    placement = replace(
+        tool.placement, joints=joints, full_covariance=np.diag([0.0] * 6 + [0.04, 0.01, 0.01])
+    )
+    track = TrackedTool(1, np.zeros((2, 2), bool), (0, 0, 1, 1), 1.0, 0, False)
+    belief = Belief(0.9, True)
+    update.tools.tools[0] = PlacedTool(track, model.at(joints), placement, 1, belief)
+    update.tools.mask_source, update.depth = "network", SimpleNamespace(scale=ScaleSource.STEREO)
+    (message,) = tool_array(update, NAMES).tools
+    assert list(message.joint_names) == ["wrist_pitch", "jaw_1", "jaw_2"]
+    np.testing.assert_allclose(message.joint_positions, joints)
+    np.testing.assert_allclose(message.joint_deviations, (0.2, 0.1, 0.1))
+    assert (message.kind, message.model_source) == ("needle driver", "articulated")
+    assert message.confidence == pytest.approx(0.9)

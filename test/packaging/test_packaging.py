@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.util
 import json
 import re
@@ -110,6 +111,15 @@ def test_the_container_copies_what_is_there():
     assert "ENDOSFM3D_TORCH_INDEX" in (ROOT / "bootstrap.py").read_text()
     container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
     assert (ROOT / ".devcontainer" / container["build"]["dockerfile"]).resolve().is_file()
+
+
+def test_the_site_has_every_page_and_names_that_there_are():
+    text = (ROOT / "mkdocs.yml").read_text()
+    pages = set(re.findall(r"([a-z_]+\.md)", text))
+    assert pages == {path.name for path in (ROOT / "docs").glob("*.md")}
+    for name in re.findall(r"^::: (\S+)", (ROOT / "docs" / "api.md").read_text(), re.MULTILINE):
+        module, _, member = name.rpartition(".")
+        assert getattr(importlib.import_module(module), member).__doc__, name
 
 
 def endosfm3d(*arguments: str, **environment: str) -> subprocess.CompletedProcess:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -213,3 +214,26 @@ def test_ctrl_c_keeps_what_is_done(tmp_path):
     assert 0 < summary["frames_processed"] < 60 and not summary["complete"]
     assert "what is done is kept" in stderr
     assert (out / "report.html").is_file() and (out / "scene.ply").is_file()
+
+
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+
+
+def test_a_browser_draws_the_scene_without_an_error(result, tmp_path):
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        pytest.skip("no Chromium is installed")
+    options = [
+        "--headless", "--no-sandbox", "--disable-gpu", "--use-angle=swiftshader",
+        "--enable-unsafe-swiftshader", f"--user-data-dir={tmp_path}", "--virtual-time-budget=4000",
+        "--enable-logging=stderr", "--dump-dom",
+    ]  # fmt: skip
+    page = (result / "report.html").as_uri()
+    done = subprocess.run(
+        [browser, *options, page], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert re.search(
+        r"<div class=\"rule\"[^>]*><i style=\"width: ?\d+px;?\"></i>[\d.]+ mm", done.stdout
+    )
+    assert re.search(r"<img id=\"picture\"[^>]*src=\"data:image/jpeg", done.stdout)
+    assert "Uncaught" not in done.stderr and "SyntaxError" not in done.stderr

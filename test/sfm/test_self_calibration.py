@@ -174,6 +174,23 @@ def test_the_first_guess_follows_the_shape_of_the_picture():
     cv2.circle(disc, (250, 130), 120, (120, 120, 120), -1)
     assert first_guess(disc).fx == pytest.approx(0.65 * 240, rel=0.02)
     assert first_guess(np.zeros_like(full)).fx == pytest.approx(0.82 * 480)
+    cut = np.zeros_like(full)
+    corners = [(60, 5), (420, 5), (475, 60), (475, 210), (420, 265), (60, 265), (5, 210), (5, 60)]
+    cv2.fillPoly(cut, [np.array(corners)], (120, 120, 120))
+    assert first_guess(cut).fx == pytest.approx(0.57 * 470, rel=0.03)
+    assert first_guess(np.full((480, 640, 3), 120, np.uint8)).fx == pytest.approx(1.05 * 640)
+
+
+def test_dark_corners_of_a_full_picture_are_no_round_view():
+    """The lamp fades towards the corners; a board that is alone in the dark is no view either."""
+    v, u = np.mgrid[:270, :480]
+    away = np.hypot(u - 240, v - 135) / 275
+    dim = np.clip(180 * np.exp(-3 * away**2) - 12, 0, 255).astype(np.uint8)
+    assert dim[0, 0] < 12
+    assert first_guess(np.repeat(dim[:, :, None], 3, axis=2)).fx == pytest.approx(0.82 * 480)
+    board = np.zeros((270, 480, 3), np.uint8)
+    cv2.fillPoly(board, [np.array([(120, 60), (300, 30), (330, 200), (140, 240)])], (200, 200, 200))
+    assert first_guess(board).fx == pytest.approx(0.82 * 480)
 
 
 def test_beliefs_are_joined_by_their_precision():

@@ -38,7 +38,7 @@ def test_what_was_never_seen_is_not_found(sheets):
     image = np.random.default_rng(0).integers(0, 255, (128, 160, 3)).astype(np.uint8)
     _, depth = sheet.frame(0)
     other = observe(image, sheet.depth_map(depth, 0), None, sheet.camera, ValidityConfig())
-    assert keyframes.alike(other) == []
+    assert keyframes.retrieve(other) == []
     assert len(keyframes.retrieve(seen)) == 1
 
 

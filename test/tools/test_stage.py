@@ -135,7 +135,7 @@ def test_a_slow_source_that_failed_is_left_alone_for_a_while(pipeline, slow, att
             raise InputError("density stays below the threshold")
 
     Failing.slow = slow
-    pipeline.tools._models = Failing()
+    pipeline.tools.supply.models = Failing()
     seen = 0
     for i in range(pipeline.tools.config.remake_frames):
         update = pipeline.process(a_frame(i, shaft()))
@@ -190,7 +190,7 @@ def busy():
             tools=ToolsConfig("topic"),
         )
     )
-    source = made.tools._models = Patient()
+    source = made.tools.supply.models = Patient()
     yield made, source
     source.go_on.set()
     made.close()
@@ -217,7 +217,7 @@ def test_models_of_tools_that_left_are_not_made(busy):
     pipeline, source = busy
     assert len(visits(pipeline, 6)) > 3
     assert source.begun.wait(30)
-    assert len(pipeline.tools._workshop) <= 1
+    assert len(pipeline.tools.supply.workshop) <= 1
     source.go_on.set()
     last = replace(a_frame(0, shaft()), stamp=10**12)
     for i in range(5):
@@ -235,9 +235,9 @@ def test_a_reset_leaves_no_model_to_be_made(busy):
     pipeline.reset()
     for i in range(5):
         pipeline.process(a_frame(i, shaft()))
-    assert len(pipeline.tools._workshop) == 1  # of the new stream
+    assert len(pipeline.tools.supply.workshop) == 1  # of the new stream
     pipeline.reset()
-    assert len(pipeline.tools._workshop) == 0
+    assert len(pipeline.tools.supply.workshop) == 0
     source.go_on.set()
     time.sleep(0.2)
     assert len(source.asked) == 1
@@ -256,7 +256,7 @@ def test_what_a_model_source_raises_does_not_cost_the_frame(pipeline):
         def model(self, observation):
             raise cv2.error("an assertion failed")
 
-    pipeline.tools._models = Broken()
+    pipeline.tools.supply.models = Broken()
     for i in range(4):
         update = pipeline.process(a_frame(i, shaft()))
     assert update.tools.tools[0].model is None

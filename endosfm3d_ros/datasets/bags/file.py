@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zstandard
 from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
 from endosfm3d_ros.datasets.bags.layout import ZSTD, open_storages, read_metadata
+from endosfm3d_ros.datasets.bags.unpacking import unpacked_block
 from endosfm3d_ros.errors import InputError
 
 CDR = ("cdr", "")  # serializations that can be read; "" where none is named
-MESSAGE_LIMIT = 1 << 30  # bytes of one unpacked message
 
 
 @dataclass(frozen=True)
@@ -141,9 +140,9 @@ class BagFile:
         if content[:4] != ZSTD:  # no CDR begins so
             return content
         try:  # the bag is compressed message by message
-            return zstandard.ZstdDecompressor().decompress(content, max_output_size=MESSAGE_LIMIT)
-        except (zstandard.ZstdError, MemoryError) as error:
-            raise InputError(f"{self.path}: a message cannot be unpacked: {error}") from error
+            return unpacked_block("zstd", content)
+        except InputError as error:
+            raise InputError(f"{self.path}: {error}") from error
 
     def _order(self) -> None:
         """All messages of all files by log time; those of one time as they were written."""

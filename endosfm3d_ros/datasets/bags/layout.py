@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import zstandard
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -16,6 +15,7 @@ from endosfm3d_ros.datasets.bags.mcap_file import MAGIC as MCAP
 from endosfm3d_ros.datasets.bags.mcap_file import McapFile
 from endosfm3d_ros.datasets.bags.sqlite_file import MAGIC as SQLITE
 from endosfm3d_ros.datasets.bags.sqlite_file import SqliteFile
+from endosfm3d_ros.datasets.bags.unpacking import unpack_file
 from endosfm3d_ros.datasets.formats.names import by_number
 from endosfm3d_ros.errors import InputError
 
@@ -89,7 +89,10 @@ def open_storages(path: Path, scratch: Path, listed: Listed) -> tuple[list[Any],
     folder = path.parent if path.is_file() else path
     files = [folder / name for name in names]
     if not files:
-        reason = "; ".join(faults) or "it holds no .mcap or .db3 file"
+        reason = (
+            "; ".join(faults)
+            or "it holds no .mcap or .db3 file (`endosfm3d convert` makes a bag of any recording)"
+        )
         raise InputError(f"{path} is no bag, or cut off or damaged: {reason}")
     storages: list[Any] = []
     for file in files:
@@ -151,12 +154,7 @@ def _open_storage(file: Path, scratch: Path) -> McapFile | SqliteFile:
 def _unpack(file: Path, folder: Path) -> tuple[Path, str]:
     """The content of a packed file, as far as it goes, and what is wrong with it."""
     target = folder / STORAGE.sub(r".\1", file.name)
-    with file.open("rb") as packed, target.open("wb") as plain:
-        try:
-            zstandard.ZstdDecompressor().copy_stream(packed, plain)
-        except zstandard.ZstdError as error:
-            return target, f"{file.name} is cut off or damaged: {error}"
-    return target, ""
+    return target, unpack_file(file, target)
 
 
 def _refuse_ros1(path: Path) -> None:

@@ -14,9 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import zstandard  # zstandard and lz4 come with rosbags
-from lz4 import frame as lz4
-
+from endosfm3d_ros.datasets.bags.unpacking import unpacked_block
 from endosfm3d_ros.errors import InputError
 
 MAGIC = b"\x89MCAP0\r\n"
@@ -262,13 +260,8 @@ class McapFile:
 
 def unpacked(codec: bytes, content: bytes, size: int) -> bytes:
     """The `size` bytes of a chunk; InputError where they cannot be had."""
-    try:
-        if codec == b"zstd":
-            return zstandard.ZstdDecompressor().decompress(content, max_output_size=size)
-        if codec == b"lz4":
-            return lz4.decompress(content)
-    except (zstandard.ZstdError, RuntimeError, MemoryError, OverflowError, ValueError) as error:
-        raise InputError(f"a chunk that cannot be unpacked: {error}") from error
+    if codec in (b"zstd", b"lz4"):
+        return unpacked_block(codec.decode(), content, size)
     if codec:
         raise InputError(f"a chunk packed with {codec!r}: zstd and lz4 are accepted")
     return content

@@ -148,6 +148,9 @@ SCENES: dict[str, Scene] = {
     ),
     "static": Scene("still camera, still tissue, sensor noise only"),
     "moving": Scene("moving camera, still tissue", camera=ROAMING),
+    "resting": Scene(
+        "still camera, tissue that breathes and beats", swells=(BREATH, HEARTBEAT)
+    ),
     "plane": Scene(
         "still camera, flat dry tissue at 50 mm, no noise", anatomy=FLAT, wetness=0.0, noise=0.0
     ),

@@ -67,6 +67,10 @@ class GoldenFolder:
         if not path.is_dir():
             raise InputError(f"golden folder {path} does not exist")
         self.path = path
+        if not (path / "manifest.json").is_file():
+            raise InputError(
+                f"{path} holds no manifest.json: a folder of golden vectors is accepted"
+            )
         manifest = self._json("manifest.json")
         if not isinstance(manifest, dict) or not isinstance(manifest.get("seed"), int):
             raise InputError(f'{path / "manifest.json"} must hold {{"seed": integer}}')

@@ -60,6 +60,8 @@ def plot_trajectory(
         axes.legend()
     errors.plot(numbers, scale * np.linalg.norm(aligned - reference, axis=1), color="tab:blue")
     errors.set(xlabel="frame", ylabel=f"distance in {unit}", ylim=(0, None))
+    errors.xaxis.get_major_locator().set_params(integer=True)
+    figure.suptitle("Path of the camera after alignment with the reference")
     with replacing(path) as scratch:
         figure.savefig(scratch, dpi=100)
 
@@ -89,7 +91,8 @@ def plot_focal_length(
         axes.plot(frames[here], focal[here], ".", color=STATES.get(state, "tab:blue"), label=state)
     true = np.array([truth.fx for truth in truths])
     axes.plot(frames, true, color="tab:grey", ls="--", label="calibration")
-    axes.set(xlabel="frame", ylabel="focal length fx in px")
+    axes.set(xlabel="frame", ylabel="focal length fx in px", title="Focal length, 95 % band")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_ylim(0.5 * true.min(), 1.5 * true.max())
     axes.legend()
     with replacing(path) as scratch:

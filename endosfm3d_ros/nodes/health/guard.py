@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from rclpy.node import Node
@@ -13,6 +15,13 @@ from endosfm3d_ros.nodes.health.health import Health
 REMEMBERED = 200  # sentences that were already said; bounds log and memory
 
 
+def located(error: Exception) -> str:
+    """An error that nobody expected, with the place where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{error!r}{place}"
+
+
 class Guard:
     """Wraps callbacks: bad input is counted and said once, anything else is logged as an error."""
 
@@ -21,19 +30,25 @@ class Guard:
         self._health = health
         self._said: set[str] = set()
 
-    def __call__(self, callback: Callable[..., None]) -> Callable[..., None]:
-        """The callback with every exception caught."""
+    def __call__(self, callback: Callable[..., None], image: bool = False) -> Callable[..., None]:
+        """The callback with every exception caught.
+
+        Args:
+            callback: of a subscription or a timer.
+            image: whether each call is about one image, which counts as rejected then.
+        """
+        counts = self._health.rejected if image else self._health.refused
 
         def call(*arguments: Any) -> None:
             try:
                 callback(*arguments)
             except InputError as error:
-                self._health.rejected["unusable message"] += 1
+                counts["unusable message"] += 1
                 self.warn_once(f"rejected: {error}")
             except Exception as error:
-                self._health.rejected["failed callback"] += 1
+                counts["failed callback"] += 1
                 log = self._node.get_logger()
-                log.error(f"callback failed: {error!r}", throttle_duration_sec=2.0)
+                log.error(f"callback failed: {located(error)}", throttle_duration_sec=2.0)
 
         return call
 

@@ -10,6 +10,9 @@ from enum import IntEnum
 from functools import partial
 from queue import SimpleQueue
 
+from endosfm3d_ros.gates.grades import Grade, all_invalid
+from endosfm3d_ros.gates.limits import MAX_AGE
+from endosfm3d_ros.gates.scenes import Judgement
 from endosfm3d_ros.runtime.timing import LatencyWindow
 from endosfm3d_ros.types import ScaleSource, SceneUpdate, TrackingState
 
@@ -58,11 +61,12 @@ class Health:
         self.latency = LatencyWindow()
         self.received = 0
         self.processed = 0
-        self.rejected: Counter[str] = Counter()
+        self.rejected: Counter[str] = Counter()  # images, by reason
+        self.refused: Counter[str] = Counter()  # messages of other inputs, by reason
         self.paused = False
         self.failure = ""  # why nothing will be processed any more
         self.update: SceneUpdate | None = None
-        self._newest: SceneUpdate | None = None
+        self._newest: tuple[SceneUpdate, Judgement | None, float] | None = None
         self._news: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self.restart(0.0)
 
@@ -79,6 +83,8 @@ class Health:
         self.crashes = 0  # of these, in a row, by an error that nobody expected
         self.last_error = ""
         self.update = None
+        self.judgement: Judgement | None = None  # of the update
+        self._taken = now  # when what the update shows was taken
 
     def image_received(self, now: float) -> None:
         """An image arrived, usable or not."""
@@ -90,18 +96,35 @@ class Health:
         self._inputs.append(now)
 
     def scene_updated(
-        self, update: SceneUpdate, milliseconds: dict[str, float], now: float
+        self,
+        update: SceneUpdate,
+        milliseconds: dict[str, float],
+        now: float,
+        judgement: Judgement | None = None,
+        taken: float | None = None,
     ) -> None:
-        """An image was processed and published; `milliseconds` adds to the stages' durations.
+        """An image was processed and published. May be called from any thread.
 
-        May be called from any thread.
+        Args:
+            update: of it.
+            milliseconds: what to add to the durations of the stages.
+            now: time.
+            judgement: of the update.
+            taken: when what it shows was taken; `now` if not given.
         """
-        self._newest = update  # not in the queue: pictures must not pile up there
+        # not in the queue: pictures must not pile up there
+        self._newest = update, judgement, now if taken is None else taken
         self._news.put(partial(self._note_update, {**update.timings, **milliseconds}, now))
 
-    def scene_failed(self, sentence: str, crashed: bool) -> None:
-        """An image was taken from the slot and could not be processed. From any thread."""
-        self._news.put(partial(self._note_failure, sentence, crashed))
+    def scene_failed(self, sentence: str, crashed: bool, count: str = "failed") -> None:
+        """An image was taken from the slot and gave nothing. From any thread.
+
+        Args:
+            sentence: why.
+            crashed: whether nobody expected that.
+            count: what it is counted as; empty where it was no image that failed.
+        """
+        self._news.put(partial(self._note_failure, sentence, crashed, count))
 
     def catch_up(self) -> None:
         """Take in what other threads have said."""
@@ -114,15 +137,27 @@ class Health:
         self._rejected_before = self.rejected.copy()
         self.failures = self.crashes = 0
         self.last_error = ""
-        self.update = self._newest
+        self.update, self.judgement, self._taken = self._newest
         self._outputs.append(now)
         self.latency.add(milliseconds)
 
-    def _note_failure(self, sentence: str, crashed: bool) -> None:
+    def _note_failure(self, sentence: str, crashed: bool, count: str) -> None:
         self.failures += 1
-        self.rejected["failed"] += 1
+        if count:
+            self.rejected[count] += 1
         self.crashes = self.crashes + 1 if crashed else 0
         self.last_error = sentence
+
+    def grades(self, now: float) -> tuple[Grade, ...]:
+        """What each part of the scene is worth at time `now`."""
+        if self.failure:
+            return all_invalid(self.failure)
+        if self.update is None:
+            return all_invalid("no image has been processed yet")
+        age = now - self._taken
+        if age > MAX_AGE.value:
+            return all_invalid(f"what is known is of an image {age:.1f} s old")
+        return self.judgement.grades if self.judgement else ()
 
     def input_age(self, now: float) -> float | None:
         """Seconds since the last image; None before the first."""
@@ -200,7 +235,7 @@ class Health:
     def _about_scene(self) -> list[Finding]:
         if self.update is None:
             return []
-        found = []
+        found = self._about_truth()
         if self.update.pose.state == TrackingState.LOST:
             found.append(Finding("tracking", Level.WARN, "lost: the last believed pose is held"))
         coverage = self.update.depth.coverage
@@ -210,6 +245,13 @@ class Health:
         if self.update.tissue is not None and self.update.tissue.state == TrackingState.LOST:
             found.append(Finding("tissue", Level.WARN, "lost: the map is held as it was"))
         return found + self._about_tools()
+
+    def _about_truth(self) -> list[Finding]:
+        """What the gates say of the newest output."""
+        if self.judgement is None:
+            return []
+        said = {"depth": self.judgement.collapsed, "tools": self.judgement.stale_mask}
+        return [Finding(part, Level.ERROR, words) for part, words in said.items() if words]
 
     def _about_tools(self) -> list[Finding]:
         """Masks, models and poses that could not be had, each with its reason."""

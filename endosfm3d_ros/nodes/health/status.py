@@ -7,13 +7,17 @@ from collections.abc import Sequence
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
+from endosfm3d_ros.gates import grades as gates
+from endosfm3d_ros.gates.limits import MAX_AGE
 from endosfm3d_ros.inputs.report import Entry
-from endosfm3d_ros.msg import PipelineStatus, StageStatus
+from endosfm3d_ros.msg import Grade, PipelineStatus, StageStatus
 from endosfm3d_ros.nodes.health.health import Finding, Health, Level
 from endosfm3d_ros.nodes.messages.conversions import header
 from endosfm3d_ros.types import StageReport
 
 PARTS = ("input", "processing", "depth", "tracking", "output")
+REASONS = 32  # of rejections that diagnostics name: some hold names that others chose
+LIFETIME = 2.5  # s; a status comes every second, one may be missed
 STAGES = ("tissue", "tools")  # parts of a pipeline that has them
 
 
@@ -53,6 +57,9 @@ def status_message(
         output_rate_hz=health.output_rate(now),
         latency_p50_ms=latency[0],
         latency_p95_ms=latency[1],
+        lifetime=LIFETIME,
+        output_lifetime=MAX_AGE.value,
+        grades=grade_messages(health.grades(now)),
     )
     if update:
         message.header = header(update.frame.stamp, update.frame.frame_id)
@@ -64,6 +71,11 @@ def status_message(
     return message
 
 
+def grade_messages(grades: Sequence[gates.Grade]) -> list[Grade]:
+    """What the parts are worth, as it is sent."""
+    return [Grade(name=each.part, grade=int(each.worth), reason=each.reason) for each in grades]
+
+
 def diagnostics_message(
     name: str,
     stamp: int,
@@ -71,6 +83,7 @@ def diagnostics_message(
     findings: list[Finding],
     status: PipelineStatus,
     inputs: Sequence[Entry] = (),
+    refused: Counter[str] | None = None,
 ) -> DiagnosticArray:
     """One entry per part, named `node: part` (REP 107); `inputs` is what was done about these."""
     message = DiagnosticArray(header=header(stamp, ""))
@@ -80,6 +93,9 @@ def diagnostics_message(
         for part in (*PARTS, *(stage for stage in STAGES if stage in timed))
     ]
     message.status[0].values += [
+        KeyValue(key=f"other messages: {reason}", value=str(count))
+        for reason, count in (refused or {}).items()
+    ] + [
         KeyValue(key=f"{entry.action.value}: {entry.topic}", value=entry.sentence)
         for entry in inputs
     ]
@@ -106,7 +122,7 @@ def _values(part: str, rejected: Counter[str], status: PipelineStatus) -> dict[s
         return {f"{stage.name}_p95_ms": f"{stage.p95_ms:.1f}" for stage in status.stages
                 if stage.name == part}  # fmt: skip
     if part == "input":
-        reasons = {f"rejected: {reason}": count for reason, count in rejected.items()}
+        reasons = {f"rejected: {reason}": count for reason, count in rejected.most_common(REASONS)}
         rate = f"{status.input_rate_hz:.1f}"
         return {"received": status.frames_received, "rate_hz": rate, **reasons}
     if part == "processing":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 
+from endosfm3d_ros.gates.grades import all_invalid
 from endosfm3d_ros.msg import PipelineStatus
 from endosfm3d_ros.nodes.health import status
 from endosfm3d_ros.nodes.health.guard import Guard
@@ -18,6 +19,7 @@ from endosfm3d_ros.types import StageReport
 
 if TYPE_CHECKING:
     from endosfm3d_ros.nodes.inputs.receiver import FrameReceiver
+    from endosfm3d_ros.nodes.node.beside import Beside
 
 LONG = 1.0  # s of one stage of one image, after which it is worth a word
 
@@ -38,13 +40,20 @@ class Watchdog:
     ) -> None:
         self._node, self._health, self._guard, self._before = node, health, guard, before
         self._expected = expected
+        self._last: PipelineStatus | None = None
+        self._live: LivePipeline | None = None
+        self._dropped = 0  # frames of earlier activations that nobody answers
         self._status = node.create_publisher(PipelineStatus, "~/status", OUTPUT)
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", OUTPUT)
 
-    def begin(self, live: LivePipeline, receiver: FrameReceiver) -> None:
+    def begin(self, live: LivePipeline, receiver: FrameReceiver, beside: Beside) -> None:
         """The node becomes active."""
+        self._beside = beside
+        if self._live is not None:
+            self._dropped += self._live.state.dropped
         self._live, self._receiver = live, receiver
         self._known: set[tuple[str, Level]] = set()  # parts and levels that were spoken of
+        self._graded: list[int] = []  # of the last message
         self._health.failure = ""
 
     def destroy(self) -> None:
@@ -59,20 +68,27 @@ class Watchdog:
         for note in self._health.update.report.notes if self._health.update else ():
             self._guard.warn_once(note)
         known, self._known = self._known, {(found.part, found.level) for found in findings}
+        grades = [int(grade.worth) for grade in self._health.grades(monotonic())]
         if self._known != known:
             new = [found for found in findings if (found.part, found.level) not in known]
             self._say(new, well=not findings)
+            if any(found.level == Level.ERROR for found in new):
+                self._beside.error_began()
+        if self._known != known or self._graded != grades:
+            self._graded = grades
             self.report()
 
     def report(self) -> None:
         """Publish PipelineStatus and diagnostics."""
         now = monotonic()
         findings = self._findings(now)
-        message = status.status_message(
-            self._health, self._before, findings, now, self._live.state.dropped
-        )
+        dropped = self._dropped + self._live.state.dropped
+        message = status.status_message(self._health, self._before, findings, now, dropped)
         message.expected_rate_hz = self._expected
+        message.memory_mb = self._beside.memory.megabytes
+        message.input_delay_s = self._receiver.gate.late
         self._status.publish(message)
+        self._last = message
         self._diagnostics.publish(
             status.diagnostics_message(
                 self._node.get_fully_qualified_name().lstrip("/"),
@@ -81,12 +97,38 @@ class Watchdog:
                 findings,
                 message,
                 self._receiver.report.entries,
+                self._health.refused,
             )
         )
 
+    def stuck(self, reason: str) -> None:
+        """Say that nothing holds any more while the executor does not come round.
+
+        From any thread: it changes nothing but a message that was sent before.
+        """
+        message = self._last
+        if message is not None:
+            message.level, message.message = int(Level.ERROR), reason
+            message.grades = status.grade_messages(all_invalid(reason))
+            self._status.publish(message)
+
+    def end(self, reason: str) -> None:
+        """The last word of an activation: nothing that was said holds any more."""
+        now = monotonic()
+        self._health.catch_up()
+        dropped = self._dropped + self._live.state.dropped
+        finding = Finding("output", Level.ERROR, reason)
+        message = status.status_message(self._health, self._before, [finding], now, dropped)
+        message.grades = status.grade_messages(all_invalid(reason))
+        self._status.publish(message)
+
     def _findings(self, now: float) -> list[Finding]:
         """Everything worth saying about inputs and outputs, worst first."""
-        found = [*self._health.findings(now, self._why_silent), *self._receiver.findings()]
+        found = [
+            *self._health.findings(now, self._why_silent),
+            *self._receiver.findings(),
+            *self._beside.memory.findings(now),
+        ]
         return sorted(found, key=lambda finding: -finding.level)
 
     def _why_silent(self) -> str:

@@ -18,6 +18,7 @@ from endosfm3d_ros.nodes.inputs.stamped_poses import StampedPoses
 from endosfm3d_ros.types import Frame, StereoGeometry
 
 SECOND = 1_000_000_000
+SHOWN, NAMED = 60, 8  # letters of a frame_id, and frame_ids, that reasons name
 MEASURED = ("right", "depth")  # a part of another moment would be wrong depth
 
 
@@ -31,6 +32,7 @@ class AssemblerConfig:
     late_frames: int = 3  # late frames in a row that are a restart after all
     forward_jump: int = 60 * SECOND  # a longer gap is a restart too
     on_jump: str = "reset"  # reset | skip
+    other_frames: int = 10  # images in a row of another frame_id that are another camera
 
 
 @dataclass
@@ -49,6 +51,8 @@ class FrameAssembler:
     Args:
         emit: called with each complete frame.
         on_jump: called with the size of a time jump in nanoseconds, before the frame after it.
+        config: settings.
+        on_other: called with a sentence when another camera takes the place of the first.
         required: names of parts without which a frame is not emitted: right, depth.
         optional: parts that are waited for until the next left image comes, and how long, in
             nanoseconds, the last frame that had one must be past: {"labels": 0} for every frame.
@@ -59,6 +63,7 @@ class FrameAssembler:
         emit: Callable[[Frame], None],
         on_jump: Callable[[int], None],
         config: AssemblerConfig | None = None,
+        on_other: Callable[[str], None] = lambda reason: None,
     ) -> None:
         self.config = config or AssemblerConfig()
         self.required: set[str] = set()
@@ -67,20 +72,23 @@ class FrameAssembler:
         self.waits_for_calibration = False  # hold frames until `set_calibration` was called
         self.rejected: Counter[str] = Counter()
         self._emit = emit
-        self._on_jump = on_jump
+        self._on_jump, self._on_other = on_jump, on_other
         self._camera: PinholeCamera | None = None
         self._stereo: StereoGeometry | None = None
+        self._pending: OrderedDict[int, Parts] = OrderedDict()
         self.poses = StampedPoses()  # from outside, 4x4 camera-to-base
         self.sync = {name: EyeSync(self.config.slop) for name in MEASURED}
         self.clear()
 
     def clear(self) -> None:
         """Forget all parts and the time of the last frame; calibration stays."""
-        self._pending: OrderedDict[int, Parts] = OrderedDict()
+        if self._pending:
+            self.rejected["of a scene that was given up"] += len(self._pending)
+        self._pending = OrderedDict()
         self._companions: dict[str, OrderedDict[int, np.ndarray]] = {}
         self._last: int | None = None
         self._had: dict[str, int] = {}  # stamp of the last frame with each part
-        self._late = 0
+        self._late = self._others = 0
         self._frame_id: str | None = None
         for sync in self.sync.values():
             sync.clear()
@@ -175,12 +183,26 @@ class FrameAssembler:
         self._on_jump(step)
 
     def _same_camera(self, frame_id: str) -> bool:
-        """A stream that changes its frame is another camera: not mixed into this scene."""
+        """A stream that changes its frame is another camera: not mixed into this scene.
+
+        Where only the other one comes, it is the camera, and a new scene begins.
+        """
         if self._frame_id is None:
             self._frame_id = frame_id
         if frame_id == self._frame_id:
+            self._others = 0
             return True
-        self.rejected[f"frame_id changed from '{self._frame_id}' to '{frame_id}'"] += 1
+        self._others += 1
+        words = f"frame_id changed from '{self._frame_id[:SHOWN]}' to '{frame_id[:SHOWN]}'"
+        if self._others >= self.config.other_frames:
+            self.clear()
+            self._frame_id = frame_id
+            self._on_other(words)
+            return True
+        known = sum(reason.startswith("frame_id") for reason in self.rejected)
+        if words not in self.rejected and known >= NAMED:
+            words = "frame_id changed to yet another"
+        self.rejected[words] += 1
         return False
 
     def _release(self) -> None:

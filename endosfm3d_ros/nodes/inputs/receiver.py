@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 from time import monotonic
@@ -18,19 +17,19 @@ from endosfm3d_ros.inputs.contract import CameraContract, EyeTopics
 from endosfm3d_ros.inputs.parts import PartsPolicy, Seen
 from endosfm3d_ros.inputs.pixels import PixelReader
 from endosfm3d_ros.inputs.report import InputReport, Severity
-from endosfm3d_ros.nodes.health.guard import Guard
+from endosfm3d_ros.nodes.health.guard import Guard, located
 from endosfm3d_ros.nodes.health.health import Finding, Health, Level
 from endosfm3d_ros.nodes.inputs.assembler import SECOND, AssemblerConfig, FrameAssembler
 from endosfm3d_ros.nodes.inputs.depth_input import DepthInput
+from endosfm3d_ros.nodes.inputs.frame_gate import FrameGate
 from endosfm3d_ros.nodes.inputs.frame_names import sanitised
 from endosfm3d_ros.nodes.inputs.input_watch import InputWatch
-from endosfm3d_ros.nodes.inputs.subscriptions import Input, InputSubscriptions
+from endosfm3d_ros.nodes.inputs.subscriptions import Input, InputSubscriptions, Offer
 from endosfm3d_ros.nodes.messages import conversions
 from endosfm3d_ros.sfm.scale.sources import ScaleSourcesConfig
 from endosfm3d_ros.types import Frame
 
 CALIBRATION_WAIT = 1.0  # s that the first images wait for a camera_info that somebody publishes
-ARRIVALS_KEPT = 64
 # Asking the middleware for publishers costs as much as a stage: often while a stream begins, which
 # takes so long after its first image, and now and then after that.
 SETTLED, LOOK_PERIOD = 2.0, 0.5  # s
@@ -69,7 +68,8 @@ class FrameReceiver:
         self._image_size: tuple[int, int] | None = None
         self._first_image: float | None = None
         self._next_look = 0.0
-        self._arrivals: OrderedDict[int, float] = OrderedDict()
+        late = values["stale_warn"], values["stale_error"]
+        self.gate = FrameGate(values["image_clock"], values["still_pictures"], late, self.report)
         self._parts = PartsPolicy(values["depth_source"], self.report)
         self._contract = CameraContract(
             EyeTopics("image_raw", "camera_info"),
@@ -80,7 +80,9 @@ class FrameReceiver:
         matching = AssemblerConfig(
             slop=round(values["stereo_slop"] * SECOND), on_jump=values["on_time_jump"]
         )
-        self.assembler = FrameAssembler(self._hand_on, self._jumped, matching)
+        self.assembler = FrameAssembler(
+            self._hand_on_or_count, self._jumped, matching, self._begin_anew
+        )
         self._subscriptions = InputSubscriptions(
             node, self._inputs(), values["input_reliability"], values["image_transport"]
         )
@@ -93,6 +95,12 @@ class FrameReceiver:
     def close(self) -> None:
         """Stop listening."""
         self._subscriptions.close()
+        self.assembler.clear()
+
+    @property
+    def offers(self) -> list[Offer]:
+        """What is listened to now."""
+        return self._subscriptions.offers
 
     def describe(self) -> str:
         """The image topic, its type and the reliability asked for and offered."""
@@ -108,10 +116,6 @@ class FrameReceiver:
         if self.assembler.waits_for_calibration:
             return f"images wait for {', '.join(self._missing()) or 'calibration'}"
         return self.assembler.waiting()
-
-    def arrival(self, stamp: int) -> float | None:
-        """When the image of this stamp came, in seconds of the steady clock."""
-        return self._arrivals.get(stamp)
 
     def findings(self) -> list[Finding]:
         """What is wrong with the inputs, as long as it is."""
@@ -160,7 +164,7 @@ class FrameReceiver:
     def _inputs(self) -> list[Input]:
         """Every topic with its types; small ones first, so that they are matched first."""
         guard = self._guard
-        left, right = guard(self._on_image), guard(self._on_right)
+        left, right = guard(self._on_image, image=True), guard(self._on_right)
         pose, depth, mask = guard(self._on_pose), guard(self._on_depth), guard(self._on_mask)
         return [
             Input("camera_info", {CameraInfo: guard(lambda m: self._on_info("left", m))}),
@@ -202,6 +206,7 @@ class FrameReceiver:
         self._parts.image(now)
         self._health.image_received(now)
         if self._health.paused:
+            self._health.rejected["paused"] += 1
             return
         picture = self._reader("image_raw").picture(message)
         image, right = packing.split(picture, self._values["image_layout"])
@@ -210,7 +215,7 @@ class FrameReceiver:
         if warning:
             self._guard.warn_once(warning)
         stamp = self._stamp(message)
-        self._note_arrival(stamp, now)
+        self.gate.image(self.image_topic, stamp, now, self._node.get_clock().now().nanoseconds)
         self._note_size((image.shape[1], image.shape[0]))
         if right is not None:
             self._parts.heard("right", now)
@@ -227,11 +232,6 @@ class FrameReceiver:
             "their arrival is taken, and no other input can be joined to them"
         )
         return self._node.get_clock().now().nanoseconds
-
-    def _note_arrival(self, stamp: int, now: float) -> None:
-        self._arrivals[stamp] = now
-        while len(self._arrivals) > ARRIVALS_KEPT:
-            self._arrivals.popitem(last=False)
 
     def _note_size(self, size: tuple[int, int]) -> None:
         """Calibration is scaled to the images; a stream may change its size half-way."""
@@ -286,6 +286,15 @@ class FrameReceiver:
 
     # --- frames ------------------------------------------------------------------------------
 
+    def _hand_on_or_count(self, frame: Frame) -> None:
+        """What a frame raises is counted for this frame, not for the message that completed it."""
+        try:
+            self._hand_on(frame)
+        except Exception as error:
+            self.assembler.rejected["cannot be handed on"] += 1
+            sentence = f"frame {frame.stamp} cannot be handed on: {located(error)}"
+            self._node.get_logger().error(sentence, throttle_duration_sec=2.0)
+
     def _hand_on(self, frame: Frame) -> None:
         """A complete frame to the pipeline, if its parts belong to each other."""
         if frame.right_image is not None and self._contract.judge(frame.image, frame.right_image):
@@ -299,17 +308,26 @@ class FrameReceiver:
         if frame.depth is not None and not self._depth.fits(frame):
             self.assembler.rejected["depth does not fit the image"] += 1
             return
+        if self.gate.refusal(frame, self._picture_topics()):
+            self.assembler.rejected["not of one moment"] += 1
+            return
         if self._parts.rises(frame):
             self._begin_anew("metric depth has become available")
         self._contract.use()
         self._parts.handed_on(frame)
         self._on_frame(frame)
 
+    def _picture_topics(self) -> dict[str, str]:
+        name = self._subscriptions.name
+        right = "image_raw" if self._packed else "right/image_raw"
+        return {"left": name("image_raw"), "right": name(right), "mask": name("tool_mask")}
+
     def _begin_anew(self, reason: str) -> None:
         self._on_better(reason)
         self._new_scene()
 
     def _jumped(self, step: int) -> None:
+        self.gate.clear()
         self._new_scene()
         self._on_jump(step)
 

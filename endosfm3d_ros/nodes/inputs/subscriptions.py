@@ -89,6 +89,11 @@ class InputSubscriptions:
             if offers:
                 self._listen(topic, entry, self._chosen(topic, offers))
 
+    @property
+    def offers(self) -> list[Offer]:
+        """What is listened to now."""
+        return [active.offer for active in self._active.values()]
+
     def add(self, entry: Input) -> None:
         """Listen to one more thing."""
         self._inputs.setdefault(entry.topic, entry)

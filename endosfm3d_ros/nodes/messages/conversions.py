@@ -206,7 +206,8 @@ def matrix_of(message: Transform | Pose) -> np.ndarray:
         vector, rotation = message.translation, message.rotation
     quaternion = np.array([rotation.x, rotation.y, rotation.z, rotation.w])
     translation = np.array([vector.x, vector.y, vector.z])
-    if not (np.isfinite(translation).all() and np.isfinite(quaternion).all() and quaternion.any()):
+    length = float(np.linalg.norm(quaternion))  # 0 also where squares of its parts vanish
+    if not (np.isfinite(translation).all() and np.isfinite(length) and length > 0):
         raise InputError(
             f"pose with translation {translation.tolist()} and quaternion {quaternion.tolist()}: "
             "finite values and a quaternion that is not zero are accepted"

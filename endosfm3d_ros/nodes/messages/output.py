@@ -10,8 +10,6 @@ from typing import ClassVar
 from endosfm3d_ros.nodes.messages.frames import FrameNames
 from endosfm3d_ros.types import SceneUpdate
 
-MAX_AGE = 0.5  # s of an image, after which nothing computed from it may steer anything
-
 
 @dataclass(frozen=True)
 class Topic:
@@ -31,8 +29,10 @@ class PublishContext:
     names: FrameNames
     wanted: frozenset[str]  # topics that somebody listens to, or that always go out
     clouds: bool  # whether clouds are due
-    age: float  # s since the image came
+    age: float  # s since what the image shows was taken
     max_points: int = 40_000  # of one cloud
+    doubt: str = ""  # why no distance may be said; empty where one may be
+    stale_mask: str = ""  # why its masks are not of this image
     mark_inferred: bool = True  # in pictures for people
 
 

@@ -34,7 +34,9 @@ class CameraOutput(Output):
         "camera_pose": Topic(
             PoseWithCovarianceStamped, "the camera in the map; may jump", always=True
         ),
-        "camera_info": Topic(CameraInfo, "of the raw image, self-estimated K", always=True),
+        "camera_info": Topic(
+            CameraInfo, "of the raw image: the camera that the depth goes with", always=True
+        ),
         "intrinsics": Topic(
             IntrinsicsEstimate, "with covariance, state, count", latched=True, always=True
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import ClassVar
 
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
@@ -69,7 +70,9 @@ class TissueOutput(Output):
                 if topic in wanted:
                     yield topic, message
         if "tissue/composite" in wanted:
-            picture = self._compositor.picture(update, context.mark_inferred)
+            # masks of another image would hide what is seen now, and show what is not
+            masked = replace(update, labels=None) if context.stale_mask else update
+            picture = self._compositor.picture(masked, context.mark_inferred)
             where = update.frame.stamp, names.camera
             yield "tissue/composite", image_message(picture, "rgb8", *where)
         if context.clouds and "tissue/points" in wanted:

@@ -11,9 +11,11 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
+from endosfm3d_ros.gates.limits import MAX_AGE
 from endosfm3d_ros.geometry import se3
 from endosfm3d_ros.msg import Tool, ToolArray, ToolClearance
 from endosfm3d_ros.nodes.messages.clearance import ClearanceReports
+from endosfm3d_ros.nodes.messages.clearance_markers import ClearanceMarkers
 from endosfm3d_ros.nodes.messages.conversions import header, image_message, pose_message
 from endosfm3d_ros.nodes.messages.frames import FrameNames
 from endosfm3d_ros.nodes.messages.marker_shapes import MarkerShape, shape_of
@@ -29,15 +31,28 @@ LIFETIME = 0.5  # s after which a marker of a dead node disappears
 PALETTE = ((0.35, 0.65, 0.95), (0.95, 0.6, 0.3), (0.5, 0.85, 0.5), (0.85, 0.5, 0.85))
 
 
-def tool_array(update: SceneUpdate, names: FrameNames) -> ToolArray:
-    """Every tool with pose, scale and what they are worth."""
+def tool_array(
+    update: SceneUpdate, names: FrameNames, age: float = 0.0, stale_mask: str = ""
+) -> ToolArray:
+    """Every tool with pose, scale and what they are worth.
+
+    Args:
+        update: of one image.
+        names: of the frames.
+        age: s since what the image shows was taken.
+        stale_mask: why the masks are not of this image; no pose is trusted then.
+    """
     view = update.tools
-    return ToolArray(
+    message = ToolArray(
         header=header(update.frame.stamp, names.camera),
         mask_source=view.mask_source,
         scale_source=update.depth.scale.value,
+        lifetime=max(0.0, MAX_AGE.value - age),
         tools=[_tool(tool) for tool in view.tools],
     )
+    for tool in message.tools if stale_mask else ():
+        tool.trusted, tool.reason = False, stale_mask
+    return message
 
 
 def _tool(tool: PlacedTool) -> Tool:
@@ -163,11 +178,15 @@ class ToolOutput(Output):
         "tools/markers": Topic(MarkerArray, "finite lifetime, DELETE on leaving"),
         "tools/labels": Topic(Image, "mono8 of the image's size: 0 tissue, else the tool's id"),
         "tools/clearance": Topic(ToolClearance, "distance to tissue; only where `valid`"),
+        "tools/clearance_markers": Topic(
+            MarkerArray, "valid distances as lines with millimetres; red below 5 mm"
+        ),
     }
 
     def __init__(self, marker_meshes: str) -> None:
         self._markers = ToolMarkers(marker_meshes)
         self._clearance = ClearanceReports()
+        self._lines = ClearanceMarkers()
 
     def messages(
         self, update: SceneUpdate, context: PublishContext
@@ -177,19 +196,27 @@ class ToolOutput(Output):
         if update.tools is None:
             return
         if "tools/models" in wanted:
-            yield "tools/models", tool_array(update, names)
+            yield "tools/models", tool_array(update, names, context.age, context.stale_mask)
         if "tools/markers" in wanted:
             yield "tools/markers", self._markers.array(update, names)
         if "tools/labels" in wanted:
             yield "tools/labels", label_image(update, names)
-        heard = "tools/clearance" in wanted
-        for message in self._clearance.of_update(update, names, context.age, heard):
-            yield "tools/clearance", message
+        kinds = {"tools/clearance", "tools/clearance_markers"} & set(wanted)
+        found = self._clearance.of_update(update, names, context.age, bool(kinds), context.doubt)
+        if "tools/clearance" in kinds:
+            yield from (("tools/clearance", message) for message in found)
+        if "tools/clearance_markers" in kinds:
+            yield "tools/clearance_markers", self._lines.array(update, found)
 
     def withdrawals(self, reason: str, age: float) -> Iterator[tuple[str, object]]:
         """No clearance is valid any more."""
+        head = Header()
         for message in self._clearance.withdrawn(reason, age):
+            head = message.header
             yield "tools/clearance", message
+        gone = self._lines.withdrawn(head)
+        if gone is not None:
+            yield "tools/clearance_markers", gone
 
     def close(self) -> None:
         """Discard what markers refer to."""

@@ -9,6 +9,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 
 from endosfm3d_ros.engines.device import DEVICES
 from endosfm3d_ros.engines.settings import PRECISIONS
+from endosfm3d_ros.gates.delay import CHOICES
 from endosfm3d_ros.inputs.packing import LAYOUTS
 from endosfm3d_ros.nodes.messages.marker_shapes import SHAPES
 from endosfm3d_ros.pipeline.quality import QualityName
@@ -94,6 +95,10 @@ SPECS = (
     Spec("tissue_capacity", 80_000, "Gaussians in the map at most", 1000, 1_000_000),
     Spec("map_folder", "", "folder that maps are saved below and loaded from; empty: user data"),
     Spec(
+        "map_snapshots", 0.0, "s from one saved copy of the map to the next; 0: none", 0.0, 3600.0
+    ),
+    Spec("map_reload", False, "go on with the last copy of the map after a restart"),
+    Spec(
         "tools",
         "auto",
         "where instrument masks come from; auto takes tool_mask where it is published, else a "
@@ -163,13 +168,39 @@ SPECS = (
         "what to do when stamps jump: start the scene anew, or skip frames until they are newer",
         choices=("reset", "skip"),
     ),
+    Spec(
+        "image_clock",
+        "auto",
+        "clock of the images' stamps: shared with this machine, another one, or that of a "
+        "recording, which makes nothing late; auto takes delays of minutes for another clock and "
+        "shorter ones for what they are",
+        choices=CHOICES,
+    ),
+    Spec("still_pictures", False, "accept pictures that do not change, for trying out with stills"),
     Spec("min_depth", 0.018, "m; nearer stereo depth is not searched", 0.005, 1.0),
     Spec("max_depth", 0.30, "m; farther stereo depth is invalid", 0.02, 10.0),
     Spec("max_points", 40_000, "points in one cloud", 100, 5_000_000, live=True),
     Spec("cloud_rate", 10.0, "Hz at which clouds are published at most", 0.1, 120.0, live=True),
     Spec("mark_inferred", True, "tint what was never seen in ~/tissue/composite", live=True),
-    Spec("stale_warn", 0.5, "s without an image before a warning", 0.05, 60.0),
-    Spec("stale_error", 2.0, "s without an image before an error", 0.1, 600.0),
+    Spec("stale_warn", 0.5, "s without an image, or of delay, before a warning", 0.05, 60.0),
+    Spec("stale_error", 2.0, "s of the same before an error", 0.1, 600.0),
+    Spec(
+        "memory_limit",
+        0.0,
+        "MB of the process, near which detail is given up; 0: 80 % of the machine or container",
+        0.0,
+        1e6,
+    ),
+    Spec(
+        "flight_recorder",
+        0.0,
+        "s of inputs, outputs and status that are kept, and written as a bag when an error begins "
+        "or ~/save_flight is called; 0: off",
+        0.0,
+        120.0,
+    ),
+    Spec("flight_memory", 256.0, "MB that these may take", 1.0, 16_384.0),
+    Spec("flight_folder", "", "folder of flights, of which ten are kept; empty: user data"),
     Spec("max_failures", 3, "failed frames in a row that deactivate the node", 1, 1000),
 )
 BY_NAME = {spec.name: spec for spec in SPECS}

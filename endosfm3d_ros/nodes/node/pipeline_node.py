@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from contextlib import suppress
-from time import monotonic, perf_counter
+from time import monotonic
 from typing import Any
 
 import rclpy
@@ -33,22 +33,24 @@ from endosfm3d_ros.nodes.health.watchdog import Watchdog
 from endosfm3d_ros.nodes.inputs.receiver import FrameReceiver
 from endosfm3d_ros.nodes.messages.frames import FrameNames
 from endosfm3d_ros.nodes.node import parameters
+from endosfm3d_ros.nodes.node.beside import Beside
 from endosfm3d_ros.nodes.node.configuring import build_unless
 from endosfm3d_ros.nodes.node.readiness import (
-    FirstScene,
     expectation,
     ready_pipeline,
     rehearse_messages,
 )
+from endosfm3d_ros.nodes.node.results import Results
 from endosfm3d_ros.nodes.outputs.catalogue import scene_outputs
 from endosfm3d_ros.nodes.outputs.publishers import ScenePublishers
 from endosfm3d_ros.nodes.outputs.tf_mode import TfMode
+from endosfm3d_ros.nodes.services.between_frames import Turns
 from endosfm3d_ros.nodes.services.services import offer_services
 from endosfm3d_ros.nodes.system.dds_profile import prepare_environment
 from endosfm3d_ros.nodes.system.process_exit import leave, sentence_of
 from endosfm3d_ros.nodes.system.shared_memory import sweep_shared_memory
 from endosfm3d_ros.pipeline.live import LivePipeline
-from endosfm3d_ros.types import Frame, SceneUpdate
+from endosfm3d_ros.runtime.memory import give_back
 
 NOTICE = "research software: not a medical device, not for clinical use"
 DISCOVERY_PERIOD = 0.1  # s between looks for publishers
@@ -69,7 +71,7 @@ class PipelineNode(LifecycleNode):
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.add_on_set_parameters_callback(self._check_parameters)
         parameters.declare(self)
-        offer_services(self, lambda: self._live if self._active else None)
+        offer_services(self, lambda: self._live if self._active else None, self._write_flight)
         self.get_logger().warning(NOTICE)
 
     # --- lifecycle ---------------------------------------------------------------------------
@@ -94,7 +96,7 @@ class PipelineNode(LifecycleNode):
         outputs = scene_outputs(self._pipeline, self._values["marker_meshes"])
         self._outputs = ScenePublishers(self, names, self._tf_mode, outputs)
         rehearse_messages(rehearsed.update, names, scene_outputs(self._pipeline))
-        self._first_scene = FirstScene()
+        self._results = Results(self, self._outputs, self._health)
         self._apply_live(self._values)
         before = self._pipeline.report()
         self._watchdog = Watchdog(self, self._health, self._guard, before, rehearsed.rate)
@@ -118,7 +120,7 @@ class PipelineNode(LifecycleNode):
             return FAILURE
         self._health.restart(monotonic())
         self._pipeline.reset()
-        self._live = LivePipeline(self._pipeline, self._on_update, self._on_error)
+        self._live = LivePipeline(self._pipeline, self._results.update, self._results.error)
         self._live.start()
         self._receiver = FrameReceiver(
             self,
@@ -129,18 +131,30 @@ class PipelineNode(LifecycleNode):
             on_jump=self._on_time_jump,
             on_better=self._on_better_source,
         )
+        self._results.times = self._receiver.gate
+        self._receiver.assembler.rejected = self._health.rejected
+        live = self._live
+        self._beside = Beside(
+            self,
+            self._values,
+            Turns(live, lambda: self._active and self._live is live),
+            live.between_frames,
+            lambda: self._receiver.offers,
+            self._on_stuck,
+        )
+        self._watchdog.begin(live, self._receiver, self._beside)
+        self._active = True
         periods = {
             self._receiver.discover: DISCOVERY_PERIOD,
             self._watch: WATCH_PERIOD,
             self._watchdog.report: STATUS_PERIOD,
+            **self._beside.loops,
         }
-        self._receiver.assembler.rejected = self._health.rejected
-        self._watchdog.begin(self._live, self._receiver)
-        self._active = True
         self._loops = [
             self.create_timer(period, self._guard(callback), clock=self._steady)
             for callback, period in periods.items()
         ]
+        self._beside.start()
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -154,7 +168,7 @@ class PipelineNode(LifecycleNode):
             return FAILURE
         self._tear_down()
         gc.unfreeze()  # what was frozen is never collected: this pipeline's cycles would stay
-        gc.collect()
+        give_back()
         return SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -177,6 +191,7 @@ class PipelineNode(LifecycleNode):
         if not self._active:
             return
         self._active = False
+        self._beside.close()
         for loop in self._loops:
             self.destroy_timer(loop)
         self._receiver.close()
@@ -186,6 +201,7 @@ class PipelineNode(LifecycleNode):
         else:
             self.get_logger().error("the pipeline's threads have not ended within 2 s")
         self._outputs.withdraw("the node is not active")
+        self._watchdog.end("the node is not active")
 
     def _tear_down(self) -> None:
         if not self._configured:
@@ -212,29 +228,7 @@ class PipelineNode(LifecycleNode):
         self._outputs.cloud_rate = values.get("cloud_rate", self._outputs.cloud_rate)
         self._outputs.mark_inferred = values.get("mark_inferred", self._outputs.mark_inferred)
 
-    # --- results, on a thread of their own ---------------------------------------------------
-
-    def _on_update(self, update: SceneUpdate) -> None:
-        start, total = perf_counter(), update.timings["total"]
-        arrival = self._receiver.arrival(update.frame.stamp)
-        known = arrival is not None
-        self._outputs.publish(update, arrival if known else monotonic() - total * 1e-3)
-        publish_ms = (perf_counter() - start) * 1e3
-        now = monotonic()
-        milliseconds = {"publish": publish_ms}
-        if known:
-            latency = (now - arrival) * 1e3
-            milliseconds |= {"latency": latency, "overhead": latency - total}
-        self._health.scene_updated(update, milliseconds, now)
-        if sentence := self._first_scene.sentence(update, now):
-            self.get_logger().info(sentence)
-
-    def _on_error(self, frame: Frame | None, error: Exception) -> None:
-        expected = isinstance(error, EndoError)
-        sentence = str(error) if expected else repr(error)
-        self._health.scene_failed(sentence, crashed=not expected)
-        what = "what was to be done between frames" if frame is None else f"frame {frame.stamp}"
-        self.get_logger().error(f"{what} failed: {sentence}", throttle_duration_sec=2.0)
+    # --- scenes ------------------------------------------------------------------------------
 
     def _on_time_jump(self, step: int) -> None:
         seconds = step * 1e-9
@@ -248,11 +242,13 @@ class PipelineNode(LifecycleNode):
     def _restart_scene(self) -> None:
         """A barrier: nothing of the scene before comes after the withdrawal."""
         self._live.reset()
+        self._results.new_scene()
         self._health.restart(monotonic())
         self._outputs.withdraw("a new scene starts")
 
     def _watch(self) -> None:
         """Withdraw what is old, say what is new, give up after too many crashes in a row."""
+        self._beside.heart.beat()
         self._outputs.watch(monotonic())
         self._watchdog.look()
         if self._health.crashes >= self._values["max_failures"]:
@@ -262,6 +258,15 @@ class PipelineNode(LifecycleNode):
             )
             self._watchdog.report()
             self.trigger_deactivate()
+
+    def _on_stuck(self, seconds: float) -> None:
+        """On the thread of the heart: what was said last must not be believed for ever."""
+        reason = f"the node has not come round for {seconds:.1f} s"
+        self._outputs.withdraw(reason, seconds)
+        self._watchdog.stuck(reason)
+
+    def _write_flight(self) -> str:
+        return self._beside.write_flight()
 
     # --- services ----------------------------------------------------------------------------
 

@@ -77,13 +77,19 @@ class BagWriter:
             stamp: nanoseconds.
             latched: whether a player should offer it to late joiners.
         """
-        if topic not in self._connections:
-            self._connections[topic] = self._connect(topic, message, latched)
-        self._writer.write(self._connections[topic], stamp, serialize_message(message))
+        self.write_serialised(topic, type(message), serialize_message(message), stamp, latched)
 
-    def _connect(self, topic: str, message: object, latched: bool) -> Connection:
-        package, _, _ = type(message).__module__.partition(".")
-        name = f"{package}/msg/{type(message).__name__}"
+    def write_serialised(
+        self, topic: str, kind: type, content: bytes, stamp: int, latched: bool = False
+    ) -> None:
+        """The same for a message of a type as it is sent."""
+        if topic not in self._connections:
+            self._connections[topic] = self._connect(topic, kind, latched)
+        self._writer.write(self._connections[topic], stamp, content)
+
+    def _connect(self, topic: str, kind: type, latched: bool) -> Connection:
+        package, _, _ = kind.__module__.partition(".")
+        name = f"{package}/msg/{kind.__name__}"
         return self._writer.add_connection(
             topic, name, typestore=self._types, offered_qos_profiles=[_profile(latched)]
         )

@@ -8,8 +8,10 @@ from time import monotonic
 from rclpy.node import Node
 from tf2_msgs.msg import TFMessage
 
+from endosfm3d_ros.gates.limits import MAX_AGE
+from endosfm3d_ros.gates.scenes import Judgement
 from endosfm3d_ros.nodes.messages.frames import FrameNames
-from endosfm3d_ros.nodes.messages.output import MAX_AGE, Output, PublishContext
+from endosfm3d_ros.nodes.messages.output import Output, PublishContext
 from endosfm3d_ros.nodes.messages.scene import transforms
 from endosfm3d_ros.nodes.outputs.catalogue import topics_of
 from endosfm3d_ros.nodes.outputs.qos import LATCHED, OUTPUT, TF, overridable
@@ -50,7 +52,7 @@ class ScenePublishers:
         }
         self._tf = node.create_publisher(TFMessage, "/tf", TF)
         self._next_cloud = 0.0
-        self._arrival: float | None = None  # of the last image published, steady clock
+        self._taken: float | None = None  # of the last image published, steady clock
         self._listened: dict[str, tuple[float, bool]] = {}
 
     def destroy(self) -> None:
@@ -61,14 +63,15 @@ class ScenePublishers:
             self._node.destroy_publisher(publisher)
         self._publishers = {}
 
-    def publish(self, update: SceneUpdate, arrival: float) -> None:
+    def publish(self, update: SceneUpdate, taken: float, judgement: Judgement) -> None:
         """One update on every topic: poses first, then images, then the cloud.
 
         Args:
             update: of one image.
-            arrival: when that image came, s of the steady clock.
+            taken: when what it shows was taken, s of the steady clock.
+            judgement: of the update, which is not held back.
         """
-        self._arrival = arrival
+        self._taken = taken
         names = self.names.at(update.frame.frame_id)
         self._publish_transforms(update, names)
         clouds = self._clouds_due()
@@ -76,17 +79,23 @@ class ScenePublishers:
             wanted = frozenset(
                 name for name, topic in output.topics.items() if topic.always or self._heard(name)
             )
-            age = monotonic() - arrival
             context = PublishContext(
-                names, wanted, clouds, age, self.max_points, self.mark_inferred
+                names,
+                wanted,
+                clouds,
+                age=monotonic() - taken,
+                max_points=self.max_points,
+                doubt=judgement.no_clearance,
+                stale_mask=judgement.stale_mask,
+                mark_inferred=self.mark_inferred,
             )
             for name, message in output.messages(update, context):
                 self._publishers[name].publish(message)
 
     def watch(self, now: float) -> None:
         """Withdraw what is older than it may be; called by a timer."""
-        if self._arrival is not None and now - self._arrival > MAX_AGE:
-            age = now - self._arrival
+        if self._taken is not None and now - self._taken > MAX_AGE.value:
+            age = now - self._taken
             self.withdraw(f"the newest processed image is {age:.1f} s old", age)
 
     def withdraw(self, reason: str, age: float = 0.0) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rclpy.node import Node
+from std_srvs.srv import Trigger
 
 from endosfm3d_ros.files.locations import map_folder
 from endosfm3d_ros.nodes.services.between_frames import BetweenFrames
@@ -18,10 +19,19 @@ from endosfm3d_ros.nodes.services.tools import offer_tool_services
 from endosfm3d_ros.pipeline.live import LivePipeline
 
 
-def offer_services(node: Node, live: Callable[[], LivePipeline | None]) -> BetweenFrames:
-    """All of them; `live` is what runs now, None while the node is not active."""
+def offer_services(
+    node: Node, live: Callable[[], LivePipeline | None], write_flight: Callable[[], str]
+) -> BetweenFrames:
+    """All of them.
+
+    Args:
+        node: creates them.
+        live: what runs now; None while the node is not active.
+        write_flight: writes what the flight recorder has kept.
+    """
     services = BetweenFrames(node, live)
     offer_map_services(services, lambda: map_folder(node.get_parameter("map_folder").value))
     offer_intrinsics_service(services)
     offer_tool_services(services)
+    services.add(Trigger, "~/save_flight", lambda request, between: write_flight())
     return services

@@ -117,8 +117,12 @@ class IntrinsicsFilter:
         self._pairs.append(LensBelief.of_camera(camera, 1, 1).mean)
         self._count += 1
 
-    def update(self, frame: Frame) -> IntrinsicsEstimate:
+    def update(self, frame: Frame, learn: bool = True) -> IntrinsicsEstimate:
         """The estimate at the size of this frame's image.
+
+        Args:
+            frame: the image, perhaps with a calibration.
+            learn: whether the image is good enough to tell something.
 
         Raises:
             InputError: mode `fixed`, and no calibration has come yet.
@@ -130,7 +134,8 @@ class IntrinsicsFilter:
             return IntrinsicsEstimate(start, np.zeros((4, 4)), "fixed", 0, "fixed")
         calibration = self._calibration_from(base)
         self._suggest_network(calibration)
-        calibration.observe(frame)
+        if learn:
+            calibration.observe(frame)
         belief = calibration.belief
         count = calibration.count + self._count
         state = calibration.state

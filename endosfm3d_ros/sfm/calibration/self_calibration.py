@@ -33,6 +33,8 @@ class SelfCalibrationConfig:
     """Standard deviations are of log f and, for the principal point, shares of the width."""
 
     correlation: float = 3.0  # factor on covariances: errors of one point repeat in every view
+    rigid_variance: float = 0.13  # of whitened residuals that a scene leaves that keeps its shape
+    pliant: float = 1.0  # power of what is above it, as a factor on the deviations
     floor: float = 0.003  # of log f; distortion and rolling shutter leave no less
     drift: float = 0.005  # of log f, that a prior loses per window of views
     observable: float = 0.4  # share of the first sigma above which the first guess is kept
@@ -180,7 +182,9 @@ class SelfCalibration:
     def _learn(self, solved: Solved, width: int) -> None:
         """Judge a solution, and believe it as far as it goes."""
         c, self._structure = self.config, solved.structure
-        own = np.sqrt(np.diag(solved.covariance) * c.correlation)
+        # tissue that gives way leaves residuals, and bends the camera by more than they say
+        bent = max(1.0, solved.variance / c.rigid_variance) ** c.pliant
+        own = bent * np.sqrt(np.diag(solved.covariance) * c.correlation)
         sigma = np.maximum(own / (solved.structure.lens[0], width, width), c.floor)
         sigma = np.minimum(sigma, self._prior.sigma)
         self._past.append(LensBelief.of_lens(solved.structure.lens, sigma, width).mean)

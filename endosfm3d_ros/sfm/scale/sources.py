@@ -45,6 +45,8 @@ class ScaleSourcesConfig:
     path: int = 200  # poses over which camera and robot are compared
     least_motion: float = 0.004  # root mean square of the robot's positions in the window
     alike: int = 10  # neighbouring poses, of one key frame, share their error
+    least_poses: int = 20  # two independent ones: fewer fit any path exactly
+    explained: float = 0.75  # share of the robot's motion that the camera must show as well
     robot_sigma: float = 0.0002  # of one position of the robot
     shaft: ShaftConfig = field(default_factory=ShaftConfig)
 
@@ -105,12 +107,16 @@ class KinematicScale:
         x, y = mine - mine.mean(axis=0), theirs - theirs.mean(axis=0)
         moved = np.sqrt((y**2).sum(axis=1).mean())
         variance = (x**2).sum(axis=1).mean()
-        if moved < self.config.least_motion or variance <= 0:
+        few = len(x) < self.config.least_poses
+        if few or moved < self.config.least_motion or variance <= 0:
             return None
         U, D, Vt = np.linalg.svd(y.T @ x / len(x))
         S = np.array([1, 1, np.sign(np.linalg.det(U) * np.linalg.det(Vt))])
         factor = float(D @ S / variance)
         residual = y - factor * x @ (U @ np.diag(S) @ Vt).T
-        spread = np.sqrt((residual**2).sum(axis=1).mean() + self.config.robot_sigma**2)
+        unexplained = (residual**2).sum(axis=1).mean()
+        if unexplained > (1 - self.config.explained) * moved**2:
+            return None  # noise, or a pose that stands still: the paths are not the same
+        spread = np.sqrt(unexplained + self.config.robot_sigma**2)
         independent = max(1.0, len(x) / self.config.alike)
         return factor, float(spread / moved / np.sqrt(independent))

@@ -8,6 +8,7 @@ import numpy as np
 
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.geometry import se3
+from endosfm3d_ros.inputs.plausibility import DEPTH
 from endosfm3d_ros.runtime.worker import Background
 from endosfm3d_ros.sfm.depth.stereo import StereoConfig, StereoSource
 from endosfm3d_ros.sfm.scale.normaliser import MetricScale, ScaleConfig, ScaleNormaliser
@@ -64,6 +65,7 @@ class ScaleStage:
         self._applied = 1.0  # what depth and motion are multiplied by already
         self._looked: int | None = None  # stamp of the last look at the right eye
         self.estimate: ScaleEstimate | None = None
+        self._refused = ""  # why the newest estimate is not believed
 
     def normalise(self, depth: DepthMap) -> DepthMap:
         """Depth before tracking, in the units that a stream starts with."""
@@ -104,7 +106,7 @@ class ScaleStage:
             return 1.0
         self._observe_tools(frame, depth)
         self._observe_right_eye(raw or frame, depth, points)
-        self.estimate = self._metric.estimate()
+        self.estimate = self._plausible(self._metric.estimate(), depth)
         if self.estimate is None:
             return 1.0
         if self.estimate.source != ScaleSource.CONSTANT:
@@ -130,7 +132,26 @@ class ScaleStage:
 
     def notes(self) -> list[str]:
         """Sources that contradict each other, or fail."""
-        return self._metric.notes() + ([self._look.note] if self._look.note else [])
+        said = [note for note in (self._look.note, self._refused) if note]
+        return self._metric.notes() + said
+
+    def _plausible(self, found: ScaleEstimate | None, depth: DepthMap) -> ScaleEstimate | None:
+        """The estimate, unless it puts the tissue where no endoscope sees it.
+
+        What was believed before stays then, with a doubt that nobody knows.
+        """
+        if found is None or not depth.valid.any():
+            return found
+        median = 1e3 * float(np.median(depth.depth[depth.valid])) * found.factor / self._applied
+        if DEPTH.holds(median):
+            self._refused = ""
+            return found
+        looks = ": these look like millimetres for metres" if DEPTH.holds(1e-3 * median) else ""
+        self._refused = (
+            f"scale from {found.source.value} is not believed: it puts the tissue {median:g} mm "
+            f"away, {DEPTH} are accepted{looks}"
+        )
+        return None if self.estimate is None else replace(self.estimate, sigma=float("inf"))
 
     def _observe_robot(self, frame: Frame, pose: CameraPose) -> None:
         if frame.pose is None or not np.isfinite(frame.pose).all():

@@ -16,7 +16,7 @@ from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.sfm.features.sampling import depth_along
 from endosfm3d_ros.sfm.solvers.bundle import adjust
 from endosfm3d_ros.sfm.solvers.bundle_model import Bundle, BundleConfig, Observations
-from endosfm3d_ros.sfm.tracking.keyframes import Keyframe, Link, found_again, rotated
+from endosfm3d_ros.sfm.tracking.keyframes import Keyframe, Link, drift, found_again, rotated
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,8 @@ def _improved(
         mine[rows[i]] = se3.transform(bundle.T_view_world[i], solved)
         points[view.number] = mine
         own = rotated(bundle.pose_covariance[i], T[:3, :3])
-        covariance[view.number] = views[0].covariance + own
+        moved = se3.inverse(T) @ poses[0]
+        covariance[view.number] = views[0].covariance + own + (i > 0) * drift(views[0], moved)
     numbers = [view.number for view in views]
     cameras = {view.number: view.camera for view in views}
     return Improved(dict(zip(numbers, poses)), covariance, points, cameras, links)

@@ -15,6 +15,11 @@ from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.sfm.features.optical_flow import follow_through
 from endosfm3d_ros.types import DepthMap
 
+# What clips with true poses are off by, step by step, beyond what noise explains: the lens, the
+# pair and the shape of the surface are wrong in every frame alike.
+DRIFT, DRIFT_OF_ONE_EYE = 0.01, 0.03  # of the motion; one standard deviation
+STANDING = 0.0005  # of the distance, and rad; where nothing moves
+
 
 @dataclass(frozen=True)
 class Keyframe:
@@ -93,6 +98,17 @@ def found_again(
     )  # fmt: skip
     good &= np.linalg.norm(pixels - expected[index], axis=1) < gate
     return Link(index[good], pixels[good])
+
+
+def drift(host: Keyframe, T: np.ndarray) -> np.ndarray:
+    """(6, 6) covariance that a motion T (4x4) from a key frame has besides that of noise.
+
+    It is the same in every direction: sideways motion and rotation look alike.
+    """
+    distance = float(np.median(host.points[:, 2])) if len(host.points) else 1.0
+    share = DRIFT_OF_ONE_EYE if host.depth is None else DRIFT
+    motion = float(np.linalg.norm(T[:3, 3])) / distance + se3.rotation_angle(T)
+    return (share * motion + STANDING) ** 2 * np.diag([distance**2] * 3 + [1.0] * 3)
 
 
 def rotated(covariance: np.ndarray, R: np.ndarray) -> np.ndarray:

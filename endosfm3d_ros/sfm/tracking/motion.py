@@ -21,6 +21,7 @@ from endosfm3d_ros.sfm.features.sampling import depth_along
 from endosfm3d_ros.sfm.features.tracking_image import TrackingImage
 from endosfm3d_ros.sfm.scale.sources import NO_LANDMARKS, Landmarks
 from endosfm3d_ros.sfm.solvers.pose_refinement import refine_pose
+from endosfm3d_ros.sfm.tracking.bridge import bridged
 from endosfm3d_ros.sfm.tracking.depth_alignment import DepthAlignment
 from endosfm3d_ros.sfm.tracking.followed import FollowedPoints, ForeseenMotion, Tracked
 from endosfm3d_ros.sfm.tracking.keyframe_window import Improved, KeyframeWindow
@@ -35,8 +36,18 @@ from endosfm3d_ros.sfm.tracking.localisation import (
     view_of,
 )
 from endosfm3d_ros.sfm.tracking.motion_config import MotionConfig
-from endosfm3d_ros.sfm.tracking.odometry import accepted, held, plausible, tied
+from endosfm3d_ros.sfm.tracking.odometry import (
+    accepted,
+    adrift,
+    continued,
+    held,
+    plausible,
+    tied,
+    within,
+)
 from endosfm3d_ros.sfm.tracking.relocalisation import KeyframeMemory
+from endosfm3d_ros.sfm.tracking.rest import RestWatch
+from endosfm3d_ros.sfm.tracking.tissue_motion import TissueMotion
 from endosfm3d_ros.types import CameraPose, DepthMap, Frame, ScaleSource, TrackingState
 
 
@@ -69,6 +80,8 @@ class MotionTracker:
         self._window = KeyframeWindow(self.config.window)
         self._alignment = DepthAlignment()
         self._memory = KeyframeMemory(self.config.relocalisation)
+        self._tissue = TissueMotion(self.config.tissue)
+        self._rest = RestWatch(self.config.rest)
         self._adrift = 0  # key frames since a start anew, whose place in the map is a guess
         self._refinement.forget()
         self._keyframe: Keyframe | None = None
@@ -78,6 +91,7 @@ class MotionTracker:
         self._guessed = False  # whether the shape of the only key frame comes from one image
         self._next_refinement = np.inf  # px of flow
         self._lost = 0  # frames in a row
+        self._learns = True  # from this frame
         self._believed = 0  # stamp of the last frame that was not lost
         self._pose = CameraPose(
             np.eye(4), np.eye(4), np.zeros((6, 6)), TrackingState.INITIALISING, 0
@@ -89,6 +103,7 @@ class MotionTracker:
         depth: DepthMap,
         motion: np.ndarray | None = None,
         lens: PinholeCamera | None = None,
+        learn: bool = True,
     ) -> Tracked:
         """Pose of this frame's camera; where it cannot be found the last one is held as LOST.
 
@@ -100,8 +115,15 @@ class MotionTracker:
                 where it foretells them better than standing still does.
             lens: the camera that took the image, of any size, distorted where the image is; the
                 pinhole of `depth` if not given.
+            learn: whether the image is good enough for key frames to be made of it.
         """
-        pose = self._track(frame, depth, motion, lens or depth.camera)
+        self._learns = learn
+        self._track(frame, depth, motion, lens or depth.camera)
+        return self._tracked()
+
+    def _tracked(self) -> Tracked:
+        """The last frame, without what the tissue did, and at rest where the camera is."""
+        pose = self._rest.held(self._tissue.applied(self._pose), self._tissue.distance)
         return Tracked(pose, self._depth, self.landmarks)
 
     def _track(
@@ -110,7 +132,9 @@ class MotionTracker:
         c, relative = self.config, depth.scale == ScaleSource.RELATIVE
         sigma = c.relative_depth_sigma if relative else c.metric_depth_sigma
         view = view_of(TrackingImage.of(frame.image, c.max_width), lens, depth, sigma)
-        self._depth = self._alignment.apply(depth) if relative else depth
+        before, self._depth = self._depth, self._alignment.apply(depth) if relative else depth
+        if self._learns:
+            self._rest.look(frame, view.grey)
         # 1 start, or start anew
         if self._keyframe is None or self._keyframe.grey.shape != view.grey.shape:
             return self._start(view, frame)
@@ -126,12 +150,17 @@ class MotionTracker:
         if located is None and self._lost:
             located = self._recognised(view)
         if located is None:
-            return self._hold(frame)
+            return self._bridge(view, frame, before) or self._hold(frame)
         # 5 accept; depth of one eye takes the scale of the points
         self._accept(view, located)
         self._believed = frame.stamp
         if relative:
             self._align(view, depth)
+        if not self._learns:
+            return self._pose
+        self._tissue.observe(
+            frame.stamp, self._keyframe, located, view, self._pose, self._rest.resting
+        )
         # 6 replace the key frame when it is left behind
         if self._left_behind():
             if self._adrift:
@@ -139,9 +168,36 @@ class MotionTracker:
             else:
                 self._memory.remember(self._keyframe)
             self._make_keyframe(view, frame)
-            self._refine(self._window.snapshot())
-        else:
+            if not self._rest.resting:
+                self._refine(self._window.snapshot())
+        elif not self._rest.resting:  # at rest it is the tissue that moves: no parallax
             self._refine_structure(view)
+        return self._pose
+
+    def _bridge(self, view: View, frame: Frame, before: DepthMap) -> CameraPose | None:
+        """The pose from the last image alone, where a new piece of odometry begins; or None.
+
+        The piece is joined to the map where a place is recognised.
+        """
+        if self._lost:
+            return None
+        levels = self.config.localisation.levels
+        found = bridged(self._followed, before, view, self.config.bridge, levels)
+        if found is None:
+            return None
+        pose = continued(self._pose, found.T_current_previous, found.covariance, found.points)
+        if not within(self._pose, pose, self.config.max_step, self.config.max_turn):
+            return None
+        if not self._adrift:
+            self._memory.remember(self._keyframe)
+        earlier, self._pose = self._pose, pose
+        self._window.clear()
+        self._refinement.forget()
+        if not self._make_keyframe(view, frame):
+            self._pose = earlier
+            self._window.add(self._keyframe)
+            return None
+        self._adrift, self._believed = max(self._adrift, 1), frame.stamp
         return self._pose
 
     def _recognised(self, view: View) -> Located | None:
@@ -197,7 +253,9 @@ class MotionTracker:
             T = se3.scaled(self._T_camera_keyframe(), factor)
             self._window.rescale(factor)
             self._tie(T)
-        return Tracked(self._pose, self._depth, self.landmarks)
+        self._tissue.rescale(factor)
+        self._rest.rescale(factor)
+        return self._tracked()
 
     def _tie(self, T_camera_keyframe: np.ndarray) -> None:
         """Go on from the last pose of odometry with the newest key frame as it is now."""
@@ -225,11 +283,16 @@ class MotionTracker:
         self._followed = FollowedPoints()
         self._window.clear()
         self._refinement.forget()
-        if not self._make_keyframe(view, frame):
+        if not (self._learns and self._make_keyframe(view, frame)):
             pose = self._hold(frame)
             if self._keyframe is not None:  # of another image size: its window is gone
                 self._keyframe, self._adrift = None, max(self._adrift, 1)
             return pose
+        if self._lost:  # nobody knows how far the camera went meanwhile
+            distance = float(np.median(self._keyframe.points[:, 2]))
+            self._pose = adrift(self._pose, distance)
+            self._keyframe = replace(self._keyframe, covariance=self._pose.covariance)
+            self._window.views[-1] = self._keyframe
         self._lost, self._believed = 0, frame.stamp
         self._pose = replace(self._pose, state=TrackingState.TRACKING, inliers=len(self._followed))
         return self._pose

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from endosfm3d_ros.sfm.tracking.bridge import BridgeConfig
 from endosfm3d_ros.sfm.tracking.keyframe_window import WindowConfig
 from endosfm3d_ros.sfm.tracking.localisation import LocalisationConfig
 from endosfm3d_ros.sfm.tracking.relocalisation import RelocalisationConfig
+from endosfm3d_ros.sfm.tracking.rest import RestConfig
+from endosfm3d_ros.sfm.tracking.tissue_motion import TissueMotionConfig
 from endosfm3d_ros.sfm.tracking.two_view import TwoViewConfig
 
 
@@ -41,4 +44,7 @@ class MotionConfig:
     relocalisation: RelocalisationConfig = field(default_factory=RelocalisationConfig)
     two_view: TwoViewConfig | None = field(default_factory=TwoViewConfig)  # None: guess the shape
     localisation: LocalisationConfig = field(default_factory=LocalisationConfig)
+    bridge: BridgeConfig = field(default_factory=BridgeConfig)
+    rest: RestConfig = field(default_factory=RestConfig)
+    tissue: TissueMotionConfig = field(default_factory=TissueMotionConfig)
     window: WindowConfig = field(default_factory=WindowConfig)

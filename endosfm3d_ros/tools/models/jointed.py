@@ -9,14 +9,9 @@ import numpy as np
 from endosfm3d_ros.tools.articulated.family import FAMILY, JAW, REFERENCE, Kind
 from endosfm3d_ros.tools.articulated.model import SOURCE, JointedModel, jointed_model
 from endosfm3d_ros.tools.models.capsule import CapsuleSource, mean_color
-from endosfm3d_ros.tools.opjpo.jointed import (
-    JointedConfig,
-    JointedFit,
-    JointedPose,
-    JointedRefiner,
-    Prepared,
-)
+from endosfm3d_ros.tools.opjpo.jointed import JointedConfig, JointedFit, JointedRefiner
 from endosfm3d_ros.tools.opjpo.jointed_search import SearchConfig, searched
+from endosfm3d_ros.tools.opjpo.prepared import JointedPose, Prepared
 from endosfm3d_ros.tools.shapes.capsule_fit import CapsuleConfig
 from endosfm3d_ros.tools.types import ToolModel, ToolObservation, ToolPlacement
 
@@ -29,7 +24,7 @@ class SelectionConfig:
     stretched: int = 3  # kinds of which other lengths of the jaws are tried
     plausible: float = 0.06  # of merit below the best: such kinds are not excluded
     unusual: float = 0.02  # of merit, that jaws of another length must gain
-    least: float = 0.7  # merit of the best kind, below which it is none of them
+    least: float = 0.5  # merit of the best kind, below which it is none of them
     hysteresis: float = 0.015  # of merit, that another model must gain
     resolution: int = 160  # px of the window's larger side
     reach: int = 12  # points along what another kind would reach

@@ -55,6 +55,11 @@ def model_source(
 
         config = ReconstructionConfig(engine=engine or EngineSettings())
         return LrmSource(find_lrm(path), config)
+    if name == "mesh" and not path:
+        raise ConfigurationError(
+            "tool models 'mesh' need tool_model_path (--tool-model-path): a mesh file in metres, "
+            "or a folder of them"
+        )
     if name == "articulated":
         from endosfm3d_ros.tools.models.jointed import ArticulatedSource, SelectionConfig
 

@@ -8,15 +8,9 @@ import numpy as np
 
 from endosfm3d_ros.errors import InputError
 from endosfm3d_ros.tools.articulated.model import JointedModel
-from endosfm3d_ros.tools.opjpo.jointed import (
-    DOF,
-    JointedConfig,
-    JointedFit,
-    JointedPose,
-    JointedRefiner,
-    Prepared,
-)
+from endosfm3d_ros.tools.opjpo.jointed import JointedConfig, JointedFit, JointedRefiner
 from endosfm3d_ros.tools.opjpo.jointed_search import SearchConfig, searched
+from endosfm3d_ros.tools.opjpo.prepared import DOF, JointedPose, Prepared
 from endosfm3d_ros.tools.opjpo.scale import Scale
 from endosfm3d_ros.tools.opjpo.trust import TrustConfig, contradiction, doubts, unusable
 from endosfm3d_ros.tools.types import ToolObservation, ToolPlacement

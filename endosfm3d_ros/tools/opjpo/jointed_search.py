@@ -9,13 +9,8 @@ import numpy as np
 from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.tools.articulated.family import JAW
 from endosfm3d_ros.tools.articulated.model import JointedModel
-from endosfm3d_ros.tools.opjpo.jointed import (
-    JointedConfig,
-    JointedFit,
-    JointedPose,
-    JointedRefiner,
-    Prepared,
-)
+from endosfm3d_ros.tools.opjpo.jointed import JointedConfig, JointedFit, JointedRefiner
+from endosfm3d_ros.tools.opjpo.prepared import JointedPose, Prepared
 from endosfm3d_ros.tools.opjpo.target import MaskTarget
 from endosfm3d_ros.tools.shapes.capsule_fit import (
     CapsuleConfig,

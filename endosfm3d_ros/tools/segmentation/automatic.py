@@ -17,9 +17,9 @@ log = logging.getLogger(__name__)
 
 
 class AutomaticSource:
-    """Masks that come with the images; before the first of them those of a network, or of colour.
+    """Masks that come with the images; for images without one those of a network, or of colour.
 
-    Once a stream has brought a mask, nothing else is looked at: an image without one is unknown.
+    Masks that come more rarely than images are no reason to know nothing between them.
 
     Args:
         model: folder of a segmentation network; see `NetworkSource`.
@@ -57,8 +57,7 @@ class AutomaticSource:
 
     def segment(self, frame: Frame) -> ToolMask:
         """The mask of the frame by the source in use."""
-        if frame.tool_labels is not None:
-            self._chosen = self._given
+        self._chosen = self._own if frame.tool_labels is None else self._given
         return self._chosen.segment(frame)
 
 

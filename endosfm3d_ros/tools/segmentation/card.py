@@ -54,6 +54,7 @@ class ModelCard(BaseModel):
     activation: Literal["softmax", "sigmoid", "none"] = "softmax"  # none: probabilities already
     channels: tuple[str, ...] = ("tissue", TOOL)  # meaning of each output channel
     threshold: float = Field(0.5, gt=0, lt=1)  # of the probability
+    grey: bool = False  # whether it was trained on grey pictures too
     runs_code: bool = False  # the word without which a TorchScript program is not run
     licence: str = ""  # shown where the model is listed
 

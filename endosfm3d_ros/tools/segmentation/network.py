@@ -11,7 +11,7 @@ from endosfm3d_ros.engines import Engine, EngineSettings
 from endosfm3d_ros.engines.progress import Report
 from endosfm3d_ros.tools.segmentation.card import TOOL, ModelCard, find_model
 from endosfm3d_ros.tools.segmentation.network_engines import tool_engine
-from endosfm3d_ros.tools.segmentation.plausibility import implausible, unlit
+from endosfm3d_ros.tools.segmentation.plausibility import colourless, implausible, unlit
 from endosfm3d_ros.tools.segmentation.types import PARTS, ToolMask
 from endosfm3d_ros.types import Frame
 
@@ -53,6 +53,9 @@ class NetworkSource:
         """Tools in the image, with probabilities, and with parts where the network has them."""
         shape = frame.image.shape[:2]
         if reason := unlit(frame.image):
+            return ToolMask.unusable(shape, self.name, frame.stamp, reason)
+        if not self.card.grey and (reason := colourless(frame.image)):
+            reason += ", and the network was trained on coloured ones"
             return ToolMask.unusable(shape, self.name, frame.stamp, reason)
         outputs = self._engine.run({"image": as_tensor(frame.image, self.card)})
         if not all(np.isfinite(values).all() for values in outputs.values()):

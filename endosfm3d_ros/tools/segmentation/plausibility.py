@@ -11,6 +11,8 @@ MAX_SHARE = (
     0.85  # of the image; four instruments cover less than 60 %, an inverted mask covers more
 )
 
+LEAST_COLOUR = 8.0  # of 255, between the channels of a pixel
+
 
 def as_labels(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """(H, W) uint8 labels of an image of that size, 0 = tissue.
@@ -42,6 +44,16 @@ def implausible(mask: np.ndarray) -> str:
     if share > MAX_SHARE:
         return f"mask covers {share:.0%} of the image, at most {MAX_SHARE:.0%} is plausible"
     return ""
+
+
+def colourless(image: np.ndarray) -> str:
+    """Why an (H, W, 3) uint8 image has no colours to go by; empty where it has.
+
+    Compression leaves grey pictures a spread of a few levels; tissue has 40 and more.
+    """
+    pixels = image[::4, ::4].astype(np.int16)
+    spread = float(np.percentile(pixels.max(axis=2) - pixels.min(axis=2), 95))
+    return "" if spread >= LEAST_COLOUR else f"image is grey: its colours differ by {spread:.0f}"
 
 
 def unlit(image: np.ndarray) -> str:

@@ -136,7 +136,7 @@ class SceneViewer {
   // ---- where it is looked from ----
   overview() {
     this.looking = null;
-    this.focus = this.middle.slice(); this.turn = [-0.5, 0.45]; this.distance = 1.7 * this.extent;
+    this.focus = this.middle.slice(); this.turn = [-0.5, 0.45]; this.distance = 1.4 * this.extent;
     this.draw();
   }
 

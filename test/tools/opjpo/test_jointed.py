@@ -11,14 +11,9 @@ from endosfm3d_ros.geometry.camera import PinholeCamera
 from endosfm3d_ros.tools.articulated.family import FAMILY
 from endosfm3d_ros.tools.articulated.model import jointed_model
 from endosfm3d_ros.tools.models.jointed import ArticulatedSource
-from endosfm3d_ros.tools.opjpo.jointed import (
-    JointedConfig,
-    JointedPose,
-    JointedRefiner,
-    Prepared,
-    chained,
-)
+from endosfm3d_ros.tools.opjpo.jointed import JointedConfig, JointedRefiner
 from endosfm3d_ros.tools.opjpo.jointed_aligner import JointedAligner
+from endosfm3d_ros.tools.opjpo.prepared import JointedPose, Prepared, chained
 from endosfm3d_ros.tools.shapes.silhouette import overlap, silhouette
 from endosfm3d_ros.tools.types import ToolObservation, ToolPlacement
 

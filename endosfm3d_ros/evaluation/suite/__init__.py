@@ -1,0 +1,1 @@
+"""Many clips, played and summed up together."""

@@ -1,0 +1,1 @@
+"""Examples of nodes that use the scene: small enough to copy, tested like everything else."""
