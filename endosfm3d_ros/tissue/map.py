@@ -29,7 +29,12 @@ from endosfm3d_ros.tissue.camera.map_localisation import Localiser, MapInput
 from endosfm3d_ros.tissue.config import TissueConfig
 from endosfm3d_ros.tissue.coverage.cracks import without_cracks
 from endosfm3d_ros.tissue.coverage.densification import Place
-from endosfm3d_ros.tissue.coverage.fusion import carve_free_space, fuse_depth, note_seen
+from endosfm3d_ros.tissue.coverage.fusion import (
+    carve_free_space,
+    fuse_depth,
+    keep_clear_colors,
+    note_seen,
+)
 from endosfm3d_ros.tissue.coverage.growth import grow, seed
 from endosfm3d_ros.tissue.coverage.maintenance import maintain
 from endosfm3d_ros.tissue.deformation.graph import DeformationGraph
@@ -250,6 +255,7 @@ class TissueMap:
             visible = project(view, c.fusion.surface)
             self.frame += 1
             note_seen(store, visible, given.seen, self.frame)
+            keep_clear_colors(store, visible, given.seen)
             fuse_depth(store, visible, given.seen, self.T_map_camera, given.noise, c.fusion)
             carve_free_space(store, visible, given.seen, given.noise, c.fusion)
         # 9 new Gaussians where tissue came into view, filled-in ones where it stays hidden

@@ -42,6 +42,8 @@ SHAPES: dict[str, tuple[int | str, ...]] = {
     "map_keyframe_poses": ("views", 4, 4),
     "map_keyframe_depths": ("views",),
 }
+# What a Gaussian looked like away from instruments matters for the next seconds only.
+KEPT = {name: kind for name, kind in FIELDS.items() if name != "clear_colors"}
 INDICES = ("gaussian_node_index", "graph_edges", "graph_cut")  # of graph nodes
 
 
@@ -64,7 +66,7 @@ def map_arrays(tissue: TissueMap) -> dict[str, np.ndarray]:
     if tissue.graph is None:
         raise InputError("the tissue map is empty: it can be saved after its first frame")
     alive = tissue.store.alive
-    arrays = {GAUSSIANS + name: tissue.store.view(name)[alive] for name in FIELDS}
+    arrays = {GAUSSIANS + name: tissue.store.view(name)[alive] for name in KEPT}
     arrays |= {GRAPH + name: np.array(value) for name, value in tissue.graph.state().items()}
     return arrays | {MAP + name: np.array(value) for name, value in tissue.state().items()}
 
@@ -106,7 +108,7 @@ def _restored(path: Path, arrays: dict[str, np.ndarray], config: TissueConfig | 
             f"{path} holds {len(rows['means'])} Gaussians: accepted are as many as the capacity, "
             f"{tissue.store.capacity}"
         )
-    tissue.store.add(rows)
+    tissue.store.add(rows | {"clear_colors": rows["colors"]})
     graph = DeformationGraph.restored(_with_prefix(arrays, GRAPH), tissue.config.graph)
     tissue.restore(_with_prefix(arrays, MAP), graph)
     return tissue
@@ -118,7 +120,7 @@ def _check(path: Path, arrays: dict[str, np.ndarray]) -> None:
     Raises:
         InputError: something is missing, or is not what the next frame could use.
     """
-    shapes = {GAUSSIANS + name: ("count", *shape) for name, (shape, _) in FIELDS.items()} | SHAPES
+    shapes = {GAUSSIANS + name: ("count", *shape) for name, (shape, _) in KEPT.items()} | SHAPES
     sizes: dict[str, int] = {}
     for name, axes in shapes.items():
         value = arrays.get(name)

@@ -17,6 +17,7 @@ class ValidityConfig:
 
     tool_margin_geometry: int = 6  # depth bleeds over the edge of an instrument
     tool_margin_color: int = 1  # motion blur along its edge
+    tool_margin_clear: int = 6  # shadows and reflections beside an instrument
     tool_rim: int = 5  # so far from it, pixels that look more like it than like tissue are withheld
     rim_window: int = 41  # side of the neighbourhood whose colours are compared
     highlight: float = 0.9  # darkest channel; highlights move with the lamp, not with the tissue
@@ -38,6 +39,7 @@ class Observation:
     confidence: np.ndarray  # (h, w) float32 0..1
     geometry: np.ndarray  # (h, w) bool: motion may be measured here
     color: np.ndarray  # (h, w) bool: colour may be taken from here
+    clear: np.ndarray  # (h, w) bool: ... and it is the tissue's own, no instrument is near
     tool: np.ndarray  # (h, w) bool: an instrument hides the tissue
 
 
@@ -68,8 +70,10 @@ def observe(
     brightest, darkest = _extremes(small)
     lit = brightest > 255 * config.dark
     color = ~_grown(tool, config.tool_margin_color) & lit
+    clear = color
     if tool.any():
         color &= ~_tool_like(small, tool, config)
+        clear = color & ~_grown(tool, config.tool_margin_clear)
     # 2 highlights have a colour but neither depth nor motion
     highlight = _grown(darkest > 255 * config.highlight, config.highlight_margin)
     geometry = ~_grown(tool, config.tool_margin_geometry) & lit & ~highlight
@@ -87,6 +91,7 @@ def observe(
         confidence=confidence,
         geometry=geometry,
         color=color,
+        clear=clear,
         tool=tool,
     )
 

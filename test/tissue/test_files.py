@@ -10,8 +10,7 @@ import pytest
 from endosfm3d_ros.errors import ConfigurationError, InputError
 from endosfm3d_ros.files.ply import read_ply
 from endosfm3d_ros.tissue.map import TissueMap
-from endosfm3d_ros.tissue.map_file import load_map, save_map
-from endosfm3d_ros.tissue.store.gaussians import FIELDS
+from endosfm3d_ros.tissue.map_file import KEPT, load_map, save_map
 from endosfm3d_ros.tissue.store.splat_file import read_splats, write_splats
 
 
@@ -28,7 +27,7 @@ def test_a_saved_map_is_the_same_and_goes_on_the_same(grown, sheets, feeding, co
     save_map(path, grown)
     loaded = load_map(path, config)
     alive = grown.store.alive
-    for name in FIELDS:
+    for name in KEPT:
         np.testing.assert_array_equal(loaded.store.view(name), grown.store.view(name)[alive])
     for name, value in grown.graph.state().items():
         np.testing.assert_array_equal(loaded.graph.state()[name], value)

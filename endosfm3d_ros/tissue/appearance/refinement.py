@@ -17,6 +17,8 @@ from endosfm3d_ros.tissue.appearance.rendering import Rendering, back_project, r
 from endosfm3d_ros.tissue.observation import Observation, Replay
 from endosfm3d_ros.tissue.store.gaussians import GaussianStore
 
+SURROUNDINGS = 5  # px
+
 
 @dataclass(frozen=True)
 class RefinementConfig:
@@ -149,8 +151,22 @@ class Refiner:
             store, target.camera, T_map_camera, target.rgb, target.weight, self.config.sharpness
         )
         gain = self.config.gain * (mass > self.config.min_mass).astype(np.float32)
+        gain *= _believed(view, target.weight)
         store.view("colors")[:] += gain[:, None] * residual
         return view
+
+
+def _believed(view: Rendering, weight: np.ndarray) -> np.ndarray:
+    """(N,) float32 0..1: how far the surroundings of every Gaussian's centre are believed.
+
+    Of a Gaussian whose footprint is withheld but for its tail, the few pixels of the tail say next
+    to nothing. A whole step from them, frame after frame, ends in colours that no image ever had:
+    dark specks under instruments.
+    """
+    share = np.square(cv2.blur(weight, (SURROUNDINGS, SURROUNDINGS)))
+    height, width = weight.shape
+    column, row = np.rint(view.pixels).astype(np.int64).T
+    return share[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)]
 
 
 def coarse_target(seen: Observation) -> Target:

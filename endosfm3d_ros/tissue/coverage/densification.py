@@ -138,6 +138,7 @@ def densify(
     points = _on_rays(pixels, surface.depth[row, column], camera)
     size = config.spread * spacing * points[:, 2] / camera.fx
     R = place.T_map_camera[:3, :3].astype(np.float32)
+    colors = _smoothly(surface.rgb, pixels)
     means = points @ R.T + place.T_map_camera[:3, 3].astype(np.float32)
     index, weight = graph.bind(means)
     store.add(
@@ -146,7 +147,8 @@ def densify(
             "quats": facing(_normals(surface.smooth, row, column, camera, config) @ R.T),
             "scales": size[:, None] * np.array([1, 1, config.flatness], np.float32),
             "opacities": np.full(len(row), config.opacity, np.float32),
-            "colors": _smoothly(surface.rgb, pixels),
+            "colors": colors,
+            "clear_colors": colors,
             "weights": surface.weight[row, column],
             "born": np.full(len(row), place.frame, np.int32),
             "seen": np.full(len(row), place.frame, np.int32),

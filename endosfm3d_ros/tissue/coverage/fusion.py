@@ -11,6 +11,8 @@ from endosfm3d_ros.tissue.appearance.visibility import Visibility
 from endosfm3d_ros.tissue.observation import DepthNoise, Observation
 from endosfm3d_ros.tissue.store.gaussians import GaussianStore
 
+UNSURE = np.ones((3, 3), np.uint8)  # px around instruments whose colours are not believed
+
 
 @dataclass(frozen=True)
 class FusionConfig:
@@ -49,6 +51,23 @@ def fuse_depth(
     centre = T_map_camera[:3, 3].astype(np.float32)
     store.means[slots] += (gain * step[used])[:, None] * (store.means[slots] - centre)
     store.weights[slots] = np.minimum(store.weights[slots] + worth, config.largest_weight)
+
+
+def keep_clear_colors(store: GaussianStore, visible: Visibility, seen: Observation) -> None:
+    """What goes under an instrument looks there as it did before the instrument came near.
+
+    Beside instruments tissue is dark with their shadow and blurred into metal. The map follows the
+    image in that, but only as long as it is seen.
+    """
+    if not seen.tool.any():
+        store.clear_colors[visible.slots] = store.colors[visible.slots]
+        return
+    row, column = visible.row, visible.column
+    clear = visible.slots[visible.surface & seen.clear[row, column]]
+    store.clear_colors[clear] = store.colors[clear]
+    # instruments with their margin; elsewhere colours are withheld for other reasons
+    hidden = visible.slots[cv2.dilate(seen.tool.astype(np.uint8), UNSURE)[row, column] > 0]
+    store.colors[hidden] = store.clear_colors[hidden]
 
 
 def measured_support(

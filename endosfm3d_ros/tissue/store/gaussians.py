@@ -16,6 +16,7 @@ FIELDS: dict[str, tuple[tuple[int, ...], type]] = {
     "scales": ((3,), np.float32),  # standard deviations, metres
     "opacities": ((), np.float32),  # 0..1; 0 is an empty slot
     "colors": ((3,), np.float32),  # RGB 0..1
+    "clear_colors": ((3,), np.float32),  # as last seen away from instruments; else as planted
     "weights": ((), np.float32),  # observations that the position is worth
     "born": ((), np.int32),  # frame that created it
     "seen": ((), np.int32),  # last frame that saw it
@@ -40,6 +41,7 @@ class GaussianStore:
     scales: np.ndarray
     opacities: np.ndarray
     colors: np.ndarray
+    clear_colors: np.ndarray
     weights: np.ndarray
     born: np.ndarray
     seen: np.ndarray
