@@ -22,6 +22,7 @@ RUN = {
 DEPTH = {
     "abs_rel_median_scaled", "abs_rel_mean_inverse_scaled", "coverage", "rmse_log", "delta1",
     "delta2", "delta3", "abs_rel_affine", "delta1_affine", "relief", "flicker",
+    "sq_rel_mm_median_scaled", "rmse_mm_median_scaled",
 }  # fmt: skip
 BASELINES = {
     f"{baseline}_{measure}"

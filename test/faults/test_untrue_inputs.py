@@ -48,13 +48,16 @@ def test_late_images_are_said_to_be_late_and_give_no_clearance(well, seconds):
     """Row: images that arrive 5 s or 60 s late were said to be 0.19 s old."""
     assert well.play(PATIENCE, late=seconds, until=lambda: well.says("s after their stamps", ERROR))
     begin = well.mark()
-    assert well.play(PATIENCE, late=seconds, until=lambda: well.mark() > begin + 20)
+
+    def said() -> bool:  # stamps that jump back begin a new scene, which has no delay at first
+        delay = well.status.input_delay_s == pytest.approx(seconds, abs=1.0)
+        return well.mark() > begin + 20 and delay and "old" in well.grade("depth")[1]
+
+    assert well.play(PATIENCE, late=seconds, until=said)
     late = well.clearances[begin:]
     assert not any(message.valid for message in late)
     assert max(message.age for message in late) > seconds - 0.1
-    assert well.status.input_delay_s == pytest.approx(seconds, abs=1.0)
     assert well.grade("clearance")[0] == well.grade("pose")[0] == INVALID
-    assert "old" in well.grade("depth")[1]
 
 
 class Frozen:

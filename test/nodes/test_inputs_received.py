@@ -80,9 +80,13 @@ def test_a_calibration_that_comes_after_many_images_begins_a_metric_scene(listen
     sender = Sender(stream, pictures)
     assert sender.send_until(lambda: len(stream.frames) > 2)
     assert stream.frames[-1].camera is None and stream.frames[-1].stereo is None
-    for topic, info in zip(INFOS, infos(RIG)):
-        stream.publish(topic, info, sender.stamp)
-    assert sender.send_until(lambda: stream.frames[-1].stereo is not None)
+
+    def calibrated() -> bool:
+        for topic, info in zip(INFOS, infos(RIG)):
+            stream.publish(topic, info, sender.stamp)
+        return stream.frames[-1].stereo is not None
+
+    assert sender.send_until(calibrated)
     assert stream.better == ["metric depth has become available"]
     assert stream.frames[-1].stereo.baseline == pytest.approx(RIG.baseline)
     assert stream.frames[-1].right_image is not None
