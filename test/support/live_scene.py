@@ -108,8 +108,8 @@ class LiveScene:
         )
 
     def is_well(self) -> bool:
-        """Whether clearance is valid now."""
-        return bool(self.clearances) and self.clearances[-1].valid
+        """Whether some clearance of the last two images is valid."""
+        return any(message.valid for message in self.clearances[-4:])
 
     def newest_depth(self) -> int:
         """Stamp of the newest depth in nanoseconds."""
