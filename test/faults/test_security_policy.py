@@ -41,7 +41,8 @@ def test_the_policy_is_what_the_node_opens(start_node, probe):
         ask = getattr(probe.node, f"get_{what}_names_and_types_by_node")
         return {name for name, _ in ask("endosfm3d", "/")}
 
-    assert probe.wait(lambda: opened("subscriber") | ELSEWHERE == allowed("topics", "subscribe"))
+    said = allowed("topics", "subscribe")
+    assert probe.wait(lambda: opened("subscriber") | ELSEWHERE == said, 60.0), opened("subscriber")
     assert opened("publisher") == allowed("topics", "publish")
     assert opened("service") == allowed("services", "reply")
     assert opened("client") == set()
