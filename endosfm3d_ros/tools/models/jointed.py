@@ -69,23 +69,6 @@ class ArticulatedSource:
         model, merit = self._chosen(observation)
         return model if merit > self.config.least else self._capsule.model(observation)
 
-    def _chosen(self, observation: ToolObservation) -> tuple[JointedModel, float]:
-        """The best model and its merit."""
-        ranked = self.candidates(observation)
-        best = ranked[0]
-        others = [c for c in ranked[1:] if c.fit.merit > best.fit.merit - self.config.plausible]
-        T = np.eye(4)
-        T[:3, :3], T[:3, 3] = best.fit.pose.R, best.fit.pose.position
-        color = np.full(best.model.vertices.shape, mean_color(observation), np.uint8)
-        model = replace(
-            best.model,
-            birth=T,
-            birth_joints=best.fit.pose.joints,
-            maybe=self._reaches(best, others),
-            colors=color,
-        )
-        return model, best.fit.merit
-
     def better(
         self, observation: ToolObservation, model: ToolModel, placement: ToolPlacement
     ) -> ToolModel | None:
