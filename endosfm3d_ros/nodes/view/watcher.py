@@ -103,14 +103,13 @@ class Watcher:
 
     def _image_of_pipeline(self) -> tuple[str, str]:
         """(topic, type) of the first image that the pipeline listens to; empty where unknown."""
-        head, _, name = self._pipeline.rpartition("/")
-        try:
-            heard = self._node.get_subscriber_names_and_types_by_node(name, head or "/")
-        except Exception:  # rclpy raises its own kind where there is no such node yet
-            return "", ""
-        for topic, kinds in sorted(heard):
-            if kinds[0] in KINDS and not any(word in topic for word in NOT_THE_EYE):
-                return topic, kinds[0]
+        # By topic: the graph may still hold a node of the same name that has ended.
+        for topic, kinds in sorted(self._node.get_topic_names_and_types()):
+            if kinds[0] not in KINDS or any(word in topic for word in NOT_THE_EYE):
+                continue
+            for end in self._node.get_subscriptions_info_by_topic(topic):
+                if f"{end.node_namespace.rstrip('/')}/{end.node_name}" == self._pipeline:
+                    return topic, kinds[0]
         return "", ""
 
     # --- what comes -----------------------------------------------------------------------------
