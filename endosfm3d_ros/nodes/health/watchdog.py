@@ -67,21 +67,32 @@ class Watchdog:
         findings = self._findings(monotonic())
         for note in self._health.update.report.notes if self._health.update else ():
             self._guard.warn_once(note)
-        known, self._known = self._known, {(found.part, found.level) for found in findings}
-        grades = [int(grade.worth) for grade in self._health.grades(monotonic())]
-        if self._known != known:
-            new = [found for found in findings if (found.part, found.level) not in known]
-            self._say(new, well=not findings)
-            if any(found.level == Level.ERROR for found in new):
-                self._beside.error_began()
-        if self._known != known or self._graded != grades:
-            self._graded = grades
-            self.report()
+        if self._notice(findings):
+            self._publish(findings)
 
     def report(self) -> None:
         """Publish PipelineStatus and diagnostics."""
+        findings = self._findings(monotonic())
+        self._notice(findings)
+        self._publish(findings)
+
+    def _notice(self, findings: list[Finding]) -> bool:
+        """Whether these differ from what was said; logged before anybody hears of them."""
+        known, self._known = self._known, {(found.part, found.level) for found in findings}
+        graded, self._graded = self._graded, self._grades()
+        if self._known == known:
+            return self._graded != graded
+        new = [found for found in findings if (found.part, found.level) not in known]
+        self._say(new, well=not findings)
+        if any(found.level == Level.ERROR for found in new):
+            self._beside.error_began()
+        return True
+
+    def _grades(self) -> list[int]:
+        return [int(grade.worth) for grade in self._health.grades(monotonic())]
+
+    def _publish(self, findings: list[Finding]) -> None:
         now = monotonic()
-        findings = self._findings(now)
         dropped = self._dropped + self._live.state.dropped
         message = status.status_message(self._health, self._before, findings, now, dropped)
         message.expected_rate_hz = self._expected
