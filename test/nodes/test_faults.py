@@ -52,7 +52,9 @@ def test_a_stalled_camera_is_a_warning_then_an_error_and_recovers(start_node, pr
     probe.send_image(image, START + 9)
     assert probe.answered(START + 9)
     # One image is stale again soon: that it was not at some time since is what can be asked for.
-    assert probe.wait(lambda: any("stale" not in m.message for m in probe.messages["status"][heard:]))
+    assert probe.wait(
+        lambda: any("stale" not in m.message for m in probe.messages["status"][heard:])
+    )
 
 
 def test_without_any_image_one_warning_names_topic_type_and_reliability(start_node, probe):
