@@ -97,6 +97,13 @@ def evaluate(
             "clips in its subfolder of the clip's name."
         ),
     ] = None,
+    inject: Annotated[
+        str,
+        typer.Option(
+            help="Of depth, pose, mask, K: the clip's reference in place of the estimate, in every "
+            "combination, as one table: where does the error come from?"
+        ),
+    ] = "",
     table: Annotated[
         str, typer.Option(help="Also print tables of all clips: md, latex or csv.")
     ] = "",
@@ -144,8 +151,18 @@ def evaluate(
         return
     if not clips:
         raise ConfigurationError(f"a recording is needed: {SOURCE_HELP}")
-    require_table(table)
+    if table:
+        from endosfm3d_ros.evaluation.tables import written
+
+        written([], table)  # another form is refused before anything runs
     names = [name.strip() for name in what.split(",")]
+    if inject:
+        from endosfm3d_ros.cli import injection
+
+        tools = tools_protocol(tool_models, tool_model_path, align, lpips_weights)
+        config = configuration(names, depth_source, intrinsics, mode, masks, tools, True)
+        injection.run(clips, config, inject, inputs, table or "md", json_file)
+        return
     reports = []
     for clip in clips:
         own = str(clip / "tools") if (clip / "tools").is_dir() else ""
@@ -167,7 +184,7 @@ def evaluate(
         each = [report.as_json() for report in reports]
         write_json(each[0] if len(each) == 1 else each, json_file)
     if table:
-        from endosfm3d_ros.evaluation.tables import tables_of, written
+        from endosfm3d_ros.evaluation.tables import tables_of
 
         print(written(tables_of(reports, peers), table), end="")
 
@@ -177,14 +194,6 @@ def _folder_of(clip: Path, clips: list[Path], folder: Path | None) -> Path | Non
     return folder / clip.name if folder and len(clips) > 1 else folder
 
 
-def require_table(form: str) -> None:
-    """Raises ConfigurationError for a form of tables that there is not."""
-    from endosfm3d_ros.evaluation.tables import written
-
-    if form:
-        written([], form)
-
-
 def configuration(
     what: list[str],
     depth_source: str,
@@ -192,6 +201,7 @@ def configuration(
     mode: str,
     masks: str,
     tools: ToolsProtocol,
+    looks_for_tools: bool = False,
 ) -> EvaluationConfig:
     """The settings that the options stand for; each checks its own values.
 
@@ -206,6 +216,7 @@ def configuration(
 
     live, unique = mode == "live", tuple(dict.fromkeys(name for name in what if name))
     given = masks == "reference"
+    looks_for_tools |= bool({"masks", "tools", "cloud"} & set(unique))
     needs_map = bool({"tools", "cloud"} & set(unique)) or (live and "tissue" in unique)
     source = "topic" if given else masks
     stage = ToolsConfig(source, tools.models, tools.model_path, tools.alignment, in_background=live)
@@ -215,7 +226,7 @@ def configuration(
             intrinsics=IntrinsicsConfig(mode=intrinsics),
             background=live,
         ),
-        tools=stage if {"masks", "tools", "cloud"} & set(unique) else None,
+        tools=stage if looks_for_tools else None,
         tissue=TissueConfig() if needs_map else None,
     )
     return EvaluationConfig(

@@ -21,6 +21,12 @@ from endosfm3d_ros.evaluation.parts.tissue import TissuePart
 from endosfm3d_ros.evaluation.parts.tools import ToolsPart
 from endosfm3d_ros.evaluation.report import Report
 from endosfm3d_ros.evaluation.runs.given_masks import GivenMasks
+from endosfm3d_ros.evaluation.runs.injection import (
+    InjectedFrames,
+    InjectedPipeline,
+    Injection,
+    require_references,
+)
 from endosfm3d_ros.evaluation.runs.playback import OnFrame, Played, play_live, play_offline
 from endosfm3d_ros.evaluation.runs.predictions import Predictions
 from endosfm3d_ros.evaluation.runs.tools import ToolsProtocol
@@ -64,6 +70,12 @@ class EvaluationConfig:
     pictures: Path | None = None  # folder for pictures of the parts that make some
     protocol: DepthProtocol | None = None  # of depth; None scores every reference value
     predictions: Path | None = None  # files of another method, scored in place of the pipeline
+    injection: Injection | None = None  # references in place of estimates
+
+    @property
+    def pipeline_settings(self) -> PipelineConfig:
+        """Of the pipeline, with what is injected."""
+        return self.injection.settings(self.pipeline) if self.injection else self.pipeline
 
     def __post_init__(self) -> None:
         accepted = f"accepted are {', '.join(PARTS)}"
@@ -80,12 +92,25 @@ class EvaluationConfig:
             raise ConfigurationError(
                 f"--predictions: of the parts {', '.join(FROM_FILES)} can be scored from files"
             )
+        if self.injection is not None:
+            self._require_injectable()
         if not self.what:
             raise ConfigurationError(f"evaluation of nothing: {accepted}")
         if self.mode not in get_args(Mode):
             raise ConfigurationError(
                 f"evaluation mode {self.mode!r}: accepted are {', '.join(get_args(Mode))}"
             )
+
+    def _require_injectable(self) -> None:
+        if self.mode != "offline" or self.predictions is not None or self.given_masks:
+            raise ConfigurationError(
+                "--inject needs --mode offline, and neither --predictions nor --masks reference"
+            )
+        for part, injected in ((TissuePart.name, "pose"), (MasksPart.name, "mask")):
+            if part in self.what and injected in self.injection.names:
+                raise ConfigurationError(
+                    f"--inject {injected}: the part {part} cannot take it; leave one of them out"
+                )
 
 
 def evaluate(
@@ -101,13 +126,12 @@ def evaluate(
     Raises:
         InputError: the clip has no frames, or the depth source cannot work on one.
     """
-    given = config.predictions
-    pipeline = Pipeline(config.pipeline) if given is None else Predictions(given, sequence)
+    pipeline, frames = _pipeline_and_frames(sequence, config)
     live = config.mode == "live"
-    parts = [_part(name, sequence, pipeline, config) for name in config.what]
+    asked = sequence if config.injection is None else frames
+    parts = [_part(name, asked, pipeline, config) for name in config.what]
     observer = Observer(parts, len(sequence), settle=not live)
     play: Callable[..., Played] = play_live if live else play_offline
-    frames = GivenMasks(sequence) if config.given_masks else sequence
     played = play(frames, pipeline, observer.updated, on_frame)
     if not played.processed:
         raise InputError(f"{sequence.name} has no frames")
@@ -115,6 +139,21 @@ def evaluate(
         part.settle()
     pipeline.close()
     return observer.report(sequence, config.mode, pipeline, played)
+
+
+def _pipeline_and_frames(
+    sequence: Sequence, config: EvaluationConfig
+) -> tuple[Pipeline | Predictions, Sequence]:
+    """What answers, and what it is asked about."""
+    if config.predictions is not None:
+        return Predictions(config.predictions, sequence), sequence
+    if config.injection is not None:
+        require_references(sequence, config.injection)
+        frames = InjectedFrames(sequence, config.injection)
+        poses = config.injection.pose
+        return InjectedPipeline(config.pipeline_settings, sequence, poses), frames
+    frames = GivenMasks(sequence) if config.given_masks else sequence
+    return Pipeline(config.pipeline), frames
 
 
 def _part(name: str, sequence: Sequence, pipeline: Pipeline, config: EvaluationConfig) -> Part:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,6 +27,15 @@ SHOWN = {  # measures of a part that a table has; every one stands in the JSON
     "masks": ("iou_mean", "dice_mean"),
     "tools": ("iou_mean", "psnr", "ssim", "lpips"),
 }  # fmt: skip
+INJECTED = {  # measures that tell most when references take the place of estimates
+    "depth": ("abs_rel_metric", "abs_rel_median_scaled"),
+    "pose": ("ate_se3_mm", "ate_sim3_of_path", "rpe_rot_deg"),
+    "intrinsics": ("focal_rel_err",),
+    "masks": ("iou_mean",),
+    "tissue": ("p1_psnr", "p2_psnr", "depth_median_rel_err"),
+    "tools": ("iou_mean", "pose_err_mm", "clearance_err_mm"),
+    "cloud": ("covered", "covered_tissue", "covered_hidden", "covered_tools"),
+}
 LONGEST = 8  # columns of a part that has no list of its own
 
 
@@ -75,6 +84,29 @@ def tables_of(reports: Sequence[Report], peers: bool = False) -> list[Table]:
         if found:
             tables.append(_theirs(part, found))
     return tables
+
+
+def injection_table(rows: Mapping[str, Sequence[Report]]) -> Table:
+    """A row for each combination of references, with means over its clips.
+
+    Args:
+        rows: what was injected -> reports of the same clips.
+    """
+    means: dict[str, dict[str, float]] = {}
+    for injected, reports in rows.items():
+        means[injected] = {}
+        for part, names in INJECTED.items():
+            for name in names:
+                values = [r.scores[part].values.get(name) for r in reports if r.scores.get(part)]
+                known = [value for value in values if isinstance(value, float)]
+                if known:
+                    means[injected][f"{part} {name}"] = float(np.mean(known))
+    shown = [
+        f"{part} {name}" for part, names in INJECTED.items() for name in names
+        if any(f"{part} {name}" in row for row in means.values())
+    ]  # fmt: skip
+    body = tuple((name, *(_text(row.get(key)) for key in shown)) for name, row in means.items())
+    return Table("references in place of estimates", ("reference of", *shown), body)
 
 
 def _unique(k: int, reports: Sequence[Report]) -> str:

@@ -94,6 +94,15 @@ def test_the_robot_gives_the_factor_in_any_frame():
     assert abs(np.log(found[0] / 2.5)) < 3 * found[1]
 
 
+@pytest.mark.parametrize("axis", [(0.0, 0.0, np.pi), (np.pi, 0.0, 0.0)])
+def test_a_turn_by_180_degrees_between_arm_and_camera_does_not_change_the_factor(axis):
+    """An endoscope may be inserted upside down, and the arm may look along -z: places count."""
+    turn, kinematics = se3.from_vectors(axis, (0.0, 0.0, 0.0)), KinematicScale()
+    for T in path():
+        found = kinematics.add(se3.from_rotation(T[:3, :3], T[:3, 3] / 2.5), T @ turn)
+    assert found[0] == pytest.approx(2.5, rel=1e-6)
+
+
 @pytest.mark.parametrize("noise", [0.005, 0.02])
 def test_a_robot_with_noise_above_its_motion_gives_nothing(noise):
     """Row: kinematics with 20 mm of noise made 5.2 m of 42 mm, at a stated 1.7 %."""

@@ -27,6 +27,7 @@ ARGUMENTS = {
     "camera_ns": ("/endoscope/left", "namespace of the left (or only) eye's image_raw"),
     "right_ns": ("", "namespace of the right eye; empty: camera_ns with left replaced by right"),
     "image_topic": ("image_raw", "image topic within camera_ns and right_ns"),
+    "image_layout": ("", "what a picture holds: single, side_by_side, top_bottom, .."),
     "tool_mask": ("", "topic of instrument labels; empty: tool_mask within camera_ns"),
     "depth_in": ("depth_in", "topic of external depth"),
     "endoscope_pose": ("endoscope_pose", "topic of the endoscope's measured_cp"),
@@ -60,7 +61,9 @@ VIEW = (
     "sys.argv[0] = 'endosfm3d'; from endosfm3d_ros.cli.main import main; main()"
 )
 BOOLEANS = ("use_sim_time", "tissue_map", "autostart")  # parameters of the node
-WORDS = ("depth_source", "scale_source", "device", "quality", "tools", "camera_frame_id")
+WORDS = (
+    "depth_source", "scale_source", "device", "quality", "tools", "camera_frame_id", "image_layout",
+)  # fmt: skip
 LEVELS = ("debug", "info", "warn", "error", "fatal")
 
 
@@ -244,19 +247,26 @@ def transport(large: bool, share: Path, environment: Mapping[str, str]) -> dict[
     return {VARIABLE: str(share / "config" / "fastdds.xml")}
 
 
-def refuse_unknown_arguments(argv: Iterable[str], command: Iterable[str] = sys.argv) -> None:
+def refuse_unknown_arguments(
+    argv: Iterable[str],
+    command: Iterable[str] = sys.argv,
+    file: str = FILE,
+    accepted: Iterable[str] = ARGUMENTS,
+) -> None:
     """A misspelt argument would be ignored. Included files hear what is meant for others.
 
     Args:
         argv: `name:=value` as they were given.
-        command: of the process; whether it names this launch file.
+        command: of the process; whether it names the launch file.
+        file: name of the launch file.
+        accepted: names of its arguments.
 
     Raises:
         ConfigurationError: a name that this launch file does not have, with the nearest one.
     """
-    if not any(Path(word).name == FILE for word in command):
+    if not any(Path(word).name == file for word in command):
         return
     for name in (word.partition(":=")[0] for word in argv if ":=" in word):
-        if name not in ARGUMENTS:
-            near = get_close_matches(name, ARGUMENTS, 1, 0.0)[0]
+        if name not in accepted:
+            near = get_close_matches(name, accepted, 1, 0.0)[0]
             raise ConfigurationError(f"unknown argument '{name}': did you mean '{near}'?")
