@@ -47,8 +47,8 @@ def bag(tmp_path_factory) -> Path:
     return folder / "bag"
 
 
-def launch_file() -> str:
-    return str(Path(get_package_share_directory("endosfm3d_ros"), "launch", "pipeline.launch.py"))
+def launch_file(name: str = "pipeline.launch.py") -> str:
+    return str(Path(get_package_share_directory("endosfm3d_ros"), "launch", name))
 
 
 @launch_pytest.fixture
@@ -82,8 +82,8 @@ def ros2_launch(tmp_path) -> Iterator[Callable[..., subprocess.Popen]]:
     # a launch within this process leaves its variables here
     plain = {name: value for name, value in os.environ.items() if name not in PROFILES}
 
-    def start(*arguments: str, **variables: str) -> subprocess.Popen:
-        command = ["ros2", "launch", launch_file(), *arguments]
+    def start(*arguments: str, file: str = "", **variables: str) -> subprocess.Popen:
+        command = ["ros2", "launch", file or launch_file(), *arguments]
         with (tmp_path / "launch.log").open("w") as log:
             started.append(
                 subprocess.Popen(
@@ -199,6 +199,17 @@ def test_two_cameras_live_beside_each_other(ros2_launch, probe, tmp_path):
         assert probe.wait(lambda child=camera: probe.transforms(child))
         (placed,) = probe.transforms(camera)
         assert placed.header.frame_id == f"{name}/endoscope_odom"
+
+
+def test_the_eyes_of_a_dvrk_are_listened_to_by_the_name_of_its_rig(ros2_launch, probe, tmp_path):
+    dvrk = launch_file("dvrk.launch.py")
+    assert ros2_launch("layout:=three_topics", file=dvrk).wait(60.0) == 1
+    assert "accepted are two_topics" in (tmp_path / "launch.log").read_text()
+    ros2_launch(*QUICK, "rig:=mine", file=dvrk)
+    assert becomes(probe, State.PRIMARY_STATE_ACTIVE)
+    for eye in ("left", "right"):
+        publisher = probe.publisher(f"/mine/{eye}/image_raw", Image)
+        assert probe.wait(publisher.get_subscription_count)
 
 
 def test_sigint_ends_the_launch_with_exit_code_0(ros2_launch, probe, bag):
