@@ -50,7 +50,7 @@ from endosfm3d_ros.nodes.system.dds_profile import prepare_environment
 from endosfm3d_ros.nodes.system.process_exit import leave, sentence_of
 from endosfm3d_ros.nodes.system.shared_memory import sweep_shared_memory
 from endosfm3d_ros.pipeline.live import LivePipeline
-from endosfm3d_ros.runtime.memory import give_back
+from endosfm3d_ros.runtime.memory import give_back, share_arenas
 
 NOTICE = "research software: not a medical device, not for clinical use"
 DISCOVERY_PERIOD = 0.1  # s between looks for publishers
@@ -287,6 +287,7 @@ class PipelineNode(LifecycleNode):
 
 def main() -> None:
     """Run the node until it is interrupted; exit code 0 then, 1 when it cannot start."""
+    share_arenas()
     prepare_environment()
     sweep()
     sweep_shared_memory()
