@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from endosfm3d_ros.cli.evaluate import run_with_progress
 from endosfm3d_ros.errors import ConfigurationError
-from endosfm3d_ros.evaluation.evaluate import EvaluationConfig
-from endosfm3d_ros.evaluation.report import Report, write_json
-from endosfm3d_ros.evaluation.runs.injection import Injection
-from endosfm3d_ros.evaluation.tables import injection_table, written
+
+if TYPE_CHECKING:
+    from endosfm3d_ros.evaluation.evaluate import EvaluationConfig
+    from endosfm3d_ros.evaluation.report import Report
 
 
 def run(
@@ -36,6 +37,10 @@ def run(
     Raises:
         ConfigurationError: an unknown name, or a part that cannot be scored so.
     """
+    from endosfm3d_ros.evaluation.report import write_json
+    from endosfm3d_ros.evaluation.runs.injection import Injection
+    from endosfm3d_ros.evaluation.tables import injection_table, written
+
     injection = Injection.of(name.strip() for name in names.split(",") if name.strip())
     settings = [replace(config, injection=chosen) for chosen in injection.combinations()]
     if not clips:

@@ -12,10 +12,11 @@ from live_scene import INVALID, LiveScene, Shot, shots
 from node_fixtures import STEADY
 from node_harness import Probe
 
+from endosfm3d_ros.nodes.messages.conversions import nanoseconds
 from endosfm3d_ros.nodes.offline.process import PipelineProcess
 
 ERROR = 2
-PATIENCE = 60.0  # s for a busy machine
+PATIENCE = 120.0  # s for a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -129,9 +130,9 @@ def test_a_baseline_that_changes_in_mid_stream_gives_no_clearance(well):
         return Shot(replace(shot.frame, stereo=replace(shot.frame.stereo, P_right=P)), shot.mask)
 
     assert well.play(PATIENCE, wider, until=lambda: well.says("calibration", ERROR))
-    begin = well.mark()
+    begin, since = well.mark(), well.newest_sent
     well.play(1.5, wider)
-    assert not well.valid(begin)
+    assert not [m for m in well.valid(begin) if nanoseconds(m.header.stamp) > since]
     assert well.play(PATIENCE, until=well.is_well)
 
 

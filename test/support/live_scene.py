@@ -40,6 +40,7 @@ class LiveScene:
     def __init__(self, probe: Probe, clip: list[Shot], rate: float = 8.0) -> None:
         self.probe, self._clip, self._rate = probe, clip, rate
         self._next = 0
+        self.newest_sent = 0  # stamp in nanoseconds
         probe.collect("tools/clearance", ToolClearance)
         probe.connect(*STEREO_TOPICS, "tool_mask")
 
@@ -63,8 +64,8 @@ class LiveScene:
         while time.monotonic() < end:
             shot = fault(self._clip[self._next % len(self._clip)])
             self._next += 1
-            stamp = time.time_ns() - round(late * 1e9)
-            self._send(replace(shot, frame=replace(shot.frame, stamp=stamp)))
+            self.newest_sent = time.time_ns() - round(late * 1e9)
+            self._send(replace(shot, frame=replace(shot.frame, stamp=self.newest_sent)))
             due += 1 / self._rate
             self.probe.spin(max(0.005, due - time.monotonic()))
             if until():
